@@ -1,0 +1,51 @@
+# Telltale's own commands. `make` alone prints them.
+
+GO       ?= go
+BIN      ?= ./telltale
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS   = -s -w -X main.version=$(VERSION)
+LINTER    = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test check lint fuzz golden bench
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the one static binary, ./telltale
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/telltale
+
+run: build ## build and run the server on a data folder of its own, ./telltale-data
+	$(BIN) serve --allow-private
+
+test: tools ## install what the tests need, and run them all with the race detector
+	$(GO) vet ./...
+	$(GO) test -race ./...
+	cd bench && $(GO) vet ./... && $(GO) test -race ./...
+
+.PHONY: tools
+tools: # the race detector needs cgo, and cgo a C compiler
+	@command -v gcc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
+
+check: test lint ## everything that must hold before a change lands: tests, linters, tidy modules
+	$(GO) mod tidy -diff
+	cd bench && $(GO) mod tidy -diff
+
+lint: ## run the linters; .golangci.yml says why each is there
+	$(GO) run $(LINTER) run ./...
+	cd bench && $(GO) run $(LINTER) run --config ../.golangci.yml ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+golden: ## write the golden files and generated pages anew; read the diff before committing it
+	$(GO) test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
+
+bench: ## measure the marks of docs/benchmarks.md, with the yardstick beside every run (minutes)
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/telltale
+	cd bench && $(GO) run . all --server ../$(BIN)

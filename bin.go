@@ -1,0 +1,63 @@
+package telltale
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"strings"
+	"time"
+)
+
+// Bin is the inspector's: an address below /in/ that catches whatever is sent
+// to it, so that people see what a webhook sends before they have a receiver.
+type Bin struct {
+	ID        BinID
+	ProjectID ProjectID
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// BinID is also the last part of the bin's address. It cannot be guessed,
+// since knowing it is all that is needed to send to the bin.
+type BinID string
+
+// CaughtRequest is one request that a bin caught.
+type CaughtRequest struct {
+	ID         RequestID
+	BinID      BinID
+	ReceivedAt time.Time
+	RemoteAddr string
+	Method     string
+	Path       string // with the query
+	Headers    []Header
+	Body       []byte
+	Truncated  bool // the body was longer than [MaxCaughtBody]
+
+	// Verdict on the signature: "valid", "unsigned", or why it is not valid,
+	// checked with the secrets of the project's webhooks that point to the bin.
+	Verdict string
+}
+
+// Bounds of the inspector.
+const (
+	BinLifetime       = 24 * time.Hour
+	MaxCaughtRequests = 200       // a bin keeps the newest
+	MaxCaughtBody     = 256 << 10 // bytes
+	MaxBins           = 100       // a project has at a time
+)
+
+// VerdictValid and VerdictUnsigned are the verdicts that are not a reason.
+const (
+	VerdictValid    = "valid"
+	VerdictUnsigned = "unsigned"
+)
+
+// NewBin makes a bin of the project that lives [BinLifetime].
+func NewBin(project ProjectID) Bin {
+	var b [15]byte
+	rand.Read(b[:])
+	t := now()
+	return Bin{
+		ID:        BinID(strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))),
+		ProjectID: project, CreatedAt: t, ExpiresAt: t.Add(BinLifetime),
+	}
+}

@@ -1,0 +1,43 @@
+package telltale
+
+import (
+	"crypto/sha256"
+	"time"
+)
+
+// Event is one stored fact: something that happened to a message or a user.
+// It is immutable, its payload above all: the bytes are rendered once and are
+// the same on every attempt of every delivery.
+type Event struct {
+	ID        EventID // the webhook-id of every request that carries it
+	ProjectID ProjectID
+	Type      EventType
+	Source    string // where it came in: "api", "trigger", …
+	Test      bool   // a sample that Test sent; no webhook but the tested one got it
+
+	OccurredAt time.Time // as the source says, else ReceivedAt
+	ReceivedAt time.Time
+	Sequence   int64 // rises within the project in the order of acceptance; gaps are allowed. Set by the store
+
+	// Payload is what receivers get, and the fields below are read from it
+	// once so that events can be found by them. Each is empty if unknown.
+	Payload    []byte
+	UserID     string // canonical: the number 123 and the string "123" are one user
+	Email      string
+	MessageID  string
+	CampaignID string
+
+	// What a source may know beyond the payload. It reaches receivers in
+	// headers, and in the body of webhooks with extensions.
+	URL               string // the link that was clicked
+	IP                string // of the recipient
+	Machine           *bool  // whether a machine opened or clicked; nil if unknown
+	ProviderMessageID string
+	ConversionEvent   string
+
+	// CallerID is the caller's own id: within 30 days a second event with it
+	// is not stored again. ContentHash is the hash of the input as it came,
+	// and tells a repetition from a clash of ids.
+	CallerID    string
+	ContentHash [sha256.Size]byte
+}

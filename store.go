@@ -1,0 +1,311 @@
+package telltale
+
+import (
+	"context"
+	"time"
+)
+
+// Store is what we ask of storage, in whole operations: each is one
+// transaction, and what it returns without error is on stable storage. It is
+// composed of one interface per noun, so that a consumer takes the part that it
+// needs.
+//
+// Every method gives an [Error] of code [Unavailable] when the store cannot
+// take the operation now (busy, disk full, connection lost, commit of unknown
+// outcome): nothing, or nothing known, was changed and the caller may come
+// back. Errors that each method promises beyond that stand in its comment.
+// Times that decide something are the store's own, so methods take durations.
+type Store interface {
+	ProjectStore
+	KeyStore
+	WebhookStore
+	EventStore
+	DeliveryStore
+	BinStore
+	NodeStore
+
+	// Purge removes a bounded chunk of what is older than the retention says
+	// and reports how many events went and whether there is more. It never
+	// removes an event with a delivery that is waiting, sending or held; with
+	// an event go its deliveries and their attempts. Expired bins and
+	// forgotten caller ids go too.
+	Purge(ctx context.Context, retention Retention) (removed int, more bool, err error)
+
+	// Ready reports why the store cannot be used now, or nil.
+	Ready(ctx context.Context) error
+
+	Close() error
+}
+
+// Retention says how long what is finished is kept. A zero duration keeps it for good.
+type Retention struct {
+	Events    time.Duration // from receipt; with deliveries and attempts
+	CallerIDs time.Duration // how long a caller's id is remembered
+}
+
+// DefaultRetention keeps events, and the memory of callers' ids, for 30 days.
+func DefaultRetention() Retention {
+	return Retention{Events: 30 * 24 * time.Hour, CallerIDs: CallerIDMemory}
+}
+
+// CallerIDMemory is how long a repeated caller's id is known as such.
+const CallerIDMemory = 30 * 24 * time.Hour
+
+// Sealer seals secrets before they are stored. row names the place that the
+// secret belongs to, such as "webhook/whk_…/secrets"; what was sealed for one row does not
+// open for another.
+type Sealer interface {
+	Seal(plain []byte, row string) ([]byte, error)
+	Open(sealed []byte, row string) ([]byte, error)
+}
+
+// Page asks for a part of a list, newest first.
+type Page struct {
+	Limit  int    // 1 to [MaxPage]
+	After  string // id of a row: only what is older than it
+	Before string // id of a row: only what is newer than it, and of that what is nearest to it
+}
+
+// MaxPage bounds the rows of a page. Faces ask for one more to know whether
+// there is another page.
+const MaxPage = 501
+
+// ProjectStore keeps projects. A new store holds one with [DefaultProjectSlug].
+type ProjectStore interface {
+	// CreateProject gives Conflict if the slug is taken.
+	CreateProject(ctx context.Context, p Project) error
+	// UpdateProject changes name and ingest rate. NotFound.
+	UpdateProject(ctx context.Context, p Project) error
+	// ProjectBySlug gives NotFound.
+	ProjectBySlug(ctx context.Context, slug string) (Project, error)
+	// Project gives NotFound.
+	Project(ctx context.Context, id ProjectID) (Project, error)
+	// Projects lists all, by slug.
+	Projects(ctx context.Context) ([]Project, error)
+}
+
+// KeyStore keeps API keys.
+type KeyStore interface {
+	CreateKey(ctx context.Context, k Key) error
+	// KeyByHash finds a key, revoked ones too. NotFound.
+	KeyByHash(ctx context.Context, hash [32]byte) (Key, error)
+	// Keys lists a project's keys, newest first; with an empty project, owner keys.
+	Keys(ctx context.Context, project ProjectID, page Page) ([]Key, error)
+	// RevokeKey ends a key of the project (or, with an empty project, an owner
+	// key) for good; a second time changes nothing. NotFound.
+	RevokeKey(ctx context.Context, project ProjectID, id KeyID) (Key, error)
+	// TouchKeys notes that the keys were used just now.
+	TouchKeys(ctx context.Context, ids []KeyID) error
+}
+
+// WebhookStore keeps webhooks. Where a project is asked for, a webhook of
+// another one is NotFound, exactly like one that does not exist. What is
+// returned carries its secrets in the clear.
+type WebhookStore interface {
+	CreateWebhook(ctx context.Context, w Webhook) (*Webhook, error)
+	// Webhook gives NotFound, for deleted ones too.
+	Webhook(ctx context.Context, project ProjectID, id WebhookID) (*Webhook, error)
+	// Webhooks lists a project's webhooks that are not deleted, newest first.
+	Webhooks(ctx context.Context, project ProjectID, page Page) ([]*Webhook, error)
+	// UpdateWebhook replaces the settings (not Enabled, DisabledReason,
+	// Deleted or Health) if w.Version is still the stored version, and gives
+	// Conflict otherwise. NotFound.
+	UpdateWebhook(ctx context.Context, w Webhook) (*Webhook, error)
+	// DisableWebhook holds all its waiting deliveries. Disabling a disabled
+	// webhook changes nothing. NotFound.
+	DisableWebhook(ctx context.Context, project ProjectID, id WebhookID, reason DisabledReason) (*Webhook, error)
+	// EnableWebhook makes the held deliveries due, to be claimed at the pace
+	// that the dispatcher asks for ([LaneRoom.Held]); they keep their number
+	// of attempts. NotFound.
+	EnableWebhook(ctx context.Context, project ProjectID, id WebhookID) (*Webhook, error)
+	// DeleteWebhook cancels all its deliveries that are not finished; one in
+	// the midst of an attempt keeps the attempt's success, and is cancelled
+	// otherwise. The log stays. NotFound.
+	DeleteWebhook(ctx context.Context, project ProjectID, id WebhookID) (*Webhook, error)
+}
+
+// EventStore accepts events and finds them again.
+type EventStore interface {
+	// AcceptEvents stores, in one transaction, each event that is not a
+	// repetition and one delivery per enabled webhook of the project that
+	// wants it. Deliveries for which there is Room are born claimed.
+	//
+	// An event whose CallerID was seen within [CallerIDMemory], in this call
+	// too, is a duplicate if its ContentHash is the same, and is answered with
+	// the first one's id. With another content the whole call gives Conflict,
+	// with a fault "body[i].telltale.id" per clash, and stores nothing.
+	AcceptEvents(ctx context.Context, a Acceptance) (Accepted, error)
+
+	// AcceptTest stores an event marked as test with one delivery to one
+	// webhook, enabled or not, born claimed whatever room there is. NotFound.
+	AcceptTest(ctx context.Context, event Event, webhook WebhookID) (Claim, error)
+
+	// Event gives NotFound.
+	Event(ctx context.Context, project ProjectID, id EventID) (*Event, error)
+	// Events lists newest first.
+	Events(ctx context.Context, project ProjectID, f EventFilter, page Page) ([]*Event, error)
+}
+
+// Acceptance is what AcceptEvents is asked to store.
+type Acceptance struct {
+	ProjectID ProjectID
+	// Events have id and all else but Sequence, which the store sets in place.
+	// It keeps a pointer to them in claims: they are not to be changed after.
+	Events []*Event
+	Room   Room // nil: every delivery waits
+}
+
+// Room says how many deliveries the local dispatcher takes over at once. Its
+// methods are called from within AcceptEvents by any goroutine; they are quick
+// and do not block.
+type Room interface {
+	// Reserve takes room for one delivery to the webhook, if there is.
+	Reserve(w *Webhook) bool
+	// Release gives back room whose delivery was not stored after all.
+	Release(w *Webhook)
+}
+
+// Accepted is what AcceptEvents did.
+type Accepted struct {
+	Events  []AcceptedEvent // one per event asked for, in the same order
+	Claims  []Claim         // born claimed, for the room that was reserved
+	Waiting []*Webhook      // webhooks for which deliveries were stored that wait for room
+}
+
+// AcceptedEvent answers one event.
+type AcceptedEvent struct {
+	ID        EventID
+	Duplicate bool
+}
+
+// EventFilter narrows a list of events. Zero fields do not narrow.
+type EventFilter struct {
+	Type  EventType
+	Match string // equals the user id, the email or the message id
+	// Received at or after Since and before Until.
+	Since, Until time.Time
+}
+
+// DeliveryStore hands out deliveries and records what came of them.
+type DeliveryStore interface {
+	// DueWebhooks lists, for every webhook that is enabled, when its next
+	// waiting delivery is due, and whether it has held ones to release. It is
+	// how a dispatcher finds work that it was not told of.
+	DueWebhooks(ctx context.Context) ([]LaneDue, error)
+
+	// ClaimDue claims due deliveries for the lanes that have free slots: first
+	// attempts before retries, then by due time. Lanes of disabled or deleted
+	// webhooks get none.
+	ClaimDue(ctx context.Context, lanes []LaneRoom) ([]LaneClaims, error)
+
+	// RecordAttempts stores each attempt with what becomes of its delivery, in
+	// one transaction. A result whose claim is no longer the delivery's is not
+	// applied. A delivery that would wait for a webhook that is disabled is
+	// held; for one that is deleted, cancelled.
+	RecordAttempts(ctx context.Context, results []Result) (Recorded, error)
+
+	// ReleaseClaims gives back claims of which no attempt was begun: the
+	// deliveries wait (or are held, or cancelled) as if they had not been claimed.
+	ReleaseClaims(ctx context.Context, claims []ClaimRef) error
+
+	// TakeOver makes due every delivery whose claim belongs to a node that is
+	// gone, and logs an interrupted attempt for each. On one SQLite file every
+	// node but the present one is gone; on PostgreSQL those whose lease ended.
+	TakeOver(ctx context.Context) (int, error)
+
+	// RetryDelivery makes a waiting or failed delivery due now, for one manual
+	// attempt that counts against no schedule. Conflict in any other state,
+	// and while the webhook is disabled or deleted. NotFound.
+	RetryDelivery(ctx context.Context, project ProjectID, id DeliveryID) (Delivery, error)
+
+	// Delivery gives one with its attempts. NotFound.
+	Delivery(ctx context.Context, project ProjectID, id DeliveryID) (Delivery, error)
+	// Deliveries lists newest first.
+	Deliveries(ctx context.Context, project ProjectID, f DeliveryFilter, page Page) ([]Delivery, error)
+}
+
+// LaneDue says when a webhook has work.
+type LaneDue struct {
+	Webhook *Webhook
+	In      time.Duration // until the first waiting delivery is due; 0 if it is; [Never] if none waits
+	Held    bool          // held deliveries of an enabled webhook, to be released at a pace
+}
+
+// Never is a wait without an end.
+const Never = time.Duration(1<<63 - 1)
+
+// LaneRoom asks for claims for one webhook.
+type LaneRoom struct {
+	WebhookID WebhookID
+	Slots     int // deliveries wanted in all
+	Held      int // of these, how many may be held ones that were released
+}
+
+// LaneClaims answers a LaneRoom.
+type LaneClaims struct {
+	LaneDue // what is left after these claims
+	Claims  []Claim
+}
+
+// Result is one ended attempt and what becomes of its delivery.
+type Result struct {
+	ClaimRef
+	Attempt *Attempt
+	Outcome Outcome
+}
+
+// Recorded is what RecordAttempts did.
+type Recorded struct {
+	Applied []bool     // one per result
+	Changed []*Webhook // webhooks that an outcome disabled, as they are now
+}
+
+// DeliveryFilter narrows a list of deliveries. Zero fields do not narrow.
+type DeliveryFilter struct {
+	WebhookID WebhookID
+	EventID   EventID
+	State     State
+	Type      EventType
+	Match     string // equals the event's user id, email or message id
+	// Created at or after Since and before Until.
+	Since, Until time.Time
+}
+
+// BinStore keeps the inspector's bins.
+type BinStore interface {
+	// CreateBin gives Conflict if the project has [MaxBins] already.
+	CreateBin(ctx context.Context, b Bin) error
+	// Bin finds a bin by its id alone, since senders know no project.
+	// NotFound, for expired ones too.
+	Bin(ctx context.Context, id BinID) (Bin, error)
+	// Bins lists a project's bins that have not expired, newest first.
+	Bins(ctx context.Context, project ProjectID) ([]Bin, error)
+	// DeleteBin removes a bin and what it caught. NotFound.
+	DeleteBin(ctx context.Context, project ProjectID, id BinID) error
+	// CatchRequest keeps a request, and the newest [MaxCaughtRequests] of its bin.
+	CatchRequest(ctx context.Context, r CaughtRequest) error
+	// CaughtRequests lists what a bin caught, newest first.
+	CaughtRequests(ctx context.Context, id BinID, page Page) ([]CaughtRequest, error)
+}
+
+// NodeStore knows which nodes are alive.
+type NodeStore interface {
+	// Beat says that this node is alive and renews the leases of its claims.
+	// A node that could not beat for [LeaseGrace] starts no attempt.
+	Beat(ctx context.Context) (Beat, error)
+}
+
+// Leases, as nodes hold and renew them.
+const (
+	Lease        = 50 * time.Second
+	BeatInterval = 10 * time.Second
+	LeaseGrace   = 15 * time.Second
+)
+
+// Beat is what a node learns when it says that it is alive.
+type Beat struct {
+	// Outage is how long no node was alive before this one, if that is more
+	// than [OutageGap] and this is the first beat after it; else 0. The store
+	// notes it: [Claim.Tries] counts from its end.
+	Outage time.Duration
+}
