@@ -109,12 +109,12 @@ func (o Object) AppendJSON(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = m.append(dst)
+		dst = m.appendJSON(dst)
 	}
 	return append(dst, '}')
 }
 
-func (m member) append(dst []byte) []byte {
+func (m member) appendJSON(dst []byte) []byte {
 	dst = append(dst, m.name...)
 	dst = append(dst, ':')
 	return append(dst, m.value...)

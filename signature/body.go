@@ -16,16 +16,21 @@ type BodyChange string
 
 // The changes that [Explain] can undo.
 const (
-	BodyGrewWhiteSpace  BodyChange = "white space or a line break was added around it"
-	BodyLostLineBreak   BodyChange = "the line break at its end was removed"
-	BodyGrewMark        BodyChange = "a byte order mark was put before it"
-	BodyGrewCarriage    BodyChange = "its line breaks became CR LF"
-	BodyLostCarriage    BodyChange = "its line breaks lost their CR"
-	BodyEncoded         BodyChange = "it was encoded in base64"
-	BodyLaidOut         BodyChange = "its JSON was parsed and written again with other white space"
-	BodyEscaped         BodyChange = "its JSON was parsed and written again with characters escaped"
-	maxReformattedBody             = 256 << 10 // bytes; indenting multiplies them
-	maxReformattedDepth            = 32
+	BodyGrewWhiteSpace BodyChange = "white space or a line break was added around it"
+	BodyLostLineBreak  BodyChange = "the line break at its end was removed"
+	BodyGrewMark       BodyChange = "a byte order mark was put before it"
+	BodyGrewCarriage   BodyChange = "its line breaks became CR LF"
+	BodyLostCarriage   BodyChange = "its line breaks lost their CR"
+	BodyEncoded        BodyChange = "it was encoded in base64"
+	BodyLaidOut        BodyChange = "its JSON was parsed and written again with other white space"
+	BodyEscaped        BodyChange = "its JSON was parsed and written again with characters escaped"
+)
+
+// Indenting multiplies a body by its depth, so that both are bounded: more
+// bytes or a deeper body than a payload has are not laid out anew.
+const (
+	maxLaidOutBytes = 256 << 10
+	maxLaidOutDepth = 32
 )
 
 // originals gives the body as it is, with no change, and then every form that
@@ -60,7 +65,7 @@ func tryBase64(body []byte, try func(BodyChange, []byte) bool) bool {
 // characters as they are and with needless escapes undone. The order of keys
 // and the digits of numbers stay: what lost them cannot be undone.
 func tryJSON(body []byte, try func(BodyChange, []byte) bool) bool {
-	if len(body) > maxReformattedBody || !json.Valid(body) || depth(body) > maxReformattedDepth {
+	if len(body) > maxLaidOutBytes || !json.Valid(body) || depth(body) > maxLaidOutDepth {
 		return true
 	}
 	layOut := func(change BodyChange, text []byte) bool {

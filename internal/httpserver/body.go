@@ -1,0 +1,123 @@
+package httpserver
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+const (
+	// firstRead bounds what is set aside for a body before its bytes are here:
+	// a length that is only declared costs its caller nothing.
+	firstRead = 32 << 10
+	// firstChunk is the same for a body that declares no length.
+	firstChunk = 4 << 10
+)
+
+// ReadBody reads the whole body of r, at most limit bytes. It gives TooLarge
+// past the limit, UnsupportedMedia for a body with a Content-Encoding,
+// Malformed for one that breaks off, and Unavailable when there are too many
+// bodies in memory; a body that does not arrive in time is answered 408.
+func ReadBody(r *http.Request, limit int64) ([]byte, error) {
+	for _, coding := range r.Header["Content-Encoding"] {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return nil, telltale.Errorf(telltale.UnsupportedMedia, "The body has the Content-Encoding %q. Send it uncompressed.", telltale.CutValue(coding))
+		}
+	}
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	if r.ContentLength > limit {
+		return nil, tooLargeError(limit)
+	}
+
+	size := int64(firstChunk)
+	if r.ContentLength >= 0 {
+		size = min(r.ContentLength, firstRead)
+	}
+	body := make([]byte, 0, min(size, limit+1))
+	for {
+		if len(body) == cap(body) {
+			body = grow(body, r.ContentLength, limit)
+		}
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if int64(len(body)) > limit {
+			return nil, tooLargeError(limit)
+		}
+		if err == io.EOF {
+			return body, nil
+		}
+		if err != nil {
+			return nil, readError(err)
+		}
+	}
+}
+
+// grow doubles the room for a body, up to its declared length, else to one
+// byte past the limit, which is enough to see that the limit was passed.
+func grow(body []byte, declared, limit int64) []byte {
+	room := min(max(2*int64(cap(body)), firstChunk), limit+1)
+	if declared > int64(len(body)) {
+		room = min(room, declared)
+	}
+	grown := make([]byte, len(body), room)
+	copy(grown, body)
+	return grown
+}
+
+func readError(err error) error {
+	var timeout net.Error
+	var e *telltale.Error
+	switch {
+	case errors.As(err, &e):
+		return err
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return &telltale.Error{Code: requestTimeout, Message: "The body did not arrive within " + readTimeout.String() + ".", Cause: err}
+	case errors.As(err, new(*http.MaxBytesError)):
+		return err
+	}
+	return &telltale.Error{Code: telltale.Malformed, Message: "The body breaks off before its end.", Cause: err}
+}
+
+// bodyMemory counts the bytes of all bodies that handlers have read and may
+// still hold.
+type bodyMemory struct {
+	held  atomic.Int64
+	limit int64
+}
+
+// overload is how long a caller should wait when there is no memory for its body.
+const overload = time.Second
+
+var errOverload = &telltale.Error{
+	Code: telltale.Unavailable, RetryAfter: overload,
+	Message: "The server is reading as many request bodies as it has memory for. Send the request again.",
+}
+
+func (m *bodyMemory) full() bool { return m.held.Load() >= m.limit }
+
+// countedBody is a body whose bytes count until the request ends, since the
+// handler that read them holds them that long.
+type countedBody struct {
+	io.ReadCloser
+	memory *bodyMemory
+	held   int64
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.held += int64(n)
+	if b.memory.held.Add(int64(n)) > b.memory.limit && n > 0 {
+		return n, errOverload
+	}
+	return n, err
+}
+
+func (b *countedBody) release() { b.memory.held.Add(-b.held) }
