@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -150,10 +151,10 @@ func parse[T any](raw []byte, location string, read func(*parser) (T, error)) (T
 	v, err := read(p)
 	if err != nil && err != errStop {
 		p.note(p.syntaxFault(err))
-		return none, &Error{Code: Malformed, Message: "The event cannot be parsed.", Faults: p.faults}
+		return none, &Error{Code: Malformed, Message: "The input cannot be parsed.", Faults: p.faults}
 	}
 	if p.faults != nil {
-		return none, &Error{Code: Invalid, Message: "The event is not valid.", Faults: p.faults}
+		return none, &Error{Code: Invalid, Message: "The input is not valid.", Faults: p.faults}
 	}
 	return v, nil
 }
@@ -396,7 +397,7 @@ func (p *parser) end() error {
 	return nil
 }
 
-var errTrailing = errors.New("more data after the event")
+var errTrailing = errors.New("more data after the end")
 
 // object reads an object and appends its members to list.
 func (p *parser) object(list []member) ([]member, error) {
@@ -507,32 +508,34 @@ func (p *parser) token() (string, error) {
 	return p.text[end-int64(len(v)) : end], nil
 }
 
-// note keeps a fault, and stops the reading when there are enough.
+// note keeps a fault, once, and stops the reading when there are enough.
 func (p *parser) note(f Fault) error {
 	if len(p.faults) >= maxFaults {
 		return errStop
 	}
-	p.faults = append(p.faults, f)
+	if !slices.Contains(p.faults, f) {
+		p.faults = append(p.faults, f)
+	}
 	return nil
 }
 
 // syntaxFault says for a person why the text is not one JSON value.
 func (p *parser) syntaxFault(err error) Fault {
-	const expected = "one JSON object in UTF-8"
+	const expected = "one JSON value in UTF-8"
 	var syntax *jsontext.SyntacticError
 	switch {
 	case strings.HasPrefix(p.text, "\ufeff"):
-		return Fault{Location: p.location, Message: "The event begins with a byte order mark.", Expected: expected}
+		return Fault{Location: p.location, Message: "The input begins with a byte order mark.", Expected: expected}
 	case err == io.EOF:
-		return Fault{Location: p.location, Message: "The event is empty.", Expected: expected}
+		return Fault{Location: p.location, Message: "The input is empty.", Expected: expected}
 	case err == errTrailing:
-		return Fault{Location: p.location, Message: fmt.Sprintf("There is more data after the event, from byte %d on.", p.dec.InputOffset()), Expected: expected}
+		return Fault{Location: p.location, Message: fmt.Sprintf("There is more data after the end, from byte %d on.", p.dec.InputOffset()), Expected: expected}
 	case !errors.As(err, &syntax):
-		return Fault{Location: p.location, Message: "The event cannot be read: " + err.Error() + ".", Expected: expected}
+		return Fault{Location: p.location, Message: "The input cannot be read: " + err.Error() + ".", Expected: expected}
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return Fault{Location: p.path(syntax.JSONPointer), Message: "The key is there twice.", Expected: "each key once"}
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return Fault{Location: p.path(syntax.JSONPointer), Message: "The event ends too early.", Expected: expected}
+		return Fault{Location: p.path(syntax.JSONPointer), Message: "The input ends too early.", Expected: expected}
 	}
 	return Fault{Location: p.path(syntax.JSONPointer), Message: fmt.Sprintf("%s, at byte %d.", capitalised(syntax.Err.Error()), syntax.ByteOffset), Expected: expected}
 }
@@ -609,19 +612,18 @@ func SplitArray(body []byte, max int) ([][]byte, error) {
 		return elements, afterArray(rest[1:])
 	}
 	for {
-		at := fmt.Sprintf("body[%d]", len(elements))
-		end, err := elementEnd(rest, at)
+		end, err := elementEnd(rest, len(elements))
 		if err != nil {
 			return nil, err
 		}
 		element := bytes.TrimRight(rest[:end], jsonSpace)
 		switch {
 		case len(element) == 0:
-			return nil, splitError(Malformed, at, "There is nothing between two commas or brackets.", "an event")
+			return nil, splitError(Malformed, elementPath(len(elements)), "There is nothing between two commas or brackets.", "an event")
 		case len(elements) == max:
 			return nil, splitError(TooLarge, "body", "The array has too many events.", fmt.Sprintf("at most %d", max))
 		case len(element) > MaxEventBytes:
-			return nil, tooLarge(at, len(element))
+			return nil, tooLarge(elementPath(len(elements)), len(element))
 		}
 		elements = append(elements, element)
 		if rest[end] == ']' {
@@ -654,10 +656,12 @@ func afterArray(rest []byte) error {
 	return splitError(Malformed, "body", "There is more data after the array.", "one array of events")
 }
 
-// elementEnd is the index of the comma or bracket that ends the element at the
-// start of b. Brackets of both kinds count alike: an element in which they do
+func elementPath(i int) string { return fmt.Sprintf("body[%d]", i) }
+
+// elementEnd is where the comma or bracket stands that ends the i-th element,
+// which begins b. Brackets of both kinds count alike: an element in which they do
 // not match is no JSON, and does not parse.
-func elementEnd(b []byte, at string) (int, error) {
+func elementEnd(b []byte, element int) (int, error) {
 	depth := 0
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
@@ -669,14 +673,14 @@ func elementEnd(b []byte, at string) (int, error) {
 			}
 		case '{', '[':
 			if depth++; depth > MaxDepth {
-				return 0, splitError(Invalid, at, tooDeep, fmt.Sprintf("at most %d levels", MaxDepth))
+				return 0, splitError(Invalid, elementPath(element), tooDeep, fmt.Sprintf("at most %d levels", MaxDepth))
 			}
 		case '}', ']':
 			if depth--; depth < 0 {
 				if b[i] == ']' {
 					return i, nil
 				}
-				return 0, splitError(Malformed, at, "There is a } without its {.", "an event")
+				return 0, splitError(Malformed, elementPath(element), "There is a } without its {.", "an event")
 			}
 		case ',':
 			if depth == 0 {
@@ -684,5 +688,5 @@ func elementEnd(b []byte, at string) (int, error) {
 			}
 		}
 	}
-	return 0, splitError(Malformed, at, "The body ends too early.", "an array of events")
+	return 0, splitError(Malformed, elementPath(element), "The body ends too early.", "an array of events")
 }

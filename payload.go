@@ -93,7 +93,7 @@ type field struct {
 	kind    fieldKind
 	section section  // for kindSection
 	max     int      // characters of a text that events are found by; 0 is no limit of its own
-	choices []string // for kindChoice, as JSON
+	choices []string // for kindChoice
 }
 
 // maxFields is more than any layout has; maxMembers is how many keys of an
@@ -156,15 +156,15 @@ var (
 		"event": {kind: kindSection, section: sectionTrigger}, "changes": {kind: kindSection, section: sectionChanges},
 		"sent_at": {kind: kindTime}, "delivered_at": {kind: kindTime}, "opened_at": {kind: kindTime}, "clicked_at": {kind: kindTime},
 		"bounced_at": {kind: kindTime}, "unsubscribed_at": {kind: kindTime}, "complained_at": {kind: kindTime},
-		"bounce_type": {kind: kindChoice, choices: []string{`"hard"`, `"soft"`}}, "bounce_code": {kind: kindInteger},
+		"bounce_type": {kind: kindChoice, choices: []string{"hard", "soft"}}, "bounce_code": {kind: kindInteger},
 		"message_id": {max: MaxMessageID},
-		"action":     {kind: kindChoice, choices: []string{`"user_updated"`}},
+		"action":     {kind: kindChoice, choices: []string{"user_updated"}},
 		"id":         {kind: kindID, max: MaxIDChars}, "email": {max: MaxIDChars},
 	}
 	userKinds     = map[string]field{"id": {kind: kindID, max: MaxIDChars}, "email": {max: MaxIDChars}}
 	campaignKinds = map[string]field{
 		"id":         {kind: kindCampaignID, max: MaxIDChars},
-		"channel":    {kind: kindChoice, choices: []string{`"email"`, `"sms"`, `"push"`}},
+		"channel":    {kind: kindChoice, choices: []string{"email", "sms", "push"}},
 		"message_id": {max: MaxMessageID},
 	}
 	triggerKinds = map[string]field{"data": {kind: kindData}, "triggered_at": {kind: kindTime}}
@@ -452,7 +452,7 @@ func (f *field) check(value string) string {
 			return checkInteger(value)
 		}
 	case kindChoice:
-		if ok && !slices.Contains(f.choices, quote(unquote(value))) {
+		if ok && !slices.Contains(f.choices, unquote(value)) {
 			return "The value is none of those that the key can have."
 		}
 	case kindData, kindTags:

@@ -177,7 +177,7 @@ func TestBadValuesGetOneLineEach(t *testing.T) {
 		{"a string for a boolean", file(`allow_http = "yes"`), `file ./telltale.toml:allow_http: "yes"; expected true or false, written as true or false without quotes`},
 		{"a number for a string", file(`listen = 8484`), `file ./telltale.toml:listen: "8484"; expected host:port, such as 127.0.0.1:8484, written as a string in quotes`},
 		{"a list of lists", file(`egress_ports = [[1]]`), `file ./telltale.toml:egress_ports: "[[1]]"; expected ports from 1 to 65535, such as 9000,9001, written as a list in square brackets`},
-		{"no TOML", file("listen = 'a'\nworkers =\n"), "file ./telltale.toml, line 2, column 10: incomplete number; expected TOML"},
+		{"no TOML", file("listen = 'a'\nworkers =\n"), "file ./telltale.toml, line 2, column 10: unexpected character U+000A at start of value; expected TOML"},
 		{"a key twice", file("workers = 1\nworkers = 2"), "file ./telltale.toml, line 2, column 1: key workers is already defined; expected TOML"},
 		{"a file that is too large", file(strings.Repeat("#", maxFile+1)), "file ./telltale.toml: DIR/telltale.toml is larger than 65536 bytes"},
 		{"a file that is not there", world{file: "no.toml"}, `flag --config: "no.toml"; expected a file, and there is none`},

@@ -8,7 +8,8 @@ import (
 type block struct {
 	prefix  netip.Prefix
 	reason  string
-	private bool // of a private network: Config.AllowPrivate opens it
+	private bool                           // of a private network: Config.AllowPrivate opens it
+	inner   func(address [16]byte) [4]byte // where in the address another, of IPv4, is hidden
 }
 
 func blocked(prefix, reason string) block {
@@ -17,6 +18,10 @@ func blocked(prefix, reason string) block {
 
 func private(prefix, reason string) block {
 	return block{prefix: netip.MustParsePrefix(prefix), reason: reason, private: true}
+}
+
+func embeds(prefix, reason string, inner func([16]byte) [4]byte) block {
+	return block{prefix: netip.MustParsePrefix(prefix), reason: "embeds IPv4: " + reason, inner: inner}
 }
 
 // alwaysBlocked is where clouds answer any process on the machine with the
@@ -59,16 +64,16 @@ var blocks = []block{
 
 	blocked("::/128", "unspecified, RFC 4291; Linux takes it for loopback"),
 	private("::1/128", "loopback, RFC 4291"),
-	blocked("::/96", "embeds IPv4: IPv4-compatible, RFC 4291"),
-	blocked("::ffff:0:0:0/96", "embeds IPv4: IPv4-translated, RFC 2765"),
-	blocked("64:ff9b::/96", "embeds IPv4: NAT64, RFC 6052"),
-	blocked("64:ff9b:1::/48", "embeds IPv4: local NAT64, RFC 8215"),
+	embeds("::/96", "IPv4-compatible, RFC 4291", atEnd),
+	embeds("::ffff:0:0:0/96", "IPv4-translated, RFC 2765", atEnd),
+	embeds("64:ff9b::/96", "NAT64, RFC 6052", atEnd),
+	embeds("64:ff9b:1::/48", "local NAT64, RFC 8215, read as a /96", atEnd),
 	blocked("100::/64", "discarded, RFC 6666"),
 	blocked("100:0:0:1::/64", "dummy, RFC 9780"),
-	blocked("2001::/32", "embeds IPv4: Teredo, RFC 4380"),
+	embeds("2001::/32", "Teredo, RFC 4380", invertedAtEnd),
 	blocked("2001::/23", "IETF protocol assignments, RFC 2928"),
 	blocked("2001:db8::/32", "documentation, RFC 3849"),
-	blocked("2002::/16", "embeds IPv4: 6to4, RFC 3056"),
+	embeds("2002::/16", "6to4, RFC 3056", afterPrefix16),
 	blocked("2620:4f:8000::/48", "AS112, RFC 7534"),
 	blocked("2d00::/8", "unassigned, IANA IPv6 unicast assignments"),
 	blocked("2e00::/7", "unassigned, IANA IPv6 unicast assignments"),
@@ -84,10 +89,10 @@ var blocks = []block{
 
 var publicIPv6 = netip.MustParsePrefix("2000::/3") // RFC 4291: the only range that IANA assigns from
 
-// find gives the block that addr lies in, of addresses that are not public.
+// find gives the block that addr lies in; none if addr is public.
 func find(addr netip.Addr) (block, bool) {
 	if isISATAP(addr) {
-		return block{reason: "embeds IPv4: ISATAP, RFC 5214"}, true
+		return block{reason: "embeds IPv4: ISATAP, RFC 5214", inner: atEnd}, true
 	}
 	if b, ok := within(addr, blocks); ok {
 		return b, true
@@ -120,34 +125,6 @@ func Public(addr netip.Addr) bool {
 	return !always && !special
 }
 
-// embedded gives the IPv4 address that an IPv6 address disguises: where a
-// translator or tunnel on the way would carry the packets. IPv4-mapped
-// addresses are not its concern: they were unmapped before.
-func embedded(addr netip.Addr) (netip.Addr, bool) {
-	if !addr.Is6() || addr == netip.IPv6Unspecified() || addr == netip.IPv6LinkLocalAllNodes() || addr.IsLoopback() {
-		return netip.Addr{}, false
-	}
-	b := addr.As16()
-	last := [4]byte(b[12:])
-	switch {
-	case within6(addr, "2002::/16"): // 6to4, RFC 3056, section 2
-		return netip.AddrFrom4([4]byte(b[2:6])), true
-	case within6(addr, "2001::/32"): // Teredo, RFC 4380, section 4: the client's address, inverted
-		return netip.AddrFrom4([4]byte{^last[0], ^last[1], ^last[2], ^last[3]}), true
-	case isISATAP(addr),
-		within6(addr, "::/96"),
-		within6(addr, "::ffff:0:0:0/96"),
-		within6(addr, "64:ff9b::/96"),
-		within6(addr, "64:ff9b:1::/48"): // a translator's prefix may end earlier; read as a /96, RFC 6052, section 2.2
-		return netip.AddrFrom4(last), true
-	}
-	return netip.Addr{}, false
-}
-
-func within6(addr netip.Addr, prefix string) bool {
-	return netip.MustParsePrefix(prefix).Contains(addr)
-}
-
 // isISATAP reports whether the interface identifier is 0000:5efe or 0200:5efe
 // and an IPv4 address: under any prefix, RFC 5214, section 6.1.
 func isISATAP(addr netip.Addr) bool {
@@ -157,3 +134,10 @@ func isISATAP(addr netip.Addr) bool {
 	b := addr.As16()
 	return (b[8] == 0 || b[8] == 2) && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe
 }
+
+// Where an IPv6 address hides one of IPv4.
+func atEnd(b [16]byte) [4]byte         { return [4]byte(b[12:]) }
+func afterPrefix16(b [16]byte) [4]byte { return [4]byte(b[2:]) }
+
+// invertedAtEnd is where Teredo keeps its client, RFC 4380, section 4.
+func invertedAtEnd(b [16]byte) [4]byte { return [4]byte{^b[12], ^b[13], ^b[14], ^b[15]} }

@@ -30,7 +30,7 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 			return nil, telltale.Errorf(telltale.UnsupportedMedia, "The body has the Content-Encoding %q. Send it uncompressed.", telltale.CutValue(coding))
 		}
 	}
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.Body == nil || r.ContentLength == 0 {
 		return nil, nil
 	}
 	if r.ContentLength > limit {

@@ -17,7 +17,6 @@ const (
 	// two: who needs longer is holding the connection for its own sake.
 	readHeaderTimeout = 10 * time.Second
 	// readTimeout is for head and body: 5 MiB, the largest body, at 700 kbit/s.
-	// net/http cancels the request's context then, so it bounds handlers too.
 	readTimeout = 60 * time.Second
 	// writeTimeout is from the head to the end of the answer: the slowest body,
 	// the slowest handler (a test with a timeout of 30 s) and a slow line back.

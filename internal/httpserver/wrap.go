@@ -59,7 +59,7 @@ func Wrap(h http.Handler, c Config) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 		}()
-		if r.Body != nil && r.Body != http.NoBody {
+		if r.Body != nil && r.ContentLength != 0 {
 			body := &countedBody{ReadCloser: r.Body, memory: memory}
 			defer body.release()
 			r.Body = body

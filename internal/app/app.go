@@ -1,0 +1,216 @@
+// Package app builds every part of a node, starts them, and stops them in
+// reverse order. Nothing else knows all rooms.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/internal/api"
+	"telltale.example/telltale/internal/auth"
+	"telltale.example/telltale/internal/config"
+	"telltale.example/telltale/internal/dispatch"
+	"telltale.example/telltale/internal/egress"
+	"telltale.example/telltale/internal/httpserver"
+	"telltale.example/telltale/internal/ingest"
+	"telltale.example/telltale/internal/inspect"
+	"telltale.example/telltale/internal/send"
+	"telltale.example/telltale/internal/sqlite"
+)
+
+// StopTimeout is how long a stop waits for requests and attempts in flight.
+const StopTimeout = 30 * time.Second
+
+// App is a running node.
+type App struct {
+	log        *slog.Logger
+	url        string
+	opsURL     string
+	ownerToken string
+	fresh      bool
+
+	teardown []func(context.Context) error // in the order of building; unwound in reverse
+	failed   chan error                    // holds the first failure that the node cannot live with
+}
+
+// Start builds and starts a node. When it returns without error, the node
+// accepts requests, and [App.Stop] must be called in the end. ctx bounds the
+// start only.
+func Start(ctx context.Context, cfg config.Config, version string, log *slog.Logger) (*App, error) {
+	a := &App{log: log, failed: make(chan error, 1)}
+	if err := a.build(ctx, cfg, version); err != nil {
+		return nil, errors.Join(err, a.unwind(ctx))
+	}
+	return a, nil
+}
+
+// build is long because it is the list of parts, each made from those above it.
+func (a *App) build(ctx context.Context, cfg config.Config, version string) error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	// Listeners come first: a port in use is the commonest reason not to
+	// start, and nothing has been touched yet.
+	apiListener, err := a.listen(ctx, cfg.Listen)
+	if err != nil {
+		return err
+	}
+	opsListener, err := a.listen(ctx, cfg.OpsListen)
+	if err != nil {
+		return err
+	}
+	a.url = cfg.PublicURL
+	if a.url == "" {
+		a.url = "http://" + reachable(apiListener.Addr())
+	}
+	a.opsURL = "http://" + reachable(opsListener.Addr())
+
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("the data folder cannot be made: %w", err)
+	}
+	ring, err := keyRing(cfg)
+	if err != nil {
+		return err
+	}
+	_, statErr := os.Stat(databasePath(cfg))
+	a.fresh = errors.Is(statErr, os.ErrNotExist)
+	node := telltale.NewNodeID()
+	store, err := sqlite.Open(ctx, databasePath(cfg), sqlite.Options{Node: node, Sealer: ring, Log: a.log, Fatal: a.fail})
+	if err != nil {
+		return err
+	}
+	a.onStop(func(context.Context) error { return store.Close() })
+	if a.ownerToken, err = ensureOwnerToken(ctx, store, filepath.Join(cfg.Data, OwnerTokenFile)); err != nil {
+		return err
+	}
+
+	guard, err := egress.New(egress.Config{
+		AllowPrivate: cfg.AllowPrivate, AllowHTTP: cfg.AllowHTTP, Ports: cfg.EgressPorts,
+		AllowCIDRs: cfg.AllowCIDRs, DenyCIDRs: cfg.DenyCIDRs, Exempt: a.url,
+	})
+	if err != nil {
+		return err
+	}
+	dispatcher := dispatch.New(dispatch.Config{
+		Store: store, Node: node, Workers: cfg.Workers, Log: a.log, Registerer: registry,
+		Sender: send.New(send.Config{Guard: guard, Node: node, Version: version}),
+	})
+	a.run("dispatch", dispatcher.Run)
+	a.onStop(dispatcher.Stop)
+	retention := telltale.DefaultRetention()
+	retention.Events = time.Duration(cfg.Retention) * 24 * time.Hour
+	a.runUntilStop("retention", func(ctx context.Context) error { return purge(ctx, store, retention, a.log) })
+
+	keys := auth.NewKeys(store, a.log)
+	a.onStop(keys.Close)
+	handler := http.NewServeMux()
+	handler.Handle("/in/", inspect.New(store, a.log))
+	handler.Handle("/", api.New(api.Config{
+		Store: store, Keys: keys, Ingest: ingest.New(store, dispatcher, registry), Dispatcher: dispatcher,
+		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Log: a.log,
+	}))
+	a.serve(apiListener, httpserver.Wrap(handler, httpserver.Config{Log: a.log, Registerer: registry}))
+	a.serve(opsListener, opsHandler(registry, map[string]func(context.Context) error{
+		"store":    store.Ready,
+		"dispatch": func(context.Context) error { return dispatcher.Ready() },
+	}))
+	return nil
+}
+
+// URL is where the API is reached, without a path.
+func (a *App) URL() string { return a.url }
+
+// OpsURL is where health and metrics are reached, without a path.
+func (a *App) OpsURL() string { return a.opsURL }
+
+// OwnerToken is the token in the data folder, which works on every project.
+func (a *App) OwnerToken() string { return a.ownerToken }
+
+// Fresh reports whether the store was made by this start.
+func (a *App) Fresh() bool { return a.fresh }
+
+// Failed gives the failure that the node cannot live with, such as a disk that
+// no longer syncs. Whoever started the node ends the process then, at once:
+// what was acknowledged is on the disk, and recovery decides about the rest.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Stop ends the node: no new requests and claims, what is in flight is
+// finished, for at most [StopTimeout] or until ctx ends.
+func (a *App) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
+	defer cancel()
+	return a.unwind(ctx)
+}
+
+func (a *App) onStop(f func(context.Context) error) { a.teardown = append(a.teardown, f) }
+
+func (a *App) unwind(ctx context.Context) error {
+	var errs []error
+	for i := len(a.teardown) - 1; i >= 0; i-- {
+		errs = append(errs, a.teardown[i](ctx))
+	}
+	a.teardown = nil
+	return errors.Join(errs...)
+}
+
+// fail notes the first failure; later ones are its consequences.
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default:
+	}
+}
+
+// run starts a part that ends by a stop of its own.
+func (a *App) run(name string, f func(context.Context) error) {
+	go func() {
+		if err := f(context.Background()); err != nil {
+			a.fail(fmt.Errorf("%s: %w", name, err))
+		}
+	}()
+}
+
+// runUntilStop starts a part that ends when its context does.
+func (a *App) runUntilStop(name string, f func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	a.run(name, func(context.Context) error { defer close(done); return f(ctx) })
+	a.onStop(func(context.Context) error { cancel(); <-done; return nil })
+}
+
+func (a *App) listen(ctx context.Context, address string) (net.Listener, error) {
+	var c net.ListenConfig
+	l, err := c.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
+	}
+	a.onStop(func(context.Context) error { _ = l.Close(); return nil }) // the server has closed it already, if it was reached
+	return l, nil
+}
+
+func (a *App) serve(l net.Listener, h http.Handler) {
+	server := httpserver.New(h, a.log)
+	a.run("http", func(context.Context) error { return server.Serve(l) })
+	a.onStop(server.Shutdown)
+}
+
+// reachable is an address that a client on this machine can use: one that is
+// listened on everywhere is reached through loopback.
+func reachable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
+}

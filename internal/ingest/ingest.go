@@ -1,0 +1,122 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"telltale.example/telltale"
+)
+
+// Dispatcher is what we hand accepted events to: it has room for so many
+// deliveries, and takes them over once they are stored.
+type Dispatcher interface {
+	telltale.Room
+	// Offer takes over what was accepted. It does not block.
+	Offer(telltale.Accepted)
+}
+
+// Ingest accepts activities. Make one with [New].
+type Ingest struct {
+	store      telltale.EventStore
+	dispatcher Dispatcher
+	rates      *rates
+	metrics    *metrics
+}
+
+// New makes an Ingest that stores in store and hands over to d. Its metrics are
+// registered with reg, unless that is nil.
+func New(store telltale.EventStore, d Dispatcher, reg prometheus.Registerer) *Ingest {
+	return &Ingest{store: store, dispatcher: d, rates: newRates(), metrics: newMetrics(reg)}
+}
+
+// Accept stores the activities as events of the project p, with their
+// deliveries, and hands the deliveries over. source says where they came in. The
+// answer has one entry per activity, in order.
+//
+// It gives RateLimited if the project's rate is used up, Invalid for activities
+// that break the contract of their type (one that [Decode] made does not),
+// Conflict if a caller's id is known with other content, and Unavailable if they
+// cannot be stored now.
+func (in *Ingest) Accept(ctx context.Context, p telltale.Project, source string, activities []telltale.Activity) (telltale.Accepted, error) {
+	if len(activities) == 0 {
+		return telltale.Accepted{}, nil
+	}
+	started := time.Now()
+	accepted, err := in.accept(ctx, p, source, activities)
+	in.metrics.observe(accepted, err, time.Since(started))
+	return accepted, err
+}
+
+func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string, activities []telltale.Activity) (telltale.Accepted, error) {
+	if err := in.rates.take(p, len(activities)); err != nil {
+		return telltale.Accepted{}, err
+	}
+	events, err := newEvents(p.ID, source, activities)
+	if err != nil {
+		return telltale.Accepted{}, err
+	}
+	accepted, err := in.store.AcceptEvents(ctx, telltale.Acceptance{ProjectID: p.ID, Events: events, Room: in.dispatcher})
+	if err != nil {
+		return telltale.Accepted{}, fmt.Errorf("ingest: storing %d events of project %s: %w", len(events), p.ID, err)
+	}
+	in.dispatcher.Offer(accepted)
+	return accepted, nil
+}
+
+// newEvents makes the activities of one request into events, or gives every
+// fault that they have.
+func newEvents(project telltale.ProjectID, source string, activities []telltale.Activity) ([]*telltale.Event, error) {
+	// To the millisecond, as times are stored.
+	receivedAt := time.Now().UTC().Truncate(time.Millisecond)
+	events := make([]*telltale.Event, len(activities))
+	var found faults
+	for i := range activities {
+		a := &activities[i]
+		rendered, wrong := a.Render(receivedAt)
+		if len(wrong) > 0 {
+			found.add(telltale.Faulty("", wrong), 0)
+			continue
+		}
+		// One allocation each: a request's events end at different times, and
+		// the last of them should not hold the others in memory.
+		e := &telltale.Event{
+			ID:        telltale.NewEventID(),
+			ProjectID: project,
+			Type:      a.Type,
+			Source:    source,
+
+			OccurredAt: rendered.OccurredAt,
+			ReceivedAt: receivedAt,
+
+			Payload:    rendered.Payload,
+			UserID:     rendered.UserID,
+			Email:      rendered.Email,
+			MessageID:  rendered.MessageID,
+			CampaignID: rendered.CampaignID,
+
+			URL:               a.URL,
+			IP:                a.IP,
+			Machine:           a.Machine,
+			ProviderMessageID: a.ProviderMessageID,
+			ConversionEvent:   a.ConversionEvent,
+			CallerID:          a.CallerID,
+		}
+		if a.CallerID != "" {
+			e.ContentHash = contentHash(a)
+		}
+		events[i] = e
+	}
+	return events, found.err(len(activities))
+}
+
+// refusal is the code under which a failure is counted.
+func refusal(err error) telltale.Code {
+	if errors.Is(err, context.Canceled) {
+		return "cancelled" // the caller went away
+	}
+	return telltale.CodeOf(err)
+}
