@@ -513,7 +513,8 @@ func (p *parser) note(f Fault) error {
 	if len(p.faults) >= maxFaults {
 		return errStop
 	}
-	if !slices.Contains(p.faults, f) {
+	known := func(g Fault) bool { return g.Location == f.Location && g.Message == f.Message }
+	if !slices.ContainsFunc(p.faults, known) {
 		p.faults = append(p.faults, f)
 	}
 	return nil
@@ -529,7 +530,7 @@ func (p *parser) syntaxFault(err error) Fault {
 	case err == io.EOF:
 		return Fault{Location: p.location, Message: "The input is empty.", Expected: expected}
 	case err == errTrailing:
-		return Fault{Location: p.location, Message: fmt.Sprintf("There is more data after the end, from byte %d on.", p.dec.InputOffset()), Expected: expected}
+		return Fault{Location: p.location, Message: "There is more data after the end.", Expected: expected}
 	case !errors.As(err, &syntax):
 		return Fault{Location: p.location, Message: "The input cannot be read: " + err.Error() + ".", Expected: expected}
 	case errors.Is(err, jsontext.ErrDuplicateName):
@@ -609,7 +610,7 @@ func SplitArray(body []byte, max int) ([][]byte, error) {
 	rest = trimSpace(rest[1:])
 	var elements [][]byte
 	if len(rest) > 0 && rest[0] == ']' {
-		return elements, afterArray(rest[1:])
+		return nil, afterArray(rest[1:])
 	}
 	for {
 		end, err := elementEnd(rest, len(elements))
@@ -627,7 +628,10 @@ func SplitArray(body []byte, max int) ([][]byte, error) {
 		}
 		elements = append(elements, element)
 		if rest[end] == ']' {
-			return elements, afterArray(rest[end+1:])
+			if err := afterArray(rest[end+1:]); err != nil {
+				return nil, err
+			}
+			return elements, nil
 		}
 		rest = trimSpace(rest[end+1:])
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -67,8 +68,9 @@ func (p *program) runServer(ctx context.Context, cfg config.Config) error {
 	if !p.quiet {
 		p.banner(node, cfg, time.Since(began))
 	}
-	operator, forget := operatorSignals()
-	defer forget()
+	reload, dump := operatorSignals()
+	defer signal.Stop(reload)
+	defer signal.Stop(dump)
 	for {
 		select {
 		case err := <-node.Failed():
@@ -82,13 +84,10 @@ func (p *program) runServer(ctx context.Context, cfg config.Config) error {
 			}
 			log.Info("stopped")
 			return nil
-		case s := <-operator:
-			switch s {
-			case dumpGoroutines:
-				log.Info("goroutines", "stacks", stacks())
-			case reloadSettings:
-				p.reload(cfg, level, log)
-			}
+		case <-dump:
+			log.Info("goroutines", "stacks", stacks())
+		case <-reload:
+			p.reload(cfg, level, log)
 		}
 	}
 }
@@ -108,8 +107,10 @@ func (p *program) reload(running config.Config, level *slog.LevelVar, log *slog.
 			waiting = append(waiting, name)
 		}
 	}
-	// At a level of its own, so that it is logged whatever the level is now.
-	log.Log(context.Background(), slog.LevelError+1, "reload", "log_level", strings.ToLower(fresh.LogLevel.String()), "need_a_restart", strings.Join(waiting, ","))
+	log.Info("reload", "log_level", strings.ToLower(fresh.LogLevel.String()))
+	if len(waiting) > 0 {
+		log.Warn("reload: these settings changed and need a restart", "settings", strings.Join(waiting, ", "))
+	}
 }
 
 func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
@@ -149,11 +150,3 @@ func stacks() string {
 		}
 	}
 }
-
-// operatorSignal is what an operator asks of a running server.
-type operatorSignal int
-
-const (
-	reloadSettings operatorSignal = iota
-	dumpGoroutines
-)

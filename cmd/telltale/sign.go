@@ -31,7 +31,10 @@ not a byte added or taken away.
 Flags can be read by other users of the machine: put the secret in a file and
 write --secret @FILE.`,
 		Args: args(),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "secret", "body"); err != nil {
+				return err
+			}
 			signing, err := p.secrets(secrets)
 			if err != nil {
 				return err
@@ -89,7 +92,10 @@ missing. The first secret is the current one; others are those it replaced.
 A request that was caught earlier has an old timestamp: --at judges it as of then.
 The exit status is 0 for a valid signature and 7 for any other.`,
 		Args: args(),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "secret", "header", "body"); err != nil {
+				return err
+			}
 			known, err := p.secrets(secrets)
 			if err != nil {
 				return err
@@ -134,9 +140,6 @@ The exit status is 0 for a valid signature and 7 for any other.`,
 
 // secrets reads what --secret says.
 func (p *program) secrets(texts []string) ([]signature.Secret, error) {
-	if len(texts) == 0 {
-		return nil, usage("the flag --secret is missing; expected whsec_… or @FILE")
-	}
 	secrets := make([]signature.Secret, len(texts))
 	for i, text := range texts {
 		content, err := p.content("secret", text)

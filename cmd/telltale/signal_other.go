@@ -2,5 +2,7 @@
 
 package main
 
+import "os"
+
 // operatorSignals gives nothing: there are no such signals here.
-func operatorSignals() (asked <-chan operatorSignal, forget func()) { return nil, func() {} }
+func operatorSignals() (reload, dump chan os.Signal) { return nil, nil }

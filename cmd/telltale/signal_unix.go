@@ -8,29 +8,11 @@ import (
 	"syscall"
 )
 
-// operatorSignals gives what an operator asks for with SIGHUP and SIGUSR1.
-func operatorSignals() (asked <-chan operatorSignal, forget func()) {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
-	c := make(chan operatorSignal)
-	done := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-done:
-				return
-			case s := <-signals:
-				want := reloadSettings
-				if s == syscall.SIGUSR1 {
-					want = dumpGoroutines
-				}
-				select {
-				case c <- want:
-				case <-done:
-					return
-				}
-			}
-		}
-	}()
-	return c, func() { signal.Stop(signals); close(done) }
+// operatorSignals gives what an operator asks of a running server: SIGHUP to
+// read the settings again, SIGUSR1 to dump all goroutines.
+func operatorSignals() (reload, dump chan os.Signal) {
+	reload, dump = make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	signal.Notify(dump, syscall.SIGUSR1)
+	return reload, dump
 }

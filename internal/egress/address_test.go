@@ -229,13 +229,13 @@ func TestNewRefusesWhatItCannotRead(t *testing.T) {
 		"an empty denied network":           {DenyCIDRs: []netip.Prefix{{}}},
 		"bits beyond the length":            {AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.8/8")}},
 		"IPv4-mapped and all of it":         {DenyCIDRs: []netip.Prefix{netip.MustParsePrefix("::ffff:0.0.0.0/95")}},
-		"an origin without a scheme":        {Exempt: []string{"127.0.0.1:8484"}},
-		"an origin with a path":             {Exempt: []string{"http://127.0.0.1:8484/in"}},
-		"an origin with a query":            {Exempt: []string{"http://127.0.0.1:8484?x"}},
-		"an origin that is no number":       {Exempt: []string{"http://127.1:8484"}},
-		"an origin with user and password":  {Exempt: []string{"http://a:b@127.0.0.1:8484"}},
-		"an origin without a host":          {Exempt: []string{"http://:8484"}},
-		"an origin with a port that is not": {Exempt: []string{"http://127.0.0.1:0"}},
+		"an origin without a scheme":        {Exempt: "127.0.0.1:8484"},
+		"an origin with a path":             {Exempt: "http://127.0.0.1:8484/in"},
+		"an origin with a query":            {Exempt: "http://127.0.0.1:8484?x"},
+		"an origin that is no number":       {Exempt: "http://127.1:8484"},
+		"an origin with user and password":  {Exempt: "http://a:b@127.0.0.1:8484"},
+		"an origin without a host":          {Exempt: "http://:8484"},
+		"an origin with a port that is not": {Exempt: "http://127.0.0.1:0"},
 	} {
 		if g, err := New(c); err == nil {
 			t.Errorf("%s: accepted as %+v", name, g)

@@ -44,10 +44,12 @@ func (g *Guard) DialContext(ctx context.Context, network, address string) (net.C
 	if err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{
-		FallbackDelay:  -1, // there is one address at a time
-		ControlContext: g.control(t),
-	}
+	return g.connect(ctx, network, t, addrs, deadline)
+}
+
+// connect tries the addresses one after the other.
+func (g *Guard) connect(ctx context.Context, network string, t target, addrs []netip.Addr, deadline time.Time) (net.Conn, error) {
+	dialer := net.Dialer{ControlContext: g.control(t)}
 	var first error
 	for i, addr := range addrs {
 		one, cancel := context.WithDeadline(ctx, share(time.Now(), deadline, len(addrs)-i))
@@ -57,7 +59,7 @@ func (g *Guard) DialContext(ctx context.Context, network, address string) (net.C
 			return conn, nil
 		}
 		if blocked, ok := errors.AsType[*BlockedError](err); ok {
-			return nil, blocked // without net.OpError around it, which names the address
+			return nil, blocked // without the net.OpError around it, which names the address
 		}
 		if first == nil {
 			first = err
@@ -100,7 +102,12 @@ func dialTarget(ctx context.Context, network, address string) (target, error) {
 func (g *Guard) resolve(ctx context.Context, network string, t target) ([]netip.Addr, error) {
 	addrs := []netip.Addr{t.addr}
 	if t.isName() {
-		var err error
+		// What is not allowed whatever it leads to is not looked up: the answer
+		// would tell which names there are on a private network.
+		err := g.checkName(t)
+		if broken, ok := errors.AsType[*URLError](err); ok {
+			return nil, &BlockedError{Host: t.host, Rule: broken.Rule, reason: broken.Sentence}
+		}
 		if addrs, err = g.lookUp(ctx, t.host); err != nil {
 			return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -21,11 +22,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// canary listens on loopback and counts who comes. Nothing that is blocked may.
+// canary listens on loopback and keeps who comes. Nothing that is blocked may.
 type canary struct {
-	port    string
-	visits  atomic.Int64
-	visited chan struct{}
+	address, port string
+	visitors      chan string
 }
 
 func newCanary(t testing.TB) *canary {
@@ -34,11 +34,8 @@ func newCanary(t testing.TB) *canary {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &canary{port: port, visited: make(chan struct{}, 1000)}
+	c := &canary{address: l.Addr().String(), visitors: make(chan string, 1000)}
+	_, c.port, _ = net.SplitHostPort(c.address)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -47,9 +44,8 @@ func newCanary(t testing.TB) *canary {
 			if err != nil {
 				return
 			}
+			c.visitors <- conn.RemoteAddr().String()
 			conn.Close()
-			c.visits.Add(1)
-			c.visited <- struct{}{}
 		}
 	}()
 	t.Cleanup(func() {
@@ -57,6 +53,22 @@ func newCanary(t testing.TB) *canary {
 		<-done
 	})
 	return c
+}
+
+// visits is how many came since it was last asked. It comes itself, last: who
+// dialled before stands before it in the queue.
+func (c *canary) visits(t testing.TB) int {
+	t.Helper()
+	conn, err := net.Dial("tcp4", c.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for n := 0; ; n++ {
+		if <-c.visitors == conn.LocalAddr().String() {
+			return n
+		}
+	}
 }
 
 // answers is a resolver whose n-th lookup of any name gives the n-th list, and
@@ -130,7 +142,7 @@ func TestDial(t *testing.T) {
 			t.Parallel()
 			canary, resolver := newCanary(t), &answers{lists: [][]string{tt.answers}}
 			conn, err := listed(t, resolver).DialContext(t.Context(), "tcp", net.JoinHostPort(tt.address, canary.port))
-			var want int64
+			want := 0
 			switch {
 			case tt.blocked:
 				if !errors.Is(err, ErrBlocked) {
@@ -148,9 +160,8 @@ func TestDial(t *testing.T) {
 			default:
 				want = 1
 				conn.Close()
-				<-canary.visited
 			}
-			if got := canary.visits.Load(); got != want {
+			if got := canary.visits(t); got != want {
 				t.Errorf("the canary had %d visits; want %d", got, want)
 			}
 			if len(resolver.hosts) > 1 {
@@ -165,13 +176,17 @@ func TestDial(t *testing.T) {
 func TestTheCanaryStaysUntouched(t *testing.T) {
 	t.Parallel()
 	canary := newCanary(t)
-	var strict Guard
+	toLoopback := &answers{lists: [][]string{{"127.0.0.1"}}}
+	strict := mustGuard(t, Config{Resolver: toLoopback})
+	another := mustGuard(t, Config{Resolver: toLoopback, AllowCIDRs: prefixes(t, "10.0.0.0/8")})
 	doors := []string{"127.0.0.1", "::ffff:127.0.0.1", "::ffff:7f00:1", "localhost", "LOCALHOST", "foo.localhost", "0.0.0.0", "::", "::1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.1", "127.0.0.1.", "127.0.0.1%lo", ""}
 	for _, host := range doors {
 		for _, network := range []string{"tcp", "tcp4", "tcp6", "udp", "unix", "ip", ""} {
-			conn, err := strict.DialContext(t.Context(), network, net.JoinHostPort(host, canary.port))
-			if !errors.Is(err, ErrBlocked) {
-				t.Errorf("%s %s: connection %v, error %v; want ErrBlocked", network, host, conn, err)
+			for _, g := range []*Guard{strict, another} {
+				conn, err := g.DialContext(t.Context(), network, net.JoinHostPort(host, canary.port))
+				if !errors.Is(err, ErrBlocked) {
+					t.Errorf("%s %s: connection %v, error %v; want ErrBlocked", network, host, conn, err)
+				}
 			}
 		}
 	}
@@ -180,19 +195,23 @@ func TestTheCanaryStaysUntouched(t *testing.T) {
 			t.Errorf("%q: error %v; want ErrBlocked", address, err)
 		}
 	}
-	if n := canary.visits.Load(); n != 0 {
+	if n := canary.visits(t); n != 0 {
 		t.Fatalf("the canary had %d visits", n)
+	}
+	for _, host := range toLoopback.hosts {
+		if !strings.Contains(strings.ToLower(host), "localhost") {
+			t.Errorf("looked up %s, which is no name", host)
+		}
 	}
 
 	open := mustGuard(t, Config{AllowPrivate: true})
-	for i, host := range []string{"127.0.0.1", "::ffff:127.0.0.1", "localhost"} {
+	for _, host := range []string{"127.0.0.1", "::ffff:127.0.0.1", "localhost"} {
 		conn, err := open.DialContext(t.Context(), "tcp4", net.JoinHostPort(host, canary.port))
 		if err != nil {
 			t.Fatalf("%s with AllowPrivate: %v", host, err)
 		}
 		conn.Close()
-		<-canary.visited
-		if n := canary.visits.Load(); n != int64(i+1) {
+		if n := canary.visits(t); n != 1 {
 			t.Fatalf("%s with AllowPrivate: the canary had %d visits", host, n)
 		}
 	}
@@ -210,14 +229,13 @@ func TestRebinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
-	<-canary.visited
 	if diff := cmp.Diff([]string{"ip rebinding.example.com"}, resolver.hosts); diff != "" {
 		t.Errorf("lookups: %s", diff)
 	}
 	if _, err := g.DialContext(t.Context(), "tcp", "rebinding.example.com:"+canary.port); !errors.Is(err, ErrBlocked) {
 		t.Errorf("the second dial: %v; want ErrBlocked", err)
 	}
-	if n := canary.visits.Load(); n != 1 {
+	if n := canary.visits(t); n != 1 {
 		t.Errorf("the canary had %d visits; want 1", n)
 	}
 }
@@ -260,7 +278,7 @@ func TestADialEndsWithItsContext(t *testing.T) {
 	if err == nil || errors.Is(err, ErrBlocked) {
 		t.Errorf("error %v; want that of a cancelled dial", err)
 	}
-	if n := canary.visits.Load(); n != 0 {
+	if n := canary.visits(t); n != 0 {
 		t.Errorf("the canary had %d visits after the end", n)
 	}
 }
@@ -342,17 +360,19 @@ func TestSocketCheck(t *testing.T) {
 	}
 }
 
-// If the checks before the dial were wrong, the one of the socket would still
-// keep the connection from being made.
+// If the checks before were wrong, the one of the socket would still keep the
+// connection from being made, and the address from being told.
 func TestTheSocketCheckAloneKeepsTheCanaryUntouched(t *testing.T) {
 	t.Parallel()
 	canary := newCanary(t)
 	var g Guard
-	dialer := net.Dialer{ControlContext: g.control(target{scheme: "https", host: "hooks.example.com", port: netip.MustParseAddrPort("127.0.0.1:" + canary.port).Port()})}
-	if _, err := dialer.DialContext(t.Context(), "tcp", "127.0.0.1:"+canary.port); !errors.Is(err, ErrBlocked) {
-		t.Errorf("error %v; want ErrBlocked", err)
+	to := target{scheme: "https", host: "hooks.example.com", port: netip.MustParseAddrPort(canary.address).Port()}
+	blocked := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::ffff:127.0.0.1")}
+	_, err := g.connect(t.Context(), "tcp", to, blocked, time.Now().Add(dialTimeout))
+	if !errors.Is(err, ErrBlocked) || err.Error() != "The host hooks.example.com is not allowed." {
+		t.Errorf("error %v; want ErrBlocked without the address", err)
 	}
-	if n := canary.visits.Load(); n != 0 {
+	if n := canary.visits(t); n != 0 {
 		t.Errorf("the canary had %d visits", n)
 	}
 }
@@ -377,8 +397,8 @@ func TestRulesOfNamesAtDial(t *testing.T) {
 		{"an address that is not listed", Config{AllowCIDRs: prefixes(t, "10.2.0.0/16")}, "https://hooks.example.com/", []string{"10.3.0.8"}, RuleAddress},
 		{"AllowPrivate frees public addresses too", Config{AllowPrivate: true}, "http://hooks.example.com:9000/", []string{"8.8.8.8"}, ""},
 		{"AllowPrivate, and the deny list", Config{AllowPrivate: true, DenyCIDRs: prefixes(t, "10.0.0.0/8")}, "http://intranet/", []string{"10.2.0.8"}, RuleAddress},
-		{"the inspector by name", Config{Exempt: []string{"http://inbox:8484"}}, "http://inbox:8484/in/abc", []string{"127.0.0.1"}, ""},
-		{"the inspector leads to metadata", Config{Exempt: []string{"http://inbox:8484"}}, "http://inbox:8484/in/abc", []string{"169.254.169.254"}, RuleAddress},
+		{"the inspector by name", Config{Exempt: "http://inbox:8484"}, "http://inbox:8484/in/abc", []string{"127.0.0.1"}, ""},
+		{"the inspector leads to metadata", Config{Exempt: "http://inbox:8484"}, "http://inbox:8484/in/abc", []string{"169.254.169.254"}, RuleAddress},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -417,7 +437,7 @@ func TestTheInspectorNeedsItsURL(t *testing.T) {
 	t.Parallel()
 	canary := newCanary(t)
 	origin := "http://127.0.0.1:" + canary.port
-	g := mustGuard(t, Config{Exempt: []string{origin}})
+	g := mustGuard(t, Config{Exempt: origin})
 	address := "127.0.0.1:" + canary.port
 	if _, err := g.DialContext(t.Context(), "tcp", address); !errors.Is(err, ErrBlocked) {
 		t.Errorf("without a URL: %v; want ErrBlocked", err)
@@ -429,7 +449,7 @@ func TestTheInspectorNeedsItsURL(t *testing.T) {
 	if _, err := g.DialContext(ctx, "tcp", "127.0.0.1:1"); !errors.Is(err, ErrBlocked) {
 		t.Errorf("another port than the URL's: %v; want ErrBlocked", err)
 	}
-	if n := canary.visits.Load(); n != 0 {
+	if n := canary.visits(t); n != 0 {
 		t.Errorf("the canary had %d visits", n)
 	}
 	conn, err := g.DialContext(ctx, "tcp", address)
@@ -437,6 +457,22 @@ func TestTheInspectorNeedsItsURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
+}
+
+// To say that a private name does not exist would be to say which ones do.
+func TestABlockedNameIsNotLookedUp(t *testing.T) {
+	t.Parallel()
+	resolver := &answers{lists: [][]string{nil}}
+	g := mustGuard(t, Config{Resolver: resolver})
+	for _, address := range []string{"intranet:443", "wiki.internal:443", "hooks.example.com:22"} {
+		_, err := g.DialContext(t.Context(), "tcp", address)
+		if host, _, _ := strings.Cut(address, ":"); !errors.Is(err, ErrBlocked) || err.Error() != "The host "+host+" is not allowed." {
+			t.Errorf("%s: error %v; want ErrBlocked", address, err)
+		}
+	}
+	if len(resolver.hosts) > 0 {
+		t.Errorf("looked up %v", resolver.hosts)
+	}
 }
 
 func TestWhatABlockedHostTells(t *testing.T) {
@@ -511,9 +547,11 @@ func TestRoundTripper(t *testing.T) {
 		fmt.Fprint(w, r.URL.Path)
 	}))
 	t.Cleanup(server.Close)
-	g := mustGuard(t, Config{Exempt: []string{server.URL}})
+	g := mustGuard(t, Config{Exempt: server.URL})
 	base := &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy: func(*http.Request) (*url.URL, error) {
+			return nil, errors.New("the base transport's proxy was asked for")
+		},
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			return nil, errors.New("the base transport dialled")
 		},
@@ -521,8 +559,8 @@ func TestRoundTripper(t *testing.T) {
 	client := &http.Client{Transport: g.RoundTripper(base)}
 	t.Cleanup(client.CloseIdleConnections)
 
-	get := func(url string) (string, error) {
-		answer, err := client.Post(url, "application/json", strings.NewReader("{}"))
+	get := func(address string) (string, error) {
+		answer, err := client.Post(address, "application/json", strings.NewReader("{}"))
 		if err != nil {
 			return "", err
 		}

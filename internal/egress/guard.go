@@ -31,10 +31,11 @@ type Config struct {
 	// DenyCIDRs blocks the addresses inside; it wins over whatever allows.
 	DenyCIDRs []netip.Prefix
 
-	// Exempt lists origins of the server's own inspector, such as
-	// http://127.0.0.1:8484. URLs of that very origin below /in/ are free of
-	// every rule but those about form, the deny list and what is always blocked.
-	Exempt []string
+	// Exempt is the origin of the server's own inspector, such as
+	// http://127.0.0.1:8484; empty for none. URLs of that very origin below
+	// /in/ are free of every rule but those about form, the deny list and what
+	// is always blocked.
+	Exempt string
 
 	// Resolver looks names up; nil means the system's.
 	Resolver Resolver
@@ -57,7 +58,7 @@ type Guard struct {
 	allowPrivate, allowHTTP bool
 	ports                   []uint16 // beside the default ones
 	allow, deny             []netip.Prefix
-	exempt                  []target
+	exempt                  target // none if it has no host
 	resolver                Resolver
 }
 
@@ -77,16 +78,17 @@ func New(c Config) (*Guard, error) {
 	if g.deny, err = readPrefixes("denied", c.DenyCIDRs); err != nil {
 		return nil, err
 	}
-	for _, origin := range c.Exempt {
-		t, path, err := parseURL(origin)
-		if err != nil {
-			return nil, fmt.Errorf("egress: exempt origin %q: %w", cut(origin), err)
-		}
-		if strings.Trim(path, "/") != "" {
-			return nil, fmt.Errorf("egress: exempt origin %q: expected a scheme, a host and a port, without a path", cut(origin))
-		}
-		g.exempt = append(g.exempt, t)
+	if c.Exempt == "" {
+		return g, nil
 	}
+	t, path, err := parseURL(c.Exempt)
+	if err != nil {
+		return nil, fmt.Errorf("egress: exempt origin %q: %w", cut(c.Exempt), err)
+	}
+	if path != "" && path != "/" {
+		return nil, fmt.Errorf("egress: exempt origin %q: expected a scheme, a host and a port, without a path", cut(c.Exempt))
+	}
+	g.exempt = t
 	return g, nil
 }
 
@@ -143,16 +145,9 @@ func (g *Guard) check(raw string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	t.exempt = isBelow(inspectorPath, path) && slices.Contains(g.exempt, t)
+	t.exempt = t == g.exempt && isBelow(inspectorPath, path)
 	if t.isName() {
-		// Under an allow list it depends on the name's addresses which rules hold.
-		if t.exempt || g.allowPrivate || len(g.allow) > 0 {
-			return t, nil
-		}
-		if err := g.checkRules(t); err != nil {
-			return target{}, err
-		}
-		return t, nil
+		return t, g.checkName(t)
 	}
 	free, blocked := g.judge(t.addr, t.exempt)
 	if blocked != nil {
@@ -228,6 +223,14 @@ func contains(prefixes []netip.Prefix, addr netip.Addr) (netip.Prefix, bool) {
 		}
 	}
 	return netip.Prefix{}, false
+}
+
+// checkName holds a name against the rules that its addresses cannot lift.
+func (g *Guard) checkName(t target) error {
+	if t.exempt || g.allowPrivate || len(g.allow) > 0 {
+		return nil // under an allow list it depends on the addresses
+	}
+	return g.checkRules(t)
 }
 
 // checkRules holds the rules that an administrator can lift and that are not

@@ -39,7 +39,7 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 
 	size := int64(firstChunk)
 	if r.ContentLength >= 0 {
-		size = min(r.ContentLength, firstRead)
+		size = min(r.ContentLength+1, firstRead) // one more, to see the end
 	}
 	body := make([]byte, 0, min(size, limit+1))
 	for {
@@ -65,7 +65,7 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 func grow(body []byte, declared, limit int64) []byte {
 	room := min(max(2*int64(cap(body)), firstChunk), limit+1)
 	if declared > int64(len(body)) {
-		room = min(room, declared)
+		room = min(room, declared+1)
 	}
 	grown := make([]byte, len(body), room)
 	copy(grown, body)

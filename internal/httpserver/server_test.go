@@ -116,7 +116,9 @@ func TestSlowCallersAreGivenUp(t *testing.T) {
 				started := time.Now()
 				conn := l.dial()
 				defer conn.Close()
+				dripped := make(chan struct{})
 				go func() {
+					defer close(dripped)
 					for i := 0; len(test.sends) > 0; i++ {
 						if _, err := io.WriteString(conn, test.sends[min(i, len(test.sends)-1)]); err != nil {
 							return
@@ -124,10 +126,12 @@ func TestSlowCallersAreGivenUp(t *testing.T) {
 						if test.sends[min(i, len(test.sends)-1)] == "" {
 							return
 						}
-						time.Sleep(time.Second) // synctest's time
+						<-time.After(time.Second)
 					}
 				}()
 				answer, err := io.ReadAll(conn)
+				conn.Close()
+				<-dripped
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -150,12 +154,14 @@ func TestALargeBodyOnASlowLineArrives(t *testing.T) {
 		conn := l.dial()
 		defer conn.Close()
 		const size, perSecond = 5 << 20, 1_000_000 / 8
+		sent := make(chan struct{})
 		go func() {
+			defer close(sent)
 			fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", size)
 			chunk := strings.Repeat("x", perSecond)
-			for sent := 0; sent < size; sent += len(chunk) {
-				io.WriteString(conn, chunk[:min(len(chunk), size-sent)])
-				time.Sleep(time.Second) // synctest's time
+			for n := 0; n < size; n += len(chunk) {
+				io.WriteString(conn, chunk[:min(len(chunk), size-n)])
+				<-time.After(time.Second)
 			}
 		}()
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -166,6 +172,7 @@ func TestALargeBodyOnASlowLineArrives(t *testing.T) {
 		if err != nil || string(body) != "5242880 bytes" {
 			t.Errorf("%s: %s, %v", response.Status, body, err)
 		}
+		<-sent
 	})
 }
 
@@ -182,6 +189,7 @@ func TestACallerThatGoesAwayCancelsItsRequest(t *testing.T) {
 		go s.Serve(l)
 		conn := l.dial()
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		synctest.Wait()
 		conn.Close()
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Error(err)
@@ -197,7 +205,7 @@ func TestShutdownWaitsForRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, l := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(20 * time.Second) // synctest's time
+			<-time.After(20 * time.Second)
 			io.WriteString(w, "done")
 		}))
 		conn := l.dial()

@@ -1,0 +1,330 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// binary is the folder of the telltale that the stories run, built from this tree.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "telltale-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	build := []string{"build", "-ldflags", "-X main.version=0.0.0-test", "-o", filepath.Join(dir, "telltale")}
+	if raceDetector {
+		build = append(build, "-race")
+	}
+	if out, err := exec.Command("go", append(build, ".")...).CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building telltale: %v\n%s", err, out)
+		return 1
+	}
+	binary = dir
+	return m.Run()
+}
+
+// TestStories runs testdata/script: whole-program stories over the built binary,
+// with real servers on loopback. docs of testscript explain the language; these
+// are the commands beside its own:
+//
+//	telltale ARG…            run it; it must end with status 0
+//	status N telltale ARG…   run it; it must end with status N
+//	serve ARG…               start a server on free ports and the folder ./data, and wait until it is ready;
+//	                         TELLTALE_SERVER, TELLTALE_DATA, OPS and TOKEN are set, its output is in serve.out and serve.err
+//	end TERM|INT|KILL        signal the server and wait for its end; but for KILL, it must be in order
+//	signal HUP|USR1          signal the server
+//	receiver NAME            start a receiver that answers 200; its URL is in $NAME
+//	answer NAME STATUS|hang  from now on
+//	down NAME, up NAME       close its port, and open the same one again
+//	received NAME N          wait until it has got N requests, and not one more
+//	signed NAME SECRET…      every request that it got verifies with the secret
+//	documented NAME          the last 12 requests are the documented samples, key for key
+//	waitfor REGEXP telltale ARG…     run it until its output matches
+//	waitlog REGEXP           wait until the server's log matches
+//	field VAR PATH           set VAR to a field of the JSON that was printed last; a path is like webhook.id or 0.id
+//	api METHOD PATH [FILE]   call the API with $TOKEN (- for none); prints status and body
+func TestStories(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", binary+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "xdg"))
+			env.Setenv("GORACE", "halt_on_error=1 exitcode=66")
+			s := &story{receivers: map[string]*receiver{}}
+			env.Values[storyKey{}] = s
+			env.Defer(s.end)
+			return os.CopyFS(filepath.Join(env.WorkDir, "documented"), os.DirFS("testdata/documented"))
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"telltale": runTelltale,
+			"status":   runStatus,
+			"serve":    startServer,
+			"end":      endServer,
+			"signal":   signalServer,
+			"receiver": startReceiver,
+			"answer":   setAnswer,
+			"down": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(storyOf(ts).receiver(ts, args).down())
+			},
+			"up":         func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(storyOf(ts).receiver(ts, args).up()) },
+			"received":   waitReceived,
+			"signed":     checkSigned,
+			"documented": checkDocumented,
+			"waitfor":    waitFor,
+			"waitlog":    waitLog,
+			"field":      setField,
+			"api":        callAPI,
+		},
+	})
+}
+
+// patience bounds every wait of a story: long, for a machine that does much
+// else; nobody waits so long where all is well.
+const patience = 60 * time.Second
+
+// poll asks until the answer is yes, or fails the story.
+func poll(ts *testscript.TestScript, what string, ask func() (bool, string)) {
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, seen := ask()
+		if ok {
+			return
+		}
+		select {
+		case <-deadline.C:
+			ts.Fatalf("waited %s for %s; last seen:\n%s", patience, what, seen)
+		case <-tick.C:
+		}
+	}
+}
+
+// story is what a script has running.
+type story struct {
+	receivers map[string]*receiver
+	server    *exec.Cmd
+	ended     chan error
+}
+
+type storyKey struct{}
+
+func storyOf(ts *testscript.TestScript) *story { return ts.Value(storyKey{}).(*story) }
+
+func (s *story) receiver(ts *testscript.TestScript, args []string) *receiver {
+	if len(args) == 0 || s.receivers[args[0]] == nil {
+		ts.Fatalf("there is no receiver %q", args)
+	}
+	return s.receivers[args[0]]
+}
+
+func (s *story) end() {
+	if s.server != nil {
+		_ = s.server.Process.Kill()
+		<-s.ended
+	}
+	for _, r := range s.receivers {
+		r.end()
+	}
+}
+
+func runTelltale(ts *testscript.TestScript, neg bool, args []string) {
+	err := ts.Exec("telltale", args...)
+	if neg {
+		ts.Fatalf("say which status it ends with: status N telltale …")
+	}
+	ts.Check(err)
+}
+
+func runStatus(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 || args[1] != "telltale" {
+		ts.Fatalf("usage: status N telltale ARG…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec("telltale", args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("telltale ended with status %d, want %d", got, want)
+	}
+}
+
+func startServer(ts *testscript.TestScript, _ bool, args []string) {
+	s := storyOf(ts)
+	if s.server != nil {
+		ts.Fatalf("there is a server already")
+	}
+	out, err := os.Create(ts.MkAbs("serve.out"))
+	ts.Check(err)
+	defer out.Close()
+	log, err := os.OpenFile(ts.MkAbs("serve.err"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	defer log.Close()
+	data := ts.MkAbs("data")
+	cmd := exec.Command(filepath.Join(binary, "telltale"), append([]string{"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data", data}, args...)...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), out, log
+	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "GORACE"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	ts.Check(cmd.Start())
+	s.server, s.ended = cmd, make(chan error, 1)
+	go func() { s.ended <- cmd.Wait() }()
+	poll(ts, "the server to be ready", func() (bool, string) {
+		banner := ts.ReadFile("serve.out")
+		select {
+		case err := <-s.ended:
+			s.server = nil
+			ts.Fatalf("the server ended: %v\n%s", err, ts.ReadFile("serve.err"))
+		default:
+		}
+		return strings.Contains(banner, "Ready in"), banner
+	})
+	banner := ts.ReadFile("serve.out")
+	ts.Setenv("TELLTALE_SERVER", regexp.MustCompile(`API +(http://[^/]+)/v1`).FindStringSubmatch(banner)[1])
+	ts.Setenv("OPS", regexp.MustCompile(`Ops +(http://[^/]+)/`).FindStringSubmatch(banner)[1])
+	ts.Setenv("TELLTALE_DATA", data)
+	ts.Setenv("TOKEN", strings.TrimSpace(ts.ReadFile("data/owner.token")))
+}
+
+var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1}
+
+func signalServer(ts *testscript.TestScript, _ bool, args []string) {
+	s := storyOf(ts)
+	if s.server == nil || len(args) != 1 || signals[args[0]] == 0 {
+		ts.Fatalf("usage: signal|end TERM|INT|KILL|HUP|USR1, while a server runs")
+	}
+	ts.Check(s.server.Process.Signal(signals[args[0]]))
+}
+
+func endServer(ts *testscript.TestScript, neg bool, args []string) {
+	signalServer(ts, neg, args)
+	s := storyOf(ts)
+	select {
+	case err := <-s.ended:
+		s.server = nil
+		if err != nil && args[0] != "KILL" {
+			ts.Fatalf("the server did not end in order: %v\n%s", err, ts.ReadFile("serve.err"))
+		}
+	case <-time.After(patience):
+		ts.Fatalf("the server did not end within %s", patience)
+	}
+}
+
+func waitLog(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: waitlog REGEXP")
+	}
+	want := regexp.MustCompile(args[0])
+	poll(ts, "the log to match "+args[0], func() (bool, string) {
+		log := ts.ReadFile("serve.err")
+		return want.MatchString(log), log
+	})
+}
+
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 || args[1] != "telltale" {
+		ts.Fatalf("usage: waitfor REGEXP telltale ARG…")
+	}
+	want := regexp.MustCompile(args[0])
+	poll(ts, "telltale "+strings.Join(args[2:], " ")+" to print "+args[0], func() (bool, string) {
+		err := ts.Exec("telltale", args[2:]...)
+		out := ts.ReadFile("stdout")
+		return err == nil && want.MatchString(out), fmt.Sprintf("%s%s(%v)", out, ts.ReadFile("stderr"), err)
+	})
+}
+
+func setField(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: field VAR PATH")
+	}
+	out := ts.ReadFile("stdout")
+	lines := bytes.Split(bytes.TrimSpace([]byte(out)), []byte("\n"))
+	path := strings.Split(args[1], ".")
+	line := 0
+	if n, err := strconv.Atoi(path[0]); err == nil {
+		line, path = n, path[1:]
+	}
+	if line >= len(lines) {
+		ts.Fatalf("there are only %d lines", len(lines))
+	}
+	var v any
+	d := json.NewDecoder(bytes.NewReader(lines[line]))
+	d.UseNumber()
+	ts.Check(d.Decode(&v))
+	for _, name := range path {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			ts.Check(err)
+			v = at[i]
+		}
+	}
+	if v == nil {
+		ts.Fatalf("there is no %s in %s", args[1], lines[line])
+	}
+	ts.Setenv(args[0], fmt.Sprint(v))
+}
+
+func callAPI(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: api METHOD PATH [FILE]")
+	}
+	var body io.Reader
+	contentType := "application/json"
+	if len(args) == 3 {
+		body = strings.NewReader(ts.ReadFile(args[2]))
+		if strings.HasSuffix(args[2], ".ndjson") {
+			contentType = "application/x-ndjson"
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, args[0], ts.Getenv("TELLTALE_SERVER")+args[1], body)
+	ts.Check(err)
+	if body != nil {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if token := ts.Getenv("TOKEN"); token != "-" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", resp.StatusCode, bytes.TrimSpace(text))
+}
