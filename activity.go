@@ -82,9 +82,7 @@ func (a Activity) UserID() string {
 func (a Activity) Email() string { return a.User.Text("email") }
 
 // CampaignID is the id of the campaign; empty if unknown.
-func (a Activity) CampaignID() string {
-	return indexable(a.Campaign.Text("id"))
-}
+func (a Activity) CampaignID() string { return indexable(a.Campaign.Text("id")) }
 
 // MessageID is the id of the message in the form of [CanonicalMessageID],
 // which unsubscribed has within its campaign; empty if unknown.
@@ -209,7 +207,7 @@ func (p *parser) activity() (Activity, error) {
 	c := contractOf(a.Type)
 	p.settleSections(c)
 	p.keep(&a)
-	var l laidOut
+	l := laidOut{at: p.location}
 	l.lay(&a, c)
 	for _, f := range l.faults {
 		p.note(f)

@@ -107,11 +107,11 @@ func ParseEventType(name string) (EventType, error) {
 	if t := EventType(name); t.Valid() {
 		return t, nil
 	}
-	return "", Errorf(Invalid, "There is no event type %q; there are %s.", CutValue(name), eventTypeNames())
+	return "", Errorf(Invalid, "There is no event type %q; there are %s.", CutValue(name), typeList)
 }
 
-// eventTypeNames lists the twelve for the expectation of a fault.
-func eventTypeNames() string { return strings.Join(names(AllEventTypes.Types()), ", ") }
+// typeList names the twelve for what a fault expects.
+var typeList = strings.Join(names(EventTypes()), ", ")
 
 func names(types []EventType) []string {
 	s := make([]string, len(types))
@@ -156,7 +156,7 @@ func ParseEventTypeSet(list []string, location string) (EventTypeSet, []Fault) {
 		case len(faults) < maxFaults:
 			faults = append(faults, Fault{
 				Location: fmt.Sprintf("%s[%d]", location, i), Message: "There is no such event type.",
-				Expected: `"*", or one of ` + eventTypeNames(), Value: CutValue(name),
+				Expected: `"*", or one of ` + typeList, Value: CutValue(name),
 			})
 		}
 	}

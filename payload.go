@@ -145,9 +145,6 @@ func (f *field) expected() string {
 	return "a string"
 }
 
-// typeList names the twelve types for the expectation of a fault.
-var typeList = eventTypeNames()
-
 // The kinds of documented keys, by object; a key that is not named is a text.
 var (
 	topKinds = map[string]field{
@@ -282,9 +279,12 @@ func (l *layout) find(name string) int {
 // made in code. The texts of Rendered may share memory with the activity.
 func (a Activity) Render(receivedAt time.Time) (Rendered, []Fault) {
 	c := contractOf(a.Type)
-	var l laidOut
+	l := laidOut{at: a.location}
+	if l.at == "" {
+		l.at = "activity"
+	}
 	if !a.Type.Valid() {
-		l.note(Fault{Location: "activity.type", Message: "There is no such event type.", Expected: "one of " + typeList, Value: CutValue(string(a.Type))})
+		l.note(Fault{Location: l.at + ".type", Message: "There is no such event type.", Expected: "one of " + typeList, Value: CutValue(string(a.Type))})
 	}
 	l.lay(&a, c)
 	if len(l.faults) > 0 {
@@ -343,10 +343,6 @@ type laidObject struct {
 
 // lay sorts a into its contract and notes what breaks it.
 func (l *laidOut) lay(a *Activity, c *contract) {
-	l.at = a.location
-	if l.at == "" {
-		l.at = "activity"
-	}
 	l.size = 96 // for what is filled in
 	for s, layout := range c.sections {
 		if layout != nil {
@@ -384,8 +380,8 @@ func (l *laidOut) layObject(into *laidObject, o *Object, of *layout, path string
 				l.note(Fault{Location: l.at + path + "." + name, Message: message, Expected: f.expected(), Value: CutValue(m.value)})
 			} else if f.kind == kindTags {
 				into.values[i] = l.layTags(m.value, path+"."+name)
-			} else if f.kind == kindTexts {
-				l.checkTexts(m.value, path+"."+name, f)
+			} else if f.kind == kindTexts && !allTexts(m.value) {
+				l.noteTexts(m.value, path+"."+name, f)
 			}
 		}
 	}
@@ -403,7 +399,7 @@ func (l *laidOut) layTags(value, path string) string {
 	}
 	var laid laidObject
 	l.layObject(&laid, &tags, tagsLayout, path)
-	return string(laid.append(nil, tags, tagsLayout))
+	return string(laid.append(make([]byte, 0, len(value)+2), tags, tagsLayout))
 }
 
 // checkExtra notes a key that passes for a documented one in another case.
@@ -459,8 +455,12 @@ func (f *field) check(value string) string {
 		ok = kind == '{'
 	case kindTexts:
 		ok = kind == '['
-	case kindType, kindSection:
-		// The one is [Activity.Type], the others are objects of the activity.
+	case kindType:
+		return "The type is a field of the activity, and no member."
+	case kindSection:
+		if kind == '{' {
+			return "The object is a field of the activity, and no member."
+		}
 		ok = false
 	}
 	if !ok {
@@ -516,8 +516,8 @@ func checkIndexed(s string, max int) string {
 	return ""
 }
 
-// checkTexts notes each element of an array that is no string.
-func (l *laidOut) checkTexts(value, path string, f *field) {
+// noteTexts notes each element of an array that is no string.
+func (l *laidOut) noteTexts(value, path string, f *field) {
 	d := jsontext.NewDecoder(strings.NewReader(value))
 	d.ReadToken() // the bracket; the value was read before, so that nothing here can fail
 	for i := 0; d.PeekKind() != ']'; i++ {
@@ -529,6 +529,26 @@ func (l *laidOut) checkTexts(value, path string, f *field) {
 			l.note(Fault{Location: fmt.Sprintf("%s%s[%d]", l.at, path, i), Message: isA(string(v)), Expected: f.expected(), Value: CutValue(string(v))})
 		}
 	}
+}
+
+// allTexts reports whether the elements of an array, valid and without
+// whitespace, are strings. It is on the way of every change of tags.
+func allTexts(array string) bool {
+	for i := 1; array[i] != ']'; i++ {
+		if array[i] != '"' {
+			return false
+		}
+		for i++; array[i] != '"'; i++ {
+			if array[i] == '\\' {
+				i++
+			}
+		}
+		if array[i+1] == ']' {
+			return true
+		}
+		i++ // to the comma
+	}
+	return true
 }
 
 // checkTelltale checks what came beside the payload, or was set in code.

@@ -344,7 +344,9 @@ func TestFaultsOfActivityMadeInCode(t *testing.T) {
 	}
 	a.Top.SetString("telltale", "x")
 	a.Top.SetString("type", "sent")
-	a.Top.SetString("user", "x")
+	if err := a.Top.Set("user", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
 	a.User.SetString("ID", "1")
 	a.User.SetString(strings.Repeat("k", MaxKeyBytes+1), "1")
 	a.User.SetString("id", "")

@@ -104,6 +104,13 @@ func (m *memoryStore) countReads(of func()) int {
 	return m.reads - before
 }
 
+// fails makes reads and writes give the errors.
+func (m *memoryStore) fails(read, touch error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err, m.touchErr = read, touch
+}
+
 func newStore() *memoryStore {
 	return &memoryStore{
 		keys: map[[32]byte]telltale.Key{},
@@ -232,16 +239,15 @@ func TestAStoreThatCannotBeAskedLetsNobodyIn(t *testing.T) {
 			store := newStore()
 			_, token := store.add("", telltale.ScopeOwner)
 			keys := newKeys(t, store)
-			store.err = test.err
-			defer func() { store.err = nil }()
+			store.fails(test.err, nil)
 			if _, err := keys.Authenticate(with(token, "/"), telltale.ScopeRead); telltale.CodeOf(err) != test.code || !errors.Is(err, test.err) {
 				t.Errorf("got %v", err)
 			}
-			store.err = nil
+			store.fails(nil, nil)
 			if _, err := keys.Authenticate(with(token, "/"), telltale.ScopeOwner); err != nil { // the key is known now
 				t.Fatal(err)
 			}
-			store.err = test.err
+			store.fails(test.err, nil)
 			if _, err := keys.Authenticate(with(token, "/?project=other"), telltale.ScopeRead); telltale.CodeOf(err) != test.code {
 				t.Errorf("with the project unknown: %v", err)
 			}
@@ -393,7 +399,7 @@ func TestUsesThatCannotBeWrittenStopNobody(t *testing.T) {
 		if _, err := keys.Authenticate(with(token, "/"), telltale.ScopeRead); err != nil {
 			t.Fatal(err)
 		}
-		store.touchErr = errors.New("disk full")
+		store.fails(nil, errors.New("disk full"))
 		<-time.After(usesInterval)
 		synctest.Wait()
 		if _, err := keys.Authenticate(with(token, "/"), telltale.ScopeOwner); err != nil {
@@ -416,8 +422,9 @@ func TestCloseSaysWhatItCouldNotWrite(t *testing.T) {
 	if _, err := keys.Authenticate(with(token, "/"), telltale.ScopeRead); err != nil {
 		t.Fatal(err)
 	}
-	store.touchErr = errors.New("disk full")
-	if err := keys.Close(t.Context()); !errors.Is(err, store.touchErr) {
+	full := errors.New("disk full")
+	store.fails(nil, full)
+	if err := keys.Close(t.Context()); !errors.Is(err, full) {
 		t.Errorf("Close: %v", err)
 	}
 }

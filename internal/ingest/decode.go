@@ -51,11 +51,7 @@ func Decode(contentType string, body []byte) ([]telltale.Activity, error) {
 	case start[0] == '[':
 		return decodeArray(body)
 	}
-	a, err := telltale.ParseActivity(body, "body")
-	if err != nil {
-		return nil, hintAtLines(err, start)
-	}
-	return []telltale.Activity{a}, nil
+	return decodeOne(body)
 }
 
 const space = " \t\r\n"
@@ -97,17 +93,24 @@ func empty(code telltale.Code, message string) error {
 	}}
 }
 
-// hintAtLines tells those who sent NDJSON as JSON what to do about it.
-func hintAtLines(err error, body []byte) error {
-	var e *telltale.Error
-	line, rest, _ := bytes.Cut(body, []byte("\n"))
-	isLine := bytes.HasSuffix(bytes.TrimRight(line, space), []byte("}")) && bytes.HasPrefix(bytes.TrimLeft(rest, space), []byte("{"))
-	if !isLine || !errors.As(err, &e) || e.Code != telltale.Malformed {
-		return err
+func decodeOne(body []byte) ([]telltale.Activity, error) {
+	a, err := telltale.ParseActivity(body, "body")
+	if err == nil {
+		return []telltale.Activity{a}, nil
 	}
-	hinted := *e
-	hinted.Message += " If the body is one event per line, send it with the Content-Type application/x-ndjson."
-	return &hinted
+	var found faults
+	found.add(err, 0)
+	e := found.err(1)
+	if e.Code == telltale.Malformed && looksLikeLines(body) {
+		e.Message += " If the body is one event per line, send it with the Content-Type application/x-ndjson."
+	}
+	return nil, e
+}
+
+// looksLikeLines finds those who sent NDJSON as JSON.
+func looksLikeLines(body []byte) bool {
+	line, rest, _ := bytes.Cut(bytes.TrimLeft(body, space), []byte("\n"))
+	return bytes.HasSuffix(bytes.TrimRight(line, space), []byte("}")) && bytes.HasPrefix(bytes.TrimLeft(rest, space), []byte("{"))
 }
 
 func decodeArray(body []byte) ([]telltale.Activity, error) {
@@ -204,7 +207,7 @@ func graver(a, b telltale.Code) telltale.Code {
 }
 
 // err is one error of everything that was found, nil if that is nothing.
-func (f *faults) err(of int) error {
+func (f *faults) err(of int) *telltale.Error {
 	if f.events == 0 {
 		return nil
 	}
@@ -215,9 +218,14 @@ func (f *faults) err(of int) error {
 	case telltale.TooLarge:
 		wrong = "is too large"
 	}
-	message := fmt.Sprintf("%d of %d events are wrong, and none was accepted.", f.events, of)
-	if f.events == 1 {
+	var message string
+	switch {
+	case of == 1:
+		message = fmt.Sprintf("The event %s.", wrong)
+	case f.events == 1:
 		message = fmt.Sprintf("1 of %d events %s, and none was accepted.", of, wrong)
+	default:
+		message = fmt.Sprintf("%d of %d events are wrong, and none was accepted.", f.events, of)
 	}
 	if more := f.total - len(f.listed); more > 0 {
 		message += fmt.Sprintf(" The first %d faults are listed; there are %d more.", len(f.listed), more)

@@ -110,7 +110,10 @@ func newEvents(project telltale.ProjectID, source string, activities []telltale.
 		}
 		events[i] = e
 	}
-	return events, found.err(len(activities))
+	if err := found.err(len(activities)); err != nil {
+		return nil, err
+	}
+	return events, nil
 }
 
 // refusal is the code under which a failure is counted.

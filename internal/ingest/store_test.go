@@ -1,0 +1,77 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"telltale.example/telltale"
+)
+
+// memoryStore accepts events in memory, by the rules of [telltale.EventStore].
+type memoryStore struct {
+	telltale.EventStore // of which only AcceptEvents is used
+
+	mu     sync.Mutex
+	events []*telltale.Event
+	err    error
+}
+
+func (m *memoryStore) AcceptEvents(_ context.Context, a telltale.Acceptance) (telltale.Accepted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return telltale.Accepted{}, m.err
+	}
+	var accepted telltale.Accepted
+	var fresh []*telltale.Event
+	for i, e := range a.Events {
+		known := slices.IndexFunc(append(m.events, fresh...), func(k *telltale.Event) bool {
+			return e.CallerID != "" && k.CallerID == e.CallerID && k.ProjectID == e.ProjectID
+		})
+		if known < 0 {
+			fresh = append(fresh, e)
+			accepted.Events = append(accepted.Events, telltale.AcceptedEvent{ID: e.ID})
+			if w := (&telltale.Webhook{}); a.Room != nil && a.Room.Reserve(w) {
+				accepted.Claims = append(accepted.Claims, telltale.Claim{Event: e, Webhook: w})
+			}
+			continue
+		}
+		first := append(m.events, fresh...)[known]
+		if first.ContentHash != e.ContentHash {
+			return telltale.Accepted{}, &telltale.Error{Code: telltale.Conflict, Message: "The id is known with other content.", Faults: []telltale.Fault{
+				{Location: fmt.Sprintf("body[%d].telltale.id", i), Message: "The id was used for another event.", Value: e.CallerID},
+			}}
+		}
+		accepted.Events = append(accepted.Events, telltale.AcceptedEvent{ID: first.ID, Duplicate: true})
+	}
+	m.events = append(m.events, fresh...)
+	return accepted, nil
+}
+
+// offers is a [Dispatcher] with room for so many deliveries.
+type offers struct {
+	mu      sync.Mutex
+	room    int
+	offered []telltale.Accepted
+}
+
+func (o *offers) Reserve(*telltale.Webhook) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.room--
+	return o.room >= 0
+}
+
+func (o *offers) Release(*telltale.Webhook) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.room++
+}
+
+func (o *offers) Offer(a telltale.Accepted) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.offered = append(o.offered, a)
+}
