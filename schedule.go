@@ -43,8 +43,12 @@ func (s Schedule) next(step int, age time.Duration, tries int) (time.Duration, b
 	if s == nil {
 		waits = defaultSchedule
 	}
+	if step < 1 {
+		// Only attempts that do not count were made: the first that does is owed.
+		return defaultSchedule[0], true
+	}
 	if step-1 < len(waits) {
-		return waits[max(step-1, 0)], true
+		return waits[step-1], true
 	}
 	if s == nil && (age < MinRetrySpan || tries < MinTries) {
 		return waits[len(waits)-1], true

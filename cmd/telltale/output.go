@@ -202,3 +202,17 @@ func millis(ms float64) string {
 	}
 	return fmt.Sprintf("%.1f ms", ms)
 }
+
+// field is a line of what is shown about one thing.
+type field struct{ name, value string }
+
+// printFields lines up names and values.
+func (p *program) printFields(fields ...field) {
+	width := 0
+	for _, f := range fields {
+		width = max(width, len(f.name))
+	}
+	for _, f := range fields {
+		p.say("%-*s  %s", width, f.name, orDash(f.value))
+	}
+}

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/wire"
 )
 
 // Options of a client.
@@ -93,7 +94,7 @@ type Error struct {
 	Title      string
 	Detail     string
 	RequestID  string
-	Faults     []telltale.Fault
+	Faults     []wire.Fault
 	RetryAfter time.Duration // when to come back; 0 if the server does not say
 }
 
@@ -246,11 +247,7 @@ func problem(resp *http.Response) error {
 	if err != nil {
 		return e
 	}
-	var p struct {
-		Type, Title, Detail string
-		RequestID           string `json:"request_id"`
-		Errors              []telltale.Fault
-	}
+	var p wire.Problem
 	if json.Unmarshal(body, &p) != nil {
 		return e
 	}

@@ -103,16 +103,28 @@ var errOverload = &telltale.Error{
 
 func (m *bodyMemory) full() bool { return m.held.Load() >= m.limit }
 
+// count makes the body of r one that counts; nil if r has none.
+func (m *bodyMemory) count(r *http.Request) *countedBody {
+	if r.Body == nil || r.ContentLength == 0 {
+		return nil
+	}
+	b := &countedBody{ReadCloser: r.Body, memory: m}
+	r.Body = b
+	return b
+}
+
 // countedBody is a body whose bytes count until the request ends, since the
 // handler that read them holds them that long.
 type countedBody struct {
 	io.ReadCloser
 	memory *bodyMemory
 	held   int64
+	ended  bool // there is nothing more to read
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	b.ended = b.ended || err != nil
 	b.held += int64(n)
 	if b.memory.held.Add(int64(n)) > b.memory.limit && n > 0 {
 		return n, errOverload
@@ -120,4 +132,32 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *countedBody) release() { b.memory.held.Add(-b.held) }
+// release gives back what b holds. What is read of it after does not count.
+func (b *countedBody) release() {
+	if b != nil {
+		b.memory.held.Add(-b.held)
+	}
+}
+
+// maxDrain is how much of a refused body is read and thrown away, in bytes:
+// enough for bodies that are somewhat too large.
+const maxDrain = 8 << 20
+
+// drain reads what the handler left, within the time that there is for any
+// body. Many callers send all of a body before they read the answer; if the
+// connection were closed on them, they would see a reset and never the reason.
+// net/http does the same, but for 256 KiB only, and not where the connection
+// is to be closed anyway. A caller that waits for a 100 has sent nothing, and
+// need not.
+func (b *countedBody) drain(w http.ResponseWriter, r *http.Request) {
+	if b == nil || b.ended || b.held == 0 && r.Header.Get("Expect") != "" {
+		return
+	}
+	// Those who do read meanwhile can stop sending.
+	_ = http.NewResponseController(w).Flush()
+	if _, err := io.CopyN(io.Discard, b.ReadCloser, maxDrain); err == nil {
+		// There is more. Closed early, net/http leaves the answer a moment to
+		// arrive before it cuts the connection.
+		_ = b.ReadCloser.Close()
+	}
+}

@@ -3,13 +3,18 @@ package httpserver
 import (
 	"bufio"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"telltale.example/telltale"
 )
 
 // What net/http does with requests that are framed to confuse: each line of
@@ -99,3 +104,70 @@ func TestRequestsThatAreFramedToConfuse(t *testing.T) {
 		})
 	}
 }
+
+// Callers who send all of a body before they read the answer must get to read
+// it, and not a reset of the connection.
+func TestARefusalReachesThoseWhoAreStillSending(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.Handle("POST /limited", echo)
+	mux.Handle("POST /unread", Handle(func(http.ResponseWriter, *http.Request) error {
+		return telltale.Errorf(telltale.Unauthenticated, "No key.")
+	}))
+	mux.HandleFunc("POST /panic", func(http.ResponseWriter, *http.Request) { panic("the sky fell") })
+	server := httptest.NewServer(Wrap(mux, Config{}))
+	t.Cleanup(server.Close)
+
+	tests := []struct {
+		name   string
+		path   string
+		header string
+		size   int
+		want   string
+	}{
+		{"a body that is somewhat too large", "/limited", "", 6 << 20, "413"},
+		{"and on a connection that ends with it", "/limited", "Connection: close\r\n", 6 << 20, "413"},
+		{"a small body that nobody reads", "/unread", "Connection: close\r\n", 1 << 10, "401"},
+		{"a large body that nobody reads", "/unread", "Connection: close\r\n", 5 << 20, "401"},
+		{"a large body and a panic", "/panic", "", 5 << 20, "500"},
+		{"a body that is far too large, read beside sending", "/limited", "Connection: close\r\n", 100 << 20, "413"},
+		{"an expectation that is not met", "/unread", "Expect: 100-continue\r\n", 0, "401"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			declared := max(test.size, 1)
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n", test.path, test.header, declared)
+			sent := make(chan error, 1)
+			go func() {
+				_, err := io.CopyN(conn, zeros{}, int64(test.size))
+				sent <- err
+			}()
+			if test.size <= maxDrain {
+				if err := <-sent; err != nil {
+					t.Fatalf("sending the body: %v", err)
+				}
+			}
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(response.Status, test.want) {
+				t.Errorf("status %s, want %s", response.Status, test.want)
+			}
+			if text, err := io.ReadAll(response.Body); err != nil || !json.Valid(text) {
+				t.Errorf("the answer is %q, %v", text, err)
+			}
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -43,32 +43,31 @@ func Wrap(h http.Handler, c Config) http.Handler {
 	memory := &bodyMemory{limit: c.BodyMemory}
 	metrics := newMetrics(c.Registerer, memory)
 
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{ResponseWriter: w, id: telltale.NewRequestID(), started: time.Now()}
-		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
-		x.request = r
-		header := w.Header()
-		header["Request-Id"] = []string{string(x.id)}
-		header["X-Content-Type-Options"] = nosniff
-
+	answer := func(x *exchange, body *countedBody) {
 		defer func() {
 			cut := x.survive(recover())
+			body.release()
 			metrics.observe(x)
 			x.log(c.Log)
 			if cut {
 				panic(http.ErrAbortHandler)
 			}
 		}()
-		if r.Body != nil && r.ContentLength != 0 {
-			body := &countedBody{ReadCloser: r.Body, memory: memory}
-			defer body.release()
-			r.Body = body
-			if memory.full() {
-				WriteProblem(x, r, errOverload)
-				return
-			}
+		if body != nil && memory.full() {
+			WriteProblem(x, x.request, errOverload)
+			return
 		}
-		h.ServeHTTP(x, r)
+		h.ServeHTTP(x, x.request)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{ResponseWriter: w, id: telltale.NewRequestID(), started: time.Now()}
+		x.request = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+		header := w.Header()
+		header["Request-Id"] = []string{string(x.id)}
+		header["X-Content-Type-Options"] = nosniff
+		body := memory.count(x.request)
+		answer(x, body)
+		body.drain(x, r)
 	})
 }
 

@@ -135,7 +135,7 @@ func decodeArray(body []byte) ([]telltale.Activity, error) {
 }
 
 func decodeLines(body []byte) ([]telltale.Activity, error) {
-	var all []telltale.Activity
+	all := make([]telltale.Activity, 0, min(bytes.Count(body, []byte("\n"))+1, MaxEvents))
 	var found faults
 	number, count := 0, 0
 	for line := range bytes.Lines(body) {

@@ -123,11 +123,11 @@ func TestDecodeSaysWhatIsWrongAndWhere(t *testing.T) {
 			name: "one that cannot be parsed makes all of them malformed, with every fault", contentType: asLine,
 			body: `{"type":"sent"}` + "\n" + `{"type":` + "\n" + event,
 			code: telltale.Malformed, message: "2 of 3 events are wrong",
-			faults: []string{"body[0].user: Line 1: The user is missing.", "body[1]"},
+			faults: []string{"body[0].user: Line 1: The user is missing.", "body[1].type: Line 2: "},
 		},
 		{
 			name: "one too large outweighs the rest", contentType: asLine, body: `{` + "\n" + big(telltale.MaxEventBytes+1),
-			code: telltale.TooLarge, message: "2 of 2 events are wrong", faults: []string{"body[0]", "body[1]: Line 2: The event has 262145 bytes."},
+			code: telltale.TooLarge, message: "2 of 2 events are wrong", faults: []string{"body[0]: Line 1: ", "body[1]: Line 2: The event has 262145 bytes."},
 		},
 		{
 			name: "one too large is said so", contentType: asLine, body: event + "\n" + big(telltale.MaxEventBytes+1),

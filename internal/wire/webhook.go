@@ -144,7 +144,7 @@ type WebhookSettings struct {
 // BasicAuthPatch changes the user or the password of basic authentication.
 type BasicAuthPatch struct {
 	Username Change[string] `json:"username,omitzero" doc:"1 to 255 bytes without a colon." example:"telltale"`
-	Password Change[string] `json:"password,omitzero" doc:"At most 1024 bytes; [redacted] keeps the one that is there." example:"correct horse battery staple"`
+	Password Change[string] `json:"password,omitzero" format:"password" doc:"At most 1024 bytes; [redacted] keeps the one that is there." example:"correct horse battery staple"`
 }
 
 func (s *WebhookSettings) apply(w *telltale.Webhook) []telltale.Fault {

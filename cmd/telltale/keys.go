@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/internal/client"
+	"telltale.example/telltale/internal/wire"
+)
+
+func (p *program) keys() *cobra.Command {
+	return group("keys", "key", "API keys: who may do what",
+		`  telltale keys create CI --scope ingest
+  telltale keys list
+  telltale keys revoke key_01JD0000000000000000000000`,
+		p.keysList(), p.keysCreate(), p.keysRevoke())
+}
+
+func (p *program) keysList() *cobra.Command {
+	var l listing
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "list the keys",
+		Example: `  telltale keys list
+  telltale keys list --project newsletter
+  telltale keys list --json | jq -r 'select(.last_used_at == null) | .name'`,
+		Long: "The keys themselves are not kept, and cannot be shown again.",
+		Args: args(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, err := p.client()
+			if err != nil {
+				return err
+			}
+			t := newTable("ID", "NAME", "SCOPE", "CREATED", "LAST USED", "REVOKED")
+			return list(p, &l, t, func(w wire.Key) {
+				revoked := cell{stamp(w.RevokedAt.Time), plain}
+				if !w.RevokedAt.IsZero() {
+					revoked.tone = bad
+				}
+				t.row(w.ID, w.Name, w.Scope, stamp(w.CreatedAt.Time), stamp(w.LastUsedAt.Time), revoked)
+			}, func(page client.Page, each func(wire.Key) error) (string, error) {
+				return api.Keys(cmd.Context(), page, each)
+			})
+		},
+	}
+	l.flags(cmd)
+	return p.speaks(cmd)
+}
+
+func (p *program) keysCreate() *cobra.Command {
+	var in wire.KeyCreate
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "make a key",
+		Example: `  telltale keys create CI --scope ingest
+  telltale keys create dashboard --scope read --project newsletter
+  export TELLTALE_TOKEN=$(telltale keys create deploy --scope manage --json | jq -r .key)`,
+		Long: `The key is printed once and not kept: what is lost is made anew. What it may do:
+
+  ingest   post events
+  read     read everything of the project but secrets
+  manage   both, and change the project's webhooks and keys
+  track    call the Track API, from a browser too, and nothing else
+  owner    all of it on every project, and make projects; only an owner's key makes one`,
+		Args: args("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "scope"); err != nil {
+				return err
+			}
+			api, err := p.client()
+			if err != nil {
+				return err
+			}
+			in.Name = args[0]
+			key := telltale.Key{Name: in.Name, Scope: telltale.Scope(in.Scope)}
+			if key.Scope != telltale.ScopeOwner {
+				key.ProjectID = "the server knows"
+			}
+			if err := valid(key.Validate()); err != nil {
+				return err
+			}
+			w, err := api.CreateKey(cmd.Context(), in)
+			if err != nil {
+				return err
+			}
+			if p.json {
+				return p.writeJSON(w)
+			}
+			p.printFields(field{"id", w.ID}, field{"name", w.Name}, field{"scope", w.Scope}, field{"key", w.Key})
+			p.hint("The key is not shown again.")
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&in.Scope, "scope", "", "what the key may do: ingest, read, manage, track or owner")
+	return p.mutates(cmd)
+}
+
+func (p *program) keysRevoke() *cobra.Command {
+	return p.needsYes(p.mutates(&cobra.Command{
+		Use:   "revoke KEY...",
+		Short: "end keys for good",
+		Example: `  telltale keys revoke key_01JD0000000000000000000000
+  telltale keys revoke key_01JD0000000000000000000000 --yes
+  telltale keys revoke key_01JD0000000000000000000000 --dry-run`,
+		Long: "Whoever still uses the key gets 401 from the next request on. The argument is the key's id, not the key.",
+		Args: args("KEY..."),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, id := range args {
+				if err := checkKey(id); err != nil {
+					return err
+				}
+			}
+			api, err := p.client()
+			if err != nil {
+				return err
+			}
+			if err := p.confirm(fmt.Sprintf("Revoke %s for good?", strings.Join(args, ", "))); err != nil {
+				return err
+			}
+			return p.each(args, "revoked", func(id string) error { return api.RevokeKey(cmd.Context(), id) })
+		},
+	}))
+}
