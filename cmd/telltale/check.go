@@ -25,12 +25,13 @@ func valid(err error) error {
 	return answer
 }
 
-// checkID refuses what cannot be an id before it becomes a part of a path.
+// checkID refuses what cannot be an id before it becomes a part of a path. To
+// the API, too, such a thing does not exist.
 func checkID(noun, prefix, id string) error {
 	if telltale.ValidID(prefix, id) {
 		return nil
 	}
-	return usage("%q is no %s's id; expected %s and 26 characters, as telltale %s list shows it", telltale.CutValue(id), noun, prefix, plural(noun))
+	return fail(exitNotFound, "there is no %s %q; expected an id of %s and 26 characters, as telltale %s list shows it", noun, telltale.CutValue(id), prefix, plural(noun))
 }
 
 func plural(noun string) string {
@@ -51,7 +52,7 @@ func checkSlug(slug string) error {
 
 func checkBin(id string) error {
 	if id == "" || len(id) > 64 || strings.ContainsFunc(id, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
-		return usage("%q is no bin's id; expected letters and digits, as telltale inspect list shows them", telltale.CutValue(id))
+		return fail(exitNotFound, "there is no bin %q; expected an id of small letters and digits, as telltale inspect list shows it", telltale.CutValue(id))
 	}
 	return nil
 }

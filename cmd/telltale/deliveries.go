@@ -62,18 +62,20 @@ answered 410), held (the webhook is disabled), cancelled (it was deleted).`,
 			set(q, "webhook", webhook)
 			set(q, "state", state)
 			set(q, "event", eventType)
+			set(q, "event_id", event)
 			set(q, "q", match)
 			api, err := p.client()
 			if err != nil {
 				return err
 			}
+			page, err := l.page()
+			if err != nil {
+				return err
+			}
 			t := newTable("ID", "EVENT", "WEBHOOK", "STATE", "ATTEMPTS", "LAST", "CREATED", "DUE")
-			return list(p, &l, t, func(w wire.Delivery) {
+			return list(p, t, func(w wire.Delivery) {
 				t.row(w.ID, w.EventType, w.WebhookID, stateCell(w.State), w.AttemptCount, orDash(lastOf(w)), stamp(w.CreatedAt.Time), stamp(w.DueAt.Time))
-			}, func(page client.Page, each func(wire.Delivery) error) (string, error) {
-				if event != "" {
-					return api.EventDeliveries(cmd.Context(), event, page, each)
-				}
+			}, func(each func(wire.Delivery) error) (string, error) {
 				return api.Deliveries(cmd.Context(), q, page, each)
 			})
 		},
@@ -83,14 +85,8 @@ answered 410), held (the webhook is disabled), cancelled (it was deleted).`,
 	cmd.Flags().StringVar(&state, "state", "", "in this `state` only")
 	cmd.Flags().StringVar(&eventType, "event", "", "of events of this `type` only")
 	cmd.Flags().StringVar(&match, "match", "", "of events with this `text` as user id, email or message id")
-	cmd.Flags().StringVar(&event, "event-id", "", "of this one event only; not together with other filters")
+	cmd.Flags().StringVar(&event, "event-id", "", "of the event with this `id` only")
 	s.flags(cmd)
-	cmd.MarkFlagsMutuallyExclusive("event-id", "webhook")
-	cmd.MarkFlagsMutuallyExclusive("event-id", "state")
-	cmd.MarkFlagsMutuallyExclusive("event-id", "event")
-	cmd.MarkFlagsMutuallyExclusive("event-id", "match")
-	cmd.MarkFlagsMutuallyExclusive("event-id", "since")
-	cmd.MarkFlagsMutuallyExclusive("event-id", "until")
 	l.flags(cmd)
 	return p.speaks(cmd)
 }
@@ -159,7 +155,7 @@ what it had already. The command does not wait for the attempts.`,
 			if err != nil {
 				return err
 			}
-			return p.each(args, "due_now", func(id string) error {
+			return p.each(args, "retried", func(id string) error {
 				_, err := api.RetryDelivery(cmd.Context(), id)
 				return err
 			})
@@ -238,4 +234,3 @@ func outcomeOf(a wire.Attempt) string {
 	}
 	return strings.ReplaceAll(a.Error, "_", " ")
 }
-

@@ -52,10 +52,14 @@ func (p *program) eventsList() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			page, err := l.page()
+			if err != nil {
+				return err
+			}
 			t := newTable("ID", "EVENT", "USER", "EMAIL", "OCCURRED", "RECEIVED", "SOURCE")
-			return list(p, &l, t, func(w wire.Event) {
+			return list(p, t, func(w wire.Event) {
 				t.row(w.ID, w.Type, orDash(w.UserID), orDash(w.Email), stamp(w.OccurredAt.Time), stamp(w.ReceivedAt.Time), w.Source)
-			}, func(page client.Page, each func(wire.Event) error) (string, error) {
+			}, func(each func(wire.Event) error) (string, error) {
 				return api.Events(cmd.Context(), q, page, each)
 			})
 		},
@@ -138,8 +142,8 @@ message says with which event to go on.`,
 	})
 }
 
-// linger is how long an incomplete request waits for more events, so that a
-// slow pipe is not kept waiting for a thousand of them.
+// linger is how long an event waits for others to share a request with, so that
+// those of a slow pipe do not wait for a thousand of them.
 const linger = 250 * time.Millisecond
 
 // sender sends a stream of events in requests.
@@ -176,13 +180,14 @@ func (s *sender) sendAll(in io.Reader) error {
 			}
 		}
 	}()
-	idle := time.NewTimer(linger)
-	defer idle.Stop()
+	late := time.NewTimer(linger) // runs while there are pending events
+	late.Stop()
+	defer late.Stop()
 	for {
 		select {
 		case <-s.cmd.Context().Done():
 			return s.partly(s.cmd.Context().Err())
-		case <-idle.C:
+		case <-late.C:
 			if err := s.flush(); err != nil {
 				return s.partly(err)
 			}
@@ -196,7 +201,9 @@ func (s *sender) sendAll(in io.Reader) error {
 			if r.err != nil {
 				return s.partly(r.err)
 			}
-			idle.Reset(linger)
+			if len(s.pending) == 1 {
+				late.Reset(linger)
+			}
 		}
 	}
 }
@@ -316,4 +323,3 @@ func plenty(n int, noun string) string {
 	}
 	return fmt.Sprintf("%d %s", n, plural(noun))
 }
-

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"telltale.example/telltale/internal/client"
 	"telltale.example/telltale/internal/wire"
 )
 
@@ -48,8 +47,7 @@ for a day. Of a webhook that points there, the bin judges the signature.`,
 }
 
 func (p *program) inspectList() *cobra.Command {
-	var l listing
-	cmd := &cobra.Command{
+	return p.speaks(&cobra.Command{
 		Use:   "list",
 		Short: "list the project's bins",
 		Example: `  telltale inspect list
@@ -62,15 +60,13 @@ func (p *program) inspectList() *cobra.Command {
 				return err
 			}
 			t := newTable("ID", "URL", "UNTIL")
-			return list(p, &l, t, func(w wire.Bin) {
+			return list(p, t, func(w wire.Bin) {
 				t.row(w.ID, w.URL, stamp(w.ExpiresAt.Time))
-			}, func(page client.Page, each func(wire.Bin) error) (string, error) {
-				return api.Bins(cmd.Context(), page, each)
+			}, func(each func(wire.Bin) error) (string, error) {
+				return "", api.Bins(cmd.Context(), each)
 			})
 		},
-	}
-	l.flags(cmd)
-	return p.speaks(cmd)
+	})
 }
 
 func (p *program) inspectRequests() *cobra.Command {

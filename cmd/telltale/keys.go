@@ -21,11 +21,12 @@ func (p *program) keys() *cobra.Command {
 
 func (p *program) keysList() *cobra.Command {
 	var l listing
+	var owner bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "list the keys",
 		Example: `  telltale keys list
-  telltale keys list --project newsletter
+  telltale keys list --owner
   telltale keys list --json | jq -r 'select(.last_used_at == null) | .name'`,
 		Long: "The keys themselves are not kept, and cannot be shown again.",
 		Args: args(),
@@ -34,19 +35,24 @@ func (p *program) keysList() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			page, err := l.page()
+			if err != nil {
+				return err
+			}
 			t := newTable("ID", "NAME", "SCOPE", "CREATED", "LAST USED", "REVOKED")
-			return list(p, &l, t, func(w wire.Key) {
+			return list(p, t, func(w wire.Key) {
 				revoked := cell{stamp(w.RevokedAt.Time), plain}
 				if !w.RevokedAt.IsZero() {
 					revoked.tone = bad
 				}
 				t.row(w.ID, w.Name, w.Scope, stamp(w.CreatedAt.Time), stamp(w.LastUsedAt.Time), revoked)
-			}, func(page client.Page, each func(wire.Key) error) (string, error) {
-				return api.Keys(cmd.Context(), page, each)
+			}, func(each func(wire.Key) error) (string, error) {
+				return api.Keys(cmd.Context(), owner, page, each)
 			})
 		},
 	}
 	l.flags(cmd)
+	cmd.Flags().BoolVar(&owner, "owner", false, "owners' keys, which work on every project, and not the project's")
 	return p.speaks(cmd)
 }
 

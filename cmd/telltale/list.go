@@ -32,13 +32,9 @@ func (l *listing) page() (client.Page, error) {
 	return client.Page{Limit: l.limit, After: l.after}, nil
 }
 
-// print lists rows as they come: JSON lines at once, a table when all are there.
-func list[T any](p *program, l *listing, t *table, row func(T), read func(client.Page, func(T) error) (next string, err error)) error {
-	page, err := l.page()
-	if err != nil {
-		return err
-	}
-	next, err := read(page, func(v T) error {
+// list prints rows as they come: JSON lines at once, a table when all are there.
+func list[T any](p *program, t *table, row func(T), read func(each func(T) error) (next string, err error)) error {
+	next, err := read(func(v T) error {
 		if p.json {
 			return p.writeJSON(v)
 		}

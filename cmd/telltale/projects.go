@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"telltale.example/telltale"
-	"telltale.example/telltale/internal/client"
 	"telltale.example/telltale/internal/wire"
 )
 
@@ -19,14 +18,13 @@ func (p *program) projects() *cobra.Command {
 }
 
 func (p *program) projectsList() *cobra.Command {
-	var l listing
-	cmd := &cobra.Command{
+	return p.speaks(&cobra.Command{
 		Use:   "list",
 		Short: "list the projects",
 		Example: `  telltale projects list
   telltale projects list --json
   telltale projects list --json | jq -r .slug`,
-		Long: "Needs an owner's key.",
+		Long: "An owner's key sees all of them, any other its own.",
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			api, err := p.client()
@@ -34,15 +32,13 @@ func (p *program) projectsList() *cobra.Command {
 				return err
 			}
 			t := newTable("SLUG", "NAME", "EVENTS/S", "CREATED", "ID")
-			return list(p, &l, t, func(w wire.Project) {
-				t.row(w.Slug, w.Name, rate(w.IngestRate), stamp(w.CreatedAt.Time), w.ID)
-			}, func(page client.Page, each func(wire.Project) error) (string, error) {
-				return api.Projects(cmd.Context(), page, each)
+			return list(p, t, func(w wire.Project) {
+				t.row(w.Slug, w.Name, perSecond(w.IngestRate), stamp(w.CreatedAt.Time), w.ID)
+			}, func(each func(wire.Project) error) (string, error) {
+				return "", api.Projects(cmd.Context(), each)
 			})
 		},
-	}
-	l.flags(cmd)
-	return p.speaks(cmd)
+	})
 }
 
 func (p *program) projectsGet() *cobra.Command {
@@ -159,15 +155,15 @@ func (p *program) showProject(w wire.Project) error {
 	if p.json {
 		return p.writeJSON(w)
 	}
-	p.printFields(field{"slug", w.Slug}, field{"name", w.Name}, field{"events/s", rate(w.IngestRate)},
+	p.printFields(field{"slug", w.Slug}, field{"name", w.Name}, field{"events/s", perSecond(w.IngestRate)},
 		field{"created", stamp(w.CreatedAt.Time)}, field{"id", w.ID})
 	return nil
 }
 
 // rate writes a limit per second.
-func rate(perSecond float64) string {
-	if perSecond == 0 {
+func perSecond(limit float64) string {
+	if limit == 0 {
 		return "no limit"
 	}
-	return strconv.FormatFloat(perSecond, 'g', -1, 64)
+	return strconv.FormatFloat(limit, 'g', -1, 64)
 }

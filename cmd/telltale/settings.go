@@ -130,7 +130,7 @@ func (p *program) client() (*client.Client, error) {
 		return nil, err
 	}
 	token, err := p.token(cfg)
-	if err != nil {
+	if err != nil && !p.dryRun {
 		return nil, err
 	}
 	options := client.Options{

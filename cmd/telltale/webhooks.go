@@ -37,10 +37,14 @@ func (p *program) webhooksList() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			page, err := l.page()
+			if err != nil {
+				return err
+			}
 			t := newTable("ID", "URL", "EVENTS", "ENABLED", "HEALTH")
-			return list(p, &l, t, func(w wire.Webhook) {
+			return list(p, t, func(w wire.Webhook) {
 				t.row(w.ID, w.URL, strings.Join(w.Events, ","), enabledCell(w), healthCell(w.Health))
-			}, func(page client.Page, each func(wire.Webhook) error) (string, error) {
+			}, func(each func(wire.Webhook) error) (string, error) {
 				return api.Webhooks(cmd.Context(), page, each)
 			})
 		},
@@ -562,7 +566,7 @@ func (p *program) showWebhook(w wire.Webhook) error {
 	fields := []field{
 		{"id", w.ID}, {"url", w.URL}, {"events", strings.Join(w.Events, " ")}, {"description", w.Description},
 		{"enabled", enabledCell(w).text}, {"health", healthCell(w.Health).text},
-		{"deadline", w.Timeout.String()}, {"retry schedule", schedule}, {"rate limit", rate(w.RateLimit)},
+		{"deadline", w.Timeout.String()}, {"retry schedule", schedule}, {"rate limit", perSecond(w.RateLimit)},
 		{"concurrency", fmt.Sprint(w.Concurrency)},
 	}
 	for _, h := range w.Headers {

@@ -9,12 +9,12 @@ import (
 	"telltale.example/telltale/internal/wire"
 )
 
-type binPath struct {
+type BinPath struct {
 	Bin string `path:"bin" doc:"The bin's id." example:"kq3jv5m2x7a4d6cbnw2ytrhe"`
-	projectQuery
+	ProjectQuery
 }
 
-func (a *api) createBin(ctx context.Context, who auth.Identity, _ *struct{ projectQuery }) (wire.Bin, error) {
+func (a *api) createBin(ctx context.Context, who auth.Identity, _ *struct{ ProjectQuery }) (wire.Bin, error) {
 	b := telltale.NewBin(who.Project.ID)
 	if err := a.config.Store.CreateBin(ctx, b); err != nil {
 		return wire.Bin{}, err
@@ -26,7 +26,7 @@ func (a *api) formOfBin(b telltale.Bin) wire.Bin {
 	return wire.FromBin(b, strings.TrimSuffix(a.config.PublicURL, "/"))
 }
 
-func (a *api) listBins(ctx context.Context, who auth.Identity, _ *struct{ projectQuery }) (wire.Page[wire.Bin], error) {
+func (a *api) listBins(ctx context.Context, who auth.Identity, _ *struct{ ProjectQuery }) (wire.Page[wire.Bin], error) {
 	bins, err := a.config.Store.Bins(ctx, who.Project.ID)
 	page := wire.Page[wire.Bin]{Data: make([]wire.Bin, len(bins))}
 	for i, b := range bins {
@@ -35,7 +35,7 @@ func (a *api) listBins(ctx context.Context, who auth.Identity, _ *struct{ projec
 	return page, err
 }
 
-func (a *api) getBin(ctx context.Context, who auth.Identity, in *binPath) (wire.Bin, error) {
+func (a *api) getBin(ctx context.Context, who auth.Identity, in *BinPath) (wire.Bin, error) {
 	b, err := a.bin(ctx, who, in.Bin)
 	return a.formOfBin(b), err
 }
@@ -52,7 +52,7 @@ func (a *api) bin(ctx context.Context, who auth.Identity, id string) (telltale.B
 	return b, found(err, "bin", id)
 }
 
-func (a *api) deleteBin(ctx context.Context, who auth.Identity, in *binPath) error {
+func (a *api) deleteBin(ctx context.Context, who auth.Identity, in *BinPath) error {
 	if _, err := a.bin(ctx, who, in.Bin); err != nil {
 		return err
 	}
@@ -60,14 +60,14 @@ func (a *api) deleteBin(ctx context.Context, who auth.Identity, in *binPath) err
 }
 
 func (a *api) listCaughtRequests(ctx context.Context, who auth.Identity, in *struct {
-	binPath
-	pageQuery
+	BinPath
+	PageQuery
 }) (wire.Page[wire.CaughtRequest], error) {
 	b, err := a.bin(ctx, who, in.Bin)
 	if err != nil {
 		return wire.Page[wire.CaughtRequest]{}, err
 	}
-	return paged(ctx, a, list{"caught/" + string(b.ID), who.Project.ID}, in.pageQuery,
+	return paged(ctx, a, list{"caught/" + string(b.ID), who.Project.ID}, in.PageQuery,
 		func(r telltale.CaughtRequest) string { return string(r.ID) }, wire.FromCaughtRequest,
 		func(ctx context.Context, page telltale.Page) ([]telltale.CaughtRequest, error) {
 			return a.config.Store.CaughtRequests(ctx, b.ID, page)

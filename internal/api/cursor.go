@@ -48,8 +48,8 @@ func (a *api) row(l list, cursor string) (row string, ok bool) {
 	return row, hmac.Equal(b[:macSize], a.cursorMAC(l, row))
 }
 
-// pageQuery asks for a part of a list.
-type pageQuery struct {
+// PageQuery asks for a part of a list.
+type PageQuery struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many rows at most." example:"50"`
 	After  string `query:"after" doc:"A cursor: only rows older than it."`
 	Before string `query:"before" doc:"A cursor: only rows newer than it, and of those the nearest."`
@@ -57,7 +57,7 @@ type pageQuery struct {
 
 // page reads the query's cursors. It asks for one row more than the caller
 // did, to know whether there is another page.
-func (a *api) page(l list, q pageQuery) (telltale.Page, error) {
+func (a *api) page(l list, q PageQuery) (telltale.Page, error) {
 	p := telltale.Page{Limit: q.Limit + 1}
 	if q.After != "" && q.Before != "" {
 		return p, faulty("query.before", "There are two cursors.", "after or before")
@@ -78,7 +78,7 @@ func faulty(location, message, expected string) error {
 
 // paged reads a page of the list with read, and gives its rows in the form that
 // callers see.
-func paged[T, W any](ctx context.Context, a *api, l list, q pageQuery, id func(T) string, form func(T) W, read func(context.Context, telltale.Page) ([]T, error)) (wire.Page[W], error) {
+func paged[T, W any](ctx context.Context, a *api, l list, q PageQuery, id func(T) string, form func(T) W, read func(context.Context, telltale.Page) ([]T, error)) (wire.Page[W], error) {
 	page, err := a.page(l, q)
 	if err != nil {
 		return wire.Page[W]{}, err

@@ -10,9 +10,9 @@ import (
 	"telltale.example/telltale/internal/wire"
 )
 
-type deliveryPath struct {
+type DeliveryPath struct {
 	ID string `path:"id" doc:"The delivery's id." example:"dlv_01JD0000000000000000000000"`
-	projectQuery
+	ProjectQuery
 }
 
 func (a *api) listDeliveries(ctx context.Context, who auth.Identity, in *struct {
@@ -21,9 +21,9 @@ func (a *api) listDeliveries(ctx context.Context, who auth.Identity, in *struct 
 	Event   string `query:"event" enum:"sent,delivered,opened,clicked,failed,bounced,converted,unsubscribed,resubscribed,complained,user_created,user_updated" doc:"Only deliveries of events of this type."`
 	EventID string `query:"event_id" doc:"Only deliveries of this event." example:"evt_01JD0000000000000000000000"`
 	Q       string `query:"q" maxLength:"998" doc:"Only deliveries with this id, or of events with this id, email address, user id or message id." example:"steve@example.com"`
-	receivedQuery
-	projectQuery
-	pageQuery
+	ReceivedQuery
+	ProjectQuery
+	PageQuery
 }) (wire.Page[wire.Delivery], error) {
 	f := telltale.DeliveryFilter{
 		WebhookID: telltale.WebhookID(in.Webhook), EventID: telltale.EventID(in.EventID),
@@ -49,10 +49,10 @@ func (a *api) listDeliveries(ctx context.Context, who auth.Identity, in *struct 
 	default:
 		f.Match = match(q)
 	}
-	return a.deliveries(ctx, who, f, in.pageQuery)
+	return a.deliveries(ctx, who, f, in.PageQuery)
 }
 
-func (a *api) deliveries(ctx context.Context, who auth.Identity, f telltale.DeliveryFilter, q pageQuery) (wire.Page[wire.Delivery], error) {
+func (a *api) deliveries(ctx context.Context, who auth.Identity, f telltale.DeliveryFilter, q PageQuery) (wire.Page[wire.Delivery], error) {
 	return paged(ctx, a, list{"deliveries", who.Project.ID}, q,
 		func(d telltale.Delivery) string { return string(d.ID) }, wire.FromDelivery,
 		func(ctx context.Context, page telltale.Page) ([]telltale.Delivery, error) {
@@ -80,7 +80,7 @@ func (a *api) deliveryWithID(ctx context.Context, who auth.Identity, id telltale
 	return page, nil
 }
 
-func (a *api) getDelivery(ctx context.Context, who auth.Identity, in *deliveryPath) (wire.Delivery, error) {
+func (a *api) getDelivery(ctx context.Context, who auth.Identity, in *DeliveryPath) (wire.Delivery, error) {
 	id, err := deliveryID(in.ID)
 	if err != nil {
 		return wire.Delivery{}, err
@@ -120,7 +120,7 @@ func sentBody(e *telltale.Event, head []telltale.Header) []byte {
 }
 
 // retryDelivery makes the delivery due now, and tells the dispatcher.
-func (a *api) retryDelivery(ctx context.Context, who auth.Identity, in *deliveryPath) (wire.Delivery, error) {
+func (a *api) retryDelivery(ctx context.Context, who auth.Identity, in *DeliveryPath) (wire.Delivery, error) {
 	id, err := deliveryID(in.ID)
 	if err != nil {
 		return wire.Delivery{}, err

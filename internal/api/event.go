@@ -61,13 +61,13 @@ func (a *api) postEvents(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-type eventPath struct {
+type EventPath struct {
 	ID string `path:"id" doc:"The event's id." example:"evt_01JD0000000000000000000000"`
-	projectQuery
+	ProjectQuery
 }
 
-// receivedQuery narrows a list by time.
-type receivedQuery struct {
+// ReceivedQuery narrows a list by time.
+type ReceivedQuery struct {
 	Since time.Time `query:"since" doc:"Only what is from then or later." example:"2026-11-20T09:00:00Z"`
 	Until time.Time `query:"until" doc:"Only what is from before." example:"2026-11-20T10:00:00Z"`
 }
@@ -76,34 +76,34 @@ func (a *api) listEvents(ctx context.Context, who auth.Identity, in *struct {
 	Type      string `query:"type" enum:"sent,delivered,opened,clicked,failed,bounced,converted,unsubscribed,resubscribed,complained,user_created,user_updated" doc:"Only events of this type."`
 	Q         string `query:"q" maxLength:"998" doc:"Only events with this email address, user id, message id or event id." example:"steve@example.com"`
 	MessageID string `query:"message_id" maxLength:"998" doc:"Only events about this message." example:"20261120093000.1234@mail.example.com"`
-	receivedQuery
-	projectQuery
-	pageQuery
+	ReceivedQuery
+	ProjectQuery
+	PageQuery
 }) (wire.Page[wire.Event], error) {
 	f := telltale.EventFilter{Type: telltale.EventType(in.Type), Match: match(in.Q), Since: in.Since, Until: in.Until}
 	switch {
 	case in.Q != "" && in.MessageID != "":
 		return wire.Page[wire.Event]{}, faulty("query.message_id", "There are two things to find.", "q or message_id")
 	case in.MessageID != "":
-		return a.messageEvents(ctx, who, in.MessageID, f, in.pageQuery)
+		return a.messageEvents(ctx, who, in.MessageID, f, in.PageQuery)
 	case telltale.ValidID("evt_", in.Q):
 		return a.eventWithID(ctx, who, telltale.EventID(in.Q), f)
 	}
-	return a.events(ctx, who, f, in.pageQuery)
+	return a.events(ctx, who, f, in.PageQuery)
 }
 
 func (a *api) listMessageEvents(ctx context.Context, who auth.Identity, in *struct {
 	MessageID string `path:"message_id" maxLength:"998" doc:"The message's id, percent-encoded, without angle brackets or with them." example:"20261120093000.1234%40mail.example.com"`
-	projectQuery
-	pageQuery
+	ProjectQuery
+	PageQuery
 }) (wire.Page[wire.Event], error) {
-	return a.messageEvents(ctx, who, in.MessageID, telltale.EventFilter{}, in.pageQuery)
+	return a.messageEvents(ctx, who, in.MessageID, telltale.EventFilter{}, in.PageQuery)
 }
 
 // messageEvents lists the events about a message. The store also finds users
 // with that very id, who are left out here: a page may then have fewer rows
 // than were asked for.
-func (a *api) messageEvents(ctx context.Context, who auth.Identity, message string, f telltale.EventFilter, q pageQuery) (wire.Page[wire.Event], error) {
+func (a *api) messageEvents(ctx context.Context, who auth.Identity, message string, f telltale.EventFilter, q PageQuery) (wire.Page[wire.Event], error) {
 	f.Match = match(message)
 	page, err := a.events(ctx, who, f, q)
 	page.Data = slices.DeleteFunc(page.Data, func(e wire.Event) bool { return e.MessageID != f.Match })
@@ -113,7 +113,7 @@ func (a *api) messageEvents(ctx context.Context, who auth.Identity, message stri
 // match is a text as events are found by it.
 func match(q string) string { return telltale.CanonicalMessageID(q) }
 
-func (a *api) events(ctx context.Context, who auth.Identity, f telltale.EventFilter, q pageQuery) (wire.Page[wire.Event], error) {
+func (a *api) events(ctx context.Context, who auth.Identity, f telltale.EventFilter, q PageQuery) (wire.Page[wire.Event], error) {
 	return paged(ctx, a, list{"events", who.Project.ID}, q,
 		func(e *telltale.Event) string { return string(e.ID) }, wire.FromEvent,
 		func(ctx context.Context, page telltale.Page) ([]*telltale.Event, error) {
@@ -141,7 +141,7 @@ func within(t, since, until time.Time) bool {
 	return (since.IsZero() || !t.Before(since)) && (until.IsZero() || t.Before(until))
 }
 
-func (a *api) getEvent(ctx context.Context, who auth.Identity, in *eventPath) (wire.Event, error) {
+func (a *api) getEvent(ctx context.Context, who auth.Identity, in *EventPath) (wire.Event, error) {
 	e, err := a.event(ctx, who, in.ID)
 	if err != nil {
 		return wire.Event{}, err
@@ -159,12 +159,12 @@ func (a *api) event(ctx context.Context, who auth.Identity, id string) (*telltal
 }
 
 func (a *api) listEventDeliveries(ctx context.Context, who auth.Identity, in *struct {
-	eventPath
-	pageQuery
+	EventPath
+	PageQuery
 }) (wire.Page[wire.Delivery], error) {
 	e, err := a.event(ctx, who, in.ID)
 	if err != nil {
 		return wire.Page[wire.Delivery]{}, err
 	}
-	return a.deliveries(ctx, who, telltale.DeliveryFilter{EventID: e.ID}, in.pageQuery)
+	return a.deliveries(ctx, who, telltale.DeliveryFilter{EventID: e.ID}, in.PageQuery)
 }

@@ -11,12 +11,12 @@ import (
 	"telltale.example/telltale/schema"
 )
 
-type eventTypePath struct {
+type EventTypePath struct {
 	Type string `path:"type" doc:"The event type." example:"bounced"`
-	projectQuery
+	ProjectQuery
 }
 
-func (a *api) listEventTypes(context.Context, auth.Identity, *struct{ projectQuery }) (wire.Page[wire.EventType], error) {
+func (a *api) listEventTypes(context.Context, auth.Identity, *struct{ ProjectQuery }) (wire.Page[wire.EventType], error) {
 	page := wire.Page[wire.EventType]{}
 	for _, t := range telltale.EventTypes() {
 		page.Data = append(page.Data, wire.FromEventType(t))
@@ -24,7 +24,7 @@ func (a *api) listEventTypes(context.Context, auth.Identity, *struct{ projectQue
 	return page, nil
 }
 
-func (a *api) getEventType(_ context.Context, _ auth.Identity, in *eventTypePath) (wire.EventType, error) {
+func (a *api) getEventType(_ context.Context, _ auth.Identity, in *EventTypePath) (wire.EventType, error) {
 	t, err := eventType(in.Type)
 	return wire.FromEventType(t), err
 }
@@ -36,12 +36,12 @@ func eventType(name string) (telltale.EventType, error) {
 	return "", notFound("event type", name)
 }
 
-func (a *api) getSample(_ context.Context, _ auth.Identity, in *eventTypePath) (document, error) {
+func (a *api) getSample(_ context.Context, _ auth.Identity, in *EventTypePath) (document, error) {
 	t, err := eventType(in.Type)
 	return document{"application/json", schema.Sample(string(t))}, err
 }
 
-func (a *api) getSchema(_ context.Context, _ auth.Identity, in *eventTypePath) (document, error) {
+func (a *api) getSchema(_ context.Context, _ auth.Identity, in *EventTypePath) (document, error) {
 	t, err := eventType(in.Type)
 	return document{typeSchema, schema.Schema(string(t))}, err
 }

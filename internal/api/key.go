@@ -8,15 +8,15 @@ import (
 	"telltale.example/telltale/internal/wire"
 )
 
-type keyPath struct {
+type KeyPath struct {
 	ID string `path:"id" doc:"The key's id." example:"key_01JD0000000000000000000000"`
-	projectQuery
+	ProjectQuery
 }
 
 func (a *api) listKeys(ctx context.Context, who auth.Identity, in *struct {
 	Scope string `query:"scope" enum:"owner" doc:"owner: the keys that work on every project, instead of the project's own. Only for owner keys."`
-	projectQuery
-	pageQuery
+	ProjectQuery
+	PageQuery
 }) (wire.Page[wire.Key], error) {
 	project := who.Project.ID
 	if in.Scope == string(telltale.ScopeOwner) {
@@ -25,7 +25,7 @@ func (a *api) listKeys(ctx context.Context, who auth.Identity, in *struct {
 		}
 		project = ""
 	}
-	return paged(ctx, a, list{"keys", project}, in.pageQuery,
+	return paged(ctx, a, list{"keys", project}, in.PageQuery,
 		func(k telltale.Key) string { return string(k.ID) }, wire.FromKey,
 		func(ctx context.Context, page telltale.Page) ([]telltale.Key, error) {
 			return a.config.Store.Keys(ctx, project, page)
@@ -36,7 +36,7 @@ func (a *api) listKeys(ctx context.Context, who auth.Identity, in *struct {
 var errOwnerKeys = telltale.Errorf(telltale.Forbidden, "Only an owner key sees, makes and revokes owner keys.")
 
 func (a *api) createKey(ctx context.Context, who auth.Identity, in *struct {
-	projectQuery
+	ProjectQuery
 	Body wire.KeyCreate
 }) (wire.Key, error) {
 	scope, project := telltale.Scope(in.Body.Scope), who.Project.ID
@@ -59,7 +59,7 @@ func (a *api) createKey(ctx context.Context, who auth.Identity, in *struct {
 }
 
 // revokeKey ends a key of the project or, for an owner, an owner key.
-func (a *api) revokeKey(ctx context.Context, who auth.Identity, in *keyPath) error {
+func (a *api) revokeKey(ctx context.Context, who auth.Identity, in *KeyPath) error {
 	id, err := keyID(in.ID)
 	if err != nil {
 		return err

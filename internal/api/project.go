@@ -8,13 +8,13 @@ import (
 	"telltale.example/telltale/internal/wire"
 )
 
-type projectPath struct {
+type ProjectPath struct {
 	Slug string `path:"slug" doc:"The project's slug." example:"default"`
-	projectQuery
+	ProjectQuery
 }
 
 // listProjects shows an owner all projects, and everyone else their own.
-func (a *api) listProjects(ctx context.Context, who auth.Identity, _ *struct{ projectQuery }) (wire.Page[wire.Project], error) {
+func (a *api) listProjects(ctx context.Context, who auth.Identity, _ *struct{ ProjectQuery }) (wire.Page[wire.Project], error) {
 	projects := []telltale.Project{who.Project}
 	if who.Key.Scope == telltale.ScopeOwner {
 		var err error
@@ -30,7 +30,7 @@ func (a *api) listProjects(ctx context.Context, who auth.Identity, _ *struct{ pr
 }
 
 func (a *api) createProject(ctx context.Context, _ auth.Identity, in *struct {
-	projectQuery
+	ProjectQuery
 	Body wire.ProjectCreate
 }) (wire.Project, error) {
 	p := in.Body.New()
@@ -44,13 +44,13 @@ func (a *api) createProject(ctx context.Context, _ auth.Identity, in *struct {
 	return wire.FromProject(p), nil
 }
 
-func (a *api) getProject(ctx context.Context, who auth.Identity, in *projectPath) (wire.Project, error) {
+func (a *api) getProject(ctx context.Context, who auth.Identity, in *ProjectPath) (wire.Project, error) {
 	p, err := a.project(ctx, who, in.Slug)
 	return wire.FromProject(p), err
 }
 
 func (a *api) patchProject(ctx context.Context, who auth.Identity, in *struct {
-	projectPath
+	ProjectPath
 	Body wire.ProjectPatch
 }) (wire.Project, error) {
 	p, err := a.project(ctx, who, in.Slug)

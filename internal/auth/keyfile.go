@@ -48,12 +48,7 @@ func LoadOrCreateKeyFile(path string) (*KeyRing, error) {
 
 // readPrivate reads a file that holds a secret, at most max bytes.
 func readPrivate(path string, max int64) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("reading a secret file: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
+	info, err := os.Stat(path) // before it is opened: opening a pipe would wait for its other end
 	if err != nil {
 		return "", fmt.Errorf("reading a secret file: %w", err)
 	}
@@ -63,6 +58,11 @@ func readPrivate(path string, max int64) (string, error) {
 	case mode.Perm()&0o077 != 0:
 		return "", fmt.Errorf("%s is open to others than its owner (mode %04o): run `chmod 600 %s`", path, mode.Perm(), path)
 	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("reading a secret file: %w", err)
+	}
+	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, max+1))
 	if err != nil {
 		return "", fmt.Errorf("reading a secret file: %w", err)

@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// maxTokenFile bounds what is read of a token file, in bytes: a token and some space.
+const maxTokenFile = 128
+
 // WriteOwnerToken keeps the owner's token at path, in place of one that may be
 // there: in a file of mode 0600 that is on stable storage on return.
 func WriteOwnerToken(path, token string) error { return replacePrivate(path, token+"\n") }
@@ -12,7 +15,7 @@ func WriteOwnerToken(path, token string) error { return replacePrivate(path, tok
 // ReadOwnerToken reads what [WriteOwnerToken] wrote. It gives [io/fs.ErrNotExist]
 // if there is no file, and refuses one that others than its owner may read.
 func ReadOwnerToken(path string) (string, error) {
-	text, err := readPrivate(path, maxToken+2)
+	text, err := readPrivate(path, maxTokenFile)
 	if err != nil {
 		return "", err
 	}

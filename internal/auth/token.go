@@ -11,7 +11,6 @@ const (
 	tokenPrefix = "tt_"
 	// tokenLength is that of the prefix and 256 bits in base64url.
 	tokenLength = len(tokenPrefix) + 43
-	maxToken    = 100
 )
 
 // bearer takes the token out of the Authorization header (RFC 6750, section

@@ -9,8 +9,8 @@ import (
 )
 
 // Bins lists the project's bins.
-func (c *Client) Bins(ctx context.Context, p Page, each func(wire.Bin) error) (next string, err error) {
-	return list(ctx, c, "/v1/inspect", nil, p, each)
+func (c *Client) Bins(ctx context.Context, each func(wire.Bin) error) error {
+	return all(ctx, c, "/v1/inspect", each)
 }
 
 // CreateBin makes one.

@@ -8,9 +8,13 @@ import (
 	"telltale.example/telltale/internal/wire"
 )
 
-// Keys lists keys: the project's.
-func (c *Client) Keys(ctx context.Context, p Page, each func(wire.Key) error) (next string, err error) {
-	return list(ctx, c, "/v1/keys", nil, p, each)
+// Keys lists the project's keys or, with owner, those that work on every project.
+func (c *Client) Keys(ctx context.Context, owner bool, p Page, each func(wire.Key) error) (next string, err error) {
+	query := url.Values{}
+	if owner {
+		query.Set("scope", "owner")
+	}
+	return list(ctx, c, "/v1/keys", query, p, each)
 }
 
 // CreateKey makes one; the answer has its token.

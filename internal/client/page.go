@@ -54,3 +54,17 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values, 
 		p.After = *page.Next
 	}
 }
+
+// all reads a list that is never so long that it has pages.
+func all[T any](ctx context.Context, c *Client, path string, each func(T) error) error {
+	var page wire.Page[T]
+	if err := c.get(ctx, path, nil, &page); err != nil {
+		return err
+	}
+	for _, row := range page.Data {
+		if err := each(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}

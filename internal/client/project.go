@@ -8,9 +8,9 @@ import (
 	"telltale.example/telltale/internal/wire"
 )
 
-// Projects lists the projects.
-func (c *Client) Projects(ctx context.Context, p Page, each func(wire.Project) error) (next string, err error) {
-	return list(ctx, c, "/v1/projects", nil, p, each)
+// Projects lists the projects that the key reaches.
+func (c *Client) Projects(ctx context.Context, each func(wire.Project) error) error {
+	return all(ctx, c, "/v1/projects", each)
 }
 
 // Project reads one by its slug.

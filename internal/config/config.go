@@ -93,14 +93,8 @@ type Flag struct {
 // Load gathers the settings. Its error joins one error per thing that is
 // wrong, each a single line for a person.
 func Load(in Input) (Config, error) {
-	c := Config{chosen: map[string]chosen{}}
+	c := Defaults()
 	var faults []error
-	for _, s := range settings {
-		c.chosen[s.Name] = chosen{origin: "default", text: s.Default}
-		if s.Default != "" {
-			s.parse(&c, s.Default)
-		}
-	}
 	files, err := configFiles(in)
 	if err != nil {
 		return Config{}, err
@@ -121,10 +115,20 @@ func Load(in Input) (Config, error) {
 	if err := errors.Join(faults...); err != nil {
 		return Config{}, err
 	}
-	if c.Server == "" {
-		c.deriveServer()
-	}
+	c.deriveServer()
 	return c, nil
+}
+
+// Defaults gives the settings where nobody says anything.
+func Defaults() Config {
+	c := Config{chosen: map[string]chosen{}}
+	for _, s := range settings {
+		c.chosen[s.Name] = chosen{origin: "default", text: s.Default}
+		if s.Default != "" {
+			s.parse(&c, s.Default)
+		}
+	}
+	return c
 }
 
 // given is one value as a source has it.
@@ -212,6 +216,9 @@ func readBounded(path string, max int64) ([]byte, error) {
 // deriveServer lets the command line find the server that the same settings
 // would start.
 func (c *Config) deriveServer() {
+	if c.Server != "" {
+		return
+	}
 	from := "default"
 	if listen := c.chosen["listen"]; listen.origin != "default" {
 		from = "listen, " + listen.origin

@@ -69,14 +69,6 @@ var answers = map[telltale.Code]struct {
 	telltale.Unavailable:      {http.StatusServiceUnavailable, "Temporarily unavailable"},
 }
 
-// Status gives the HTTP status of a code; 500 for one that is not in the table.
-func Status(code telltale.Code) int {
-	if a, ok := answers[code]; ok {
-		return a.status
-	}
-	return http.StatusInternalServerError
-}
-
 const (
 	// defaultRetryAfter is what 429 and 503 say when the error does not.
 	defaultRetryAfter = time.Second
@@ -124,9 +116,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	_, _ = w.Write(body.Bytes()) // the caller may be gone; net/http knows
 }
 
-// NewProblem decides what the caller of r is told about err.
-func NewProblem(r *http.Request, err error) Problem { return describe(r, classify(r, err)) }
-
+// describe decides what the caller of r is told.
 func describe(r *http.Request, e *telltale.Error) Problem {
 	answer, ok := answers[e.Code]
 	if !ok {

@@ -25,15 +25,12 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		requestTimeout: 408, clientClosed: 499,
 	}
 	for code, status := range want {
-		if got := Status(code); got != status {
-			t.Errorf("Status(%s) = %d, want %d", code, got, status)
+		if got := answers[code].status; got != status {
+			t.Errorf("%s is answered with %d, want %d", code, got, status)
 		}
 	}
 	if len(answers) != len(want) {
 		t.Errorf("the table has %d codes, the test %d", len(answers), len(want))
-	}
-	if got := Status("no such code"); got != http.StatusInternalServerError {
-		t.Errorf("Status of an unknown code = %d, want 500", got)
 	}
 }
 
@@ -134,9 +131,6 @@ func TestProblemSaysWhatACallerMayKnow(t *testing.T) {
 			r := httptest.NewRequest("GET", path, nil)
 			if test.ctx != nil {
 				r = r.WithContext(test.ctx)
-			}
-			if diff := cmp.Diff(test.want, NewProblem(r, test.err)); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
 			}
 			w := httptest.NewRecorder()
 			WriteProblem(w, r, test.err)

@@ -71,6 +71,13 @@ func (x *exchange) trace(ctx context.Context) context.Context {
 	})
 }
 
+// begin precedes every request of the attempt, of which the receiver sees one.
+func (x *exchange) begin() {
+	x.mu.Lock()
+	x.at, x.conn = stageStart, nil
+	x.mu.Unlock()
+}
+
 func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	own := ours(info.Conn)
 	x.mu.Lock()

@@ -25,9 +25,6 @@ type fault struct {
 	detail string
 }
 
-// errNoHTTP is an answer with a status that ends no request.
-var errNoHTTP = errors.New("send: the status is none of HTTP")
-
 // classify finds what stands behind err. ctx is the caller's, without the
 // attempt's deadline.
 func (x *exchange) classify(ctx context.Context, err error, timeout time.Duration, now time.Time) fault {
@@ -208,18 +205,18 @@ func isEnd(err error) bool {
 			return true
 		}
 	}
-	// The shape in which net/http gives away its unexported error.
-	var stream struct {
-		StreamID uint32
-		Code     uint32
-		Cause    error
-	}
-	if errors.As(err, &stream) {
-		return true
-	}
 	text := err.Error()
-	return strings.Contains(text, "server closed idle connection") || strings.Contains(text, "client connection lost") ||
-		strings.Contains(text, "server sent GOAWAY and closed the connection") || strings.Contains(text, "received from peer")
+	for _, end := range []string{
+		"server closed idle connection",                // net/http, HTTP/1.1
+		"client connection lost",                       // HTTP/2: no answer to a ping
+		"server sent GOAWAY and closed the connection", // HTTP/2
+		"received from peer",                           // HTTP/2: RST_STREAM
+	} {
+		if strings.Contains(text, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // refused reports whether an HTTP/2 receiver said that it did not process the

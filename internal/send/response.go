@@ -21,28 +21,25 @@ const maxDrained = 48 << 10
 var scratches = sync.Pool{New: func() any { return new([2 * telltale.MaxResponseBody]byte) }}
 
 // read takes what is kept of an answer. Once its status is known nothing can go
-// wrong any more: what the body does is the receiver's affair. An error is only
-// given for a status that is none.
-func read(r *http.Response, a *telltale.Attempt, now time.Time) error {
+// wrong any more: what the body does is the receiver's affair.
+func read(r *http.Response, a *telltale.Attempt, now time.Time) {
 	defer r.Body.Close()
 	a.Status = r.StatusCode
 	a.Response.Headers = recordHeaders(r.Header)
-	if r.StatusCode == http.StatusSwitchingProtocols {
-		return errNoHTTP // its body is the connection itself
+	if r.StatusCode != http.StatusSwitchingProtocols { // its body is the connection itself
+		a.Response.Body, a.Response.Truncated = readBody(r.Body)
 	}
-	a.Response.Body, a.Response.Truncated = readBody(r.Body)
 	if a.Success() {
-		return nil
-	}
-	if r.StatusCode < 200 || r.StatusCode > 599 {
-		return errNoHTTP
+		return
 	}
 	a.Error, a.Failure = telltale.ErrorHTTPStatus, telltale.FailureOfStatus(r.StatusCode)
-	if a.Failure == telltale.FailureRedirect {
+	switch a.Failure {
+	case telltale.FailureProtocol:
+		a.Error = telltale.ErrorProtocol
+	case telltale.FailureRedirect:
 		a.Detail = redirectTarget(r)
 	}
 	a.RetryAfter = parseRetryAfter(r.Header.Get("Retry-After"), now)
-	return nil
 }
 
 // readBody keeps the start of a body and whether there was more. The deadline
@@ -64,6 +61,7 @@ func readBody(body io.Reader) (kept []byte, truncated bool) {
 	for drained := 0; drained < maxDrained; {
 		n, err := body.Read(rest)
 		drained += n
+		truncated = truncated || n > 0
 		if err != nil {
 			break
 		}

@@ -17,14 +17,14 @@ import (
 // Bounds on connections. A receiver's idle connections cost two goroutines and
 // some 20 KiB each.
 const (
-	idleTimeout     = 4 * time.Second
-	maxIdle         = 2048
-	maxIdlePerHost  = 256
-	h2PingAfter     = 10 * time.Second // a connection that says nothing is asked whether it lives
-	h2PingTimeout   = 5 * time.Second
-	tlsSessions     = 2048 // resumable sessions that are remembered
-	maxRepeats      = 8    // requests that no receiver saw, per attempt
-	maxRefusals     = 2    // of them, those that a receiver refused
+	idleTimeout    = 4 * time.Second
+	maxIdle        = 2048
+	maxIdlePerHost = 256
+	h2PingAfter    = 10 * time.Second // a connection that says nothing is asked whether it lives
+	h2PingTimeout  = 5 * time.Second
+	tlsSessions    = 2048 // resumable sessions that are remembered
+	maxRepeats     = 8    // requests that no receiver saw, per attempt
+	maxRefusals    = 2    // of them, those that a receiver refused
 )
 
 // Config is what a Sender needs. Guard is required.
@@ -96,9 +96,6 @@ func (s *Sender) Send(ctx context.Context, c *telltale.Claim, w *telltale.Webhoo
 	x := &exchange{deadline: started.Add(timeout)}
 	if err := s.attempt(ctx, x, c, w, started, &a); err != nil {
 		f := x.classify(ctx, err, timeout, started)
-		if a.Status != 0 {
-			f.class, f.code = telltale.ErrorProtocol, telltale.FailureProtocol
-		}
 		a.Error, a.Failure, a.Detail = f.class, f.code, f.detail
 		s.logFault(w, c, err, f)
 	}
@@ -131,12 +128,14 @@ func (s *Sender) attempt(ctx context.Context, x *exchange, c *telltale.Claim, w 
 	ctx, cancel := context.WithDeadline(x.trace(ctx), x.deadline)
 	defer cancel()
 	for refusals, repeats := 0, 0; ; repeats++ {
+		x.begin()
 		response, err := s.transport.RoundTrip((&http.Request{
 			Method: http.MethodPost, URL: p.url, Host: p.url.Host, Header: headers,
 			Body: &payload{Reader: *bytes.NewReader(body)}, ContentLength: int64(len(body)),
 		}).WithContext(ctx))
 		if err == nil {
-			return read(response, a, now)
+			read(response, a, now)
+			return nil
 		}
 		if refused(err) {
 			refusals++

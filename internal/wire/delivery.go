@@ -41,6 +41,8 @@ type Attempt struct {
 	Error       string    `json:"error,omitempty" doc:"Why it failed, in one of a few classes." example:"http_status"`
 	FailureCode string    `json:"failure_code,omitempty" doc:"Why it failed, in terms of what a person can mend." example:"http_5xx"`
 	Detail      string    `json:"detail,omitempty" doc:"What differs from case to case about this failure."`
+	Message     string    `json:"message" doc:"What came of it, in words." example:"hooks.example.com answered 200 OK in 12 ms."`
+	Fix         string    `json:"fix,omitempty" doc:"What to do about a failure." example:"It should answer with any 2xx status."`
 	RetryAfter  Duration  `json:"retry_after,omitzero" doc:"How long the receiver asked us to wait." example:"1m"`
 	RemoteAddr  string    `json:"remote_addr,omitempty" doc:"The address that was dialled." example:"203.0.113.7:443"`
 	Node        string    `json:"node" example:"nod_01JD0000000000000000000000"`
@@ -80,6 +82,7 @@ func FromAttempt(a *telltale.Attempt, body []byte) Attempt {
 	w := Attempt{
 		Number: a.Number, Trigger: string(a.Trigger), StartedAt: Time{a.StartedAt}, DurationMS: milliseconds(a.Duration),
 		Status: a.Status, Error: string(a.Error), FailureCode: string(a.Failure), Detail: a.Detail,
+		Message: a.Sentence(), Fix: a.Fix(),
 		RetryAfter: Duration(a.RetryAfter), RemoteAddr: a.RemoteAddr, Node: string(a.Node),
 		Timing: Timing{
 			DNS: milliseconds(a.Timing.DNS), Connect: milliseconds(a.Timing.Connect),

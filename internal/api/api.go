@@ -1,0 +1,74 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/internal/auth"
+	"telltale.example/telltale/internal/egress"
+	"telltale.example/telltale/internal/ingest"
+)
+
+// Dispatcher is what the API asks of the one that sends.
+type Dispatcher interface {
+	// Changed takes over a webhook as it is now: when it returns, no attempt
+	// starts to what it was before.
+	Changed(*telltale.Webhook)
+	// Due says that a delivery of the webhook became due.
+	Due(*telltale.Webhook)
+	// Test makes the claimed attempt at once, records it and gives it.
+	Test(ctx context.Context, claim telltale.Claim) (telltale.Attempt, error)
+}
+
+// Config is what the API works with.
+type Config struct {
+	Store      telltale.Store
+	Keys       *auth.Keys
+	Ingest     *ingest.Ingest
+	Dispatcher Dispatcher
+	Guard      *egress.Guard
+	Version    string
+	PublicURL  string // where the server is reached, for addresses in answers
+	CursorKey  []byte // signs cursors
+	Log        *slog.Logger
+}
+
+// New makes the handler of the API and its documents. [httpserver.Wrap] belongs
+// around it.
+func New(c Config) http.Handler { return build(c).mux }
+
+// Document gives the OpenAPI document in JSON, as /openapi.json has it.
+func Document(version, publicURL string) ([]byte, error) {
+	return build(Config{Version: version, PublicURL: publicURL}).openAPI()
+}
+
+// api is the API: its parts, the routes, and the document that describes them.
+type api struct {
+	config   Config
+	mux      *http.ServeMux
+	huma     huma.API
+	registry huma.Registry
+
+	postEventsOperation *huma.Operation
+}
+
+func build(c Config) *api {
+	a := &api{config: c, mux: http.NewServeMux(), registry: newRegistry()}
+	a.huma = humago.New(a.mux, huma.Config{
+		// Its pages and schemas are off: they load scripts from elsewhere, and
+		// would show structs as payloads.
+		OpenAPI:       a.description(),
+		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat},
+		DefaultFormat: "application/json",
+	})
+	for _, r := range a.routes() {
+		r.serve(a, a.operation(r))
+	}
+	a.complete()
+	return a
+}

@@ -1,0 +1,213 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/internal/auth"
+	"telltale.example/telltale/internal/httpserver"
+	"telltale.example/telltale/internal/wire"
+)
+
+// route is a row of the table: what is asked for, what a key must allow, and who
+// answers.
+type route struct {
+	method  string
+	path    string
+	scope   telltale.Scope // empty: everyone may
+	id      string         // of the operation, in the document
+	tag     string
+	summary string
+	details string
+	serve   func(*api, huma.Operation)
+}
+
+// public marks the routes that need no key.
+const public telltale.Scope = ""
+
+const (
+	ingestKey = telltale.ScopeIngest
+	readKey   = telltale.ScopeRead
+	manageKey = telltale.ScopeManage
+	ownerKey  = telltale.ScopeOwner
+)
+
+// routes is the whole API, read from top to bottom.
+func (a *api) routes() []route {
+	return []route{
+		{"POST", "/v1/events", ingestKey, "post-events", tagEvents, "Send events", postEventsDetails, raw(describePostEvents)},
+		{"GET", "/v1/events", readKey, "list-events", tagEvents, "List events", "", lists(a.listEvents)},
+		{"GET", "/v1/events/{id}", readKey, "get-event", tagEvents, "Get an event", "", gives(a.getEvent)},
+		{"GET", "/v1/events/{id}/deliveries", readKey, "list-event-deliveries", tagEvents, "List an event's deliveries", "", lists(a.listEventDeliveries)},
+		{"GET", "/v1/messages/{message_id}/events", readKey, "list-message-events", tagEvents, "List what happened to a message", "The same as `GET /v1/events?message_id=`.", lists(a.listMessageEvents)},
+
+		{"GET", "/v1/webhooks", readKey, "list-webhooks", tagWebhooks, "List webhooks", "", lists(a.listWebhooks)},
+		{"POST", "/v1/webhooks", manageKey, "create-webhook", tagWebhooks, "Add a webhook", "The answer shows the secret that signs its requests.", makes(a.createWebhook, func(w wire.Webhook) string { return w.ID })},
+		{"GET", "/v1/webhooks/{id}", readKey, "get-webhook", tagWebhooks, "Get a webhook", "", gives(a.getWebhook)},
+		{"PATCH", "/v1/webhooks/{id}", manageKey, "patch-webhook", tagWebhooks, "Change a webhook", patchDetails, gives(a.patchWebhook)},
+		{"DELETE", "/v1/webhooks/{id}", manageKey, "delete-webhook", tagWebhooks, "Delete a webhook", "Its unfinished deliveries are cancelled; its log stays.", does(a.deleteWebhook)},
+		{"POST", "/v1/webhooks/{id}/test", manageKey, "test-webhook", tagWebhooks, "Test a webhook", "Sends one documented sample, once, to a disabled webhook too, and answers when the attempt has ended.", gives(a.testWebhook)},
+		{"POST", "/v1/webhooks/{id}/enable", manageKey, "enable-webhook", tagWebhooks, "Enable a webhook", "Held deliveries go out at the webhook's rate limit, or at 10 a second.", gives(a.enableWebhook)},
+		{"POST", "/v1/webhooks/{id}/disable", manageKey, "disable-webhook", tagWebhooks, "Disable a webhook", "Waiting deliveries are held. When this answers, no new attempt starts.", gives(a.disableWebhook)},
+		{"GET", "/v1/webhooks/{id}/secret", manageKey, "get-webhook-secret", tagWebhooks, "Show a webhook's secret", "", gives(a.getSecret)},
+		{"POST", "/v1/webhooks/{id}/secret/rotate", manageKey, "rotate-webhook-secret", tagWebhooks, "Rotate a webhook's secret", "Both secrets sign until the overlap ends. The answer shows the new one.", gives(a.rotateSecret)},
+
+		{"GET", "/v1/deliveries", readKey, "list-deliveries", tagDeliveries, "List deliveries", "", lists(a.listDeliveries)},
+		{"GET", "/v1/deliveries/{id}", readKey, "get-delivery", tagDeliveries, "Get a delivery with its attempts", "", gives(a.getDelivery)},
+		{"POST", "/v1/deliveries/{id}/retry", manageKey, "retry-delivery", tagDeliveries, "Retry a delivery now", "Makes one attempt now, beside the retry schedule. The delivery must be waiting or failed.", accepts(a.retryDelivery)},
+
+		{"GET", "/v1/event-types", readKey, "list-event-types", tagEventTypes, "List the event types", "", gives(a.listEventTypes)},
+		{"GET", "/v1/event-types/{type}", readKey, "get-event-type", tagEventTypes, "Get an event type", "", gives(a.getEventType)},
+		{"GET", "/v1/event-types/{type}/sample", readKey, "get-event-type-sample", tagEventTypes, "Get the sample payload of an event type", "The bytes that a test sends.", sends(a.getSample, "application/json")},
+		{"GET", "/v1/event-types/{type}/schema", readKey, "get-event-type-schema", tagEventTypes, "Get the JSON Schema of an event type's payload", "", sends(a.getSchema, typeSchema)},
+
+		{"GET", "/v1/projects", readKey, "list-projects", tagProjects, "List projects", "An owner key sees all, every other key its own.", gives(a.listProjects)},
+		{"POST", "/v1/projects", ownerKey, "create-project", tagProjects, "Add a project", "", makes(a.createProject, func(p wire.Project) string { return p.Slug })},
+		{"GET", "/v1/projects/{slug}", readKey, "get-project", tagProjects, "Get a project", "", gives(a.getProject)},
+		{"PATCH", "/v1/projects/{slug}", ownerKey, "patch-project", tagProjects, "Change a project", patchDetails, gives(a.patchProject)},
+
+		{"GET", "/v1/keys", manageKey, "list-keys", tagKeys, "List API keys", "", lists(a.listKeys)},
+		{"POST", "/v1/keys", manageKey, "create-key", tagKeys, "Make an API key", "The answer shows its token, once.", makes(a.createKey, func(k wire.Key) string { return k.ID })},
+		{"DELETE", "/v1/keys/{id}", manageKey, "revoke-key", tagKeys, "Revoke an API key", "For good, and at once on this node; within seconds on others.", does(a.revokeKey)},
+
+		{"GET", "/v1/inspect", readKey, "list-bins", tagInspector, "List bins", "", gives(a.listBins)},
+		{"POST", "/v1/inspect", manageKey, "create-bin", tagInspector, "Make a bin", "It catches what is sent to its address, and lives for 24 hours.", makes(a.createBin, func(b wire.Bin) string { return b.ID })},
+		{"GET", "/v1/inspect/{bin}", readKey, "get-bin", tagInspector, "Get a bin", "", gives(a.getBin)},
+		{"DELETE", "/v1/inspect/{bin}", manageKey, "delete-bin", tagInspector, "Delete a bin", "With all that it caught.", does(a.deleteBin)},
+		{"GET", "/v1/inspect/{bin}/requests", readKey, "list-caught-requests", tagInspector, "List what a bin caught", "The newest 200 are kept.", lists(a.listCaughtRequests)},
+
+		{"GET", "/schemas/{event}.json", public, "get-schema", tagDocuments, "Get the JSON Schema of an event type's payload", "", raw(describeSchemas)},
+		{"GET", "/openapi.json", public, "get-openapi-json", tagDocuments, "Get this document in JSON", "", raw(describeOpenAPIJSON)},
+		{"GET", "/openapi.yaml", public, "get-openapi-yaml", tagDocuments, "Get this document in YAML", "", raw(describeOpenAPIYAML)},
+	}
+}
+
+const (
+	patchDetails = "JSON Merge Patch (RFC 7396): what is left out stays, null goes back to the default, objects are merged."
+
+	postEventsDetails = "One event, an array of at most 1,000, or NDJSON with an event per line, 5 MiB in all; each in the shape of its payload. " +
+		"What comes in is what goes out, digit for digit. The key `telltale` carries what is not payload. " +
+		"The answer comes when the events and their deliveries are on stable storage; a request is accepted whole or not at all. " +
+		"An event with a `telltale.id` that was seen within 30 days is a duplicate and changes nothing, or a conflict if its content differs."
+)
+
+// ProjectQuery is what every route with a key takes.
+type ProjectQuery struct {
+	Project string `query:"project" maxLength:"40" doc:"The slug of the project that an owner key works on; the project default, if left out. A project's key needs none." example:"default"`
+}
+
+// handler answers one route. What it returns is the answer, or becomes a problem.
+type handler[I, O any] func(context.Context, auth.Identity, *I) (O, error)
+
+type body[O any] struct{ Body O }
+
+// gives is for handlers that answer 200 with a body.
+func gives[I, O any](h handler[I, O]) func(*api, huma.Operation) {
+	return func(a *api, op huma.Operation) {
+		register(a, op, h, func(_ *call, out O) *body[O] { return &body[O]{out} })
+	}
+}
+
+// accepts is for handlers after whose answer there is more to come.
+func accepts[I, O any](h handler[I, O]) func(*api, huma.Operation) {
+	return func(a *api, op huma.Operation) {
+		op.DefaultStatus = http.StatusAccepted
+		gives(h)(a, op)
+	}
+}
+
+type created[O any] struct {
+	Location string `header:"Location" doc:"Where what was made is found."`
+	Body     O
+}
+
+// makes is for handlers that make something, which is found below the route's
+// path under the name that nameOf gives.
+func makes[I, O any](h handler[I, O], nameOf func(O) string) func(*api, huma.Operation) {
+	return func(a *api, op huma.Operation) {
+		op.DefaultStatus = http.StatusCreated
+		register(a, op, h, func(c *call, out O) *created[O] {
+			return &created[O]{Location: c.request.URL.Path + "/" + url.PathEscape(nameOf(out)), Body: out}
+		})
+	}
+}
+
+type listed[T any] struct {
+	Link []string `header:"Link" doc:"The addresses of the next and the previous page (RFC 8288)."`
+	Body wire.Page[T]
+}
+
+// lists is for handlers that answer with a page of a list.
+func lists[I, T any](h handler[I, wire.Page[T]]) func(*api, huma.Operation) {
+	return func(a *api, op huma.Operation) {
+		register(a, op, h, func(c *call, page wire.Page[T]) *listed[T] {
+			out := &listed[T]{Body: page}
+			if page.Next != nil {
+				out.Link = append(out.Link, c.link("next", "after", *page.Next))
+			}
+			if page.Prev != nil {
+				out.Link = append(out.Link, c.link("prev", "before", *page.Prev))
+			}
+			return out
+		})
+	}
+}
+
+// link writes the address of another page of the list that was asked for.
+func (c *call) link(rel, parameter, cursor string) string {
+	query := c.request.URL.Query()
+	query.Del("after")
+	query.Del("before")
+	query.Set(parameter, cursor)
+	return "<" + c.request.URL.EscapedPath() + "?" + query.Encode() + `>; rel="` + rel + `"`
+}
+
+// does is for handlers that answer 204, with nothing to say.
+func does[I any](h func(context.Context, auth.Identity, *I) error) func(*api, huma.Operation) {
+	return func(a *api, op huma.Operation) {
+		register(a, op, func(ctx context.Context, who auth.Identity, in *I) (struct{}, error) {
+			return struct{}{}, h(ctx, who, in)
+		}, func(*call, struct{}) *struct{} { return nil })
+	}
+}
+
+type text struct {
+	ContentType string `header:"Content-Type" hidden:"true"`
+	Body        []byte
+}
+
+// sends is for handlers that answer with a document, as it is.
+func sends[I any](h handler[I, document], contentType string) func(*api, huma.Operation) {
+	return func(a *api, op huma.Operation) {
+		op.Responses["200"] = &huma.Response{Description: "The document.", Content: map[string]*huma.MediaType{contentType: {Schema: &huma.Schema{Type: huma.TypeObject}}}}
+		register(a, op, h, func(_ *call, d document) *text { return &text{d.contentType, d.text} })
+	}
+}
+
+// register hands the route to huma, which reads what the operation documents
+// into I and writes what h answers.
+func register[I, O, W any](a *api, op huma.Operation, h handler[I, O], form func(*call, O) *W) {
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*W, error) {
+		c := callOf(ctx)
+		out, err := h(ctx, c.identity, in)
+		if err != nil {
+			c.err = err
+			return nil, nil //nolint:nilnil // the call has the error, and huma has nothing to write
+		}
+		return form(c, out), nil
+	})
+}
+
+// raw is for handlers that huma does not serve, and only describes.
+func raw(describe func(*api, *huma.Operation) map[string]httpserver.HandlerFunc) func(*api, huma.Operation) {
+	return func(a *api, op huma.Operation) {
+		for pattern, h := range describe(a, &op) {
+			a.mux.Handle(op.Method+" "+pattern, httpserver.Handle(h))
+		}
+		a.huma.OpenAPI().AddOperation(&op)
+	}
+}

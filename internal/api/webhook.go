@@ -1,0 +1,277 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/internal/auth"
+	"telltale.example/telltale/internal/wire"
+	"telltale.example/telltale/schema"
+)
+
+type WebhookPath struct {
+	ID string `path:"id" doc:"The webhook's id." example:"whk_01JD0000000000000000000000"`
+	ProjectQuery
+}
+
+func (a *api) listWebhooks(ctx context.Context, who auth.Identity, in *struct {
+	ProjectQuery
+	PageQuery
+}) (wire.Page[wire.Webhook], error) {
+	return paged(ctx, a, list{"webhooks", who.Project.ID}, in.PageQuery,
+		func(w *telltale.Webhook) string { return string(w.ID) }, wire.FromWebhook,
+		func(ctx context.Context, page telltale.Page) ([]*telltale.Webhook, error) {
+			return a.config.Store.Webhooks(ctx, who.Project.ID, page)
+		})
+}
+
+func (a *api) createWebhook(ctx context.Context, who auth.Identity, in *struct {
+	ProjectQuery
+	Body wire.WebhookCreate
+}) (wire.Webhook, error) {
+	made, faults := in.Body.New(who.Project.ID)
+	if err := a.validate(&made, faults); err != nil {
+		return wire.Webhook{}, err
+	}
+	w, err := a.config.Store.CreateWebhook(ctx, made)
+	if err != nil {
+		return wire.Webhook{}, err
+	}
+	a.config.Dispatcher.Changed(w)
+	return withSecret(w), nil
+}
+
+// withSecret is the form of a webhook whose secret was just made.
+func withSecret(w *telltale.Webhook) wire.Webhook {
+	out := wire.FromWebhook(w)
+	out.Secret = wire.SecretsOf(w, time.Now()).Secret
+	return out
+}
+
+// validate reports, as one error, the faults of the form, the rules of the
+// domain that the webhook breaks, and what the egress guard says of its URL.
+func (a *api) validate(w *telltale.Webhook, faults []telltale.Fault) error {
+	var broken *telltale.Error
+	if err := w.Validate(); errors.As(err, &broken) {
+		for _, f := range broken.Faults {
+			if f.Location != "body.events" || !about(faults, "body.events") {
+				faults = append(faults, f)
+			}
+		}
+	} else if err != nil {
+		return err
+	}
+	if !about(faults, "body.url") {
+		if err := a.config.Guard.CheckURL(w.URL); err != nil {
+			f := telltale.Fault{Location: "body.url", Message: err.Error(), Value: telltale.CutValue(w.URL)}
+			if strings.Contains(w.URL, "@") {
+				f.Value = "" // it may hold a password
+			}
+			faults = append([]telltale.Fault{f}, faults...)
+		}
+	}
+	return telltale.Faulty("Invalid webhook.", faults)
+}
+
+// about reports whether there is a fault at the location or below it.
+func about(faults []telltale.Fault, location string) bool {
+	for _, f := range faults {
+		if strings.HasPrefix(f.Location, location) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *api) getWebhook(ctx context.Context, who auth.Identity, in *WebhookPath) (wire.Webhook, error) {
+	w, err := a.webhook(ctx, who, in.ID)
+	if err != nil {
+		return wire.Webhook{}, err
+	}
+	return wire.FromWebhook(w), nil
+}
+
+func (a *api) webhook(ctx context.Context, who auth.Identity, id string) (*telltale.Webhook, error) {
+	known, err := webhookID(id)
+	if err != nil {
+		return nil, err
+	}
+	w, err := a.config.Store.Webhook(ctx, who.Project.ID, known)
+	return w, found(err, "webhook", id)
+}
+
+func (a *api) patchWebhook(ctx context.Context, who auth.Identity, in *struct {
+	WebhookPath
+	Body wire.WebhookPatch
+}) (wire.Webhook, error) {
+	w, err := a.update(ctx, who, in.ID, func(w *telltale.Webhook) error {
+		return a.validate(w, in.Body.Apply(w))
+	})
+	if err != nil {
+		return wire.Webhook{}, err
+	}
+	return wire.FromWebhook(w), nil
+}
+
+// maxMerges is how often a change is merged anew when others change the same
+// webhook at the same time.
+const maxMerges = 5
+
+// update changes the webhook's settings and tells the dispatcher. A change that
+// someone else made meanwhile is kept: this one is made again on top of it.
+func (a *api) update(ctx context.Context, who auth.Identity, id string, change func(*telltale.Webhook) error) (*telltale.Webhook, error) {
+	var conflict error
+	for range maxMerges {
+		old, err := a.webhook(ctx, who, id)
+		if err != nil {
+			return nil, err
+		}
+		changed := *old // a snapshot is shared: change a copy
+		if err := change(&changed); err != nil {
+			return nil, err
+		}
+		w, err := a.config.Store.UpdateWebhook(ctx, changed)
+		switch {
+		case telltale.CodeOf(err) == telltale.Conflict:
+			conflict = err
+			continue
+		case err != nil:
+			return nil, found(err, "webhook", id)
+		}
+		a.config.Dispatcher.Changed(w)
+		return w, nil
+	}
+	return nil, conflict
+}
+
+func (a *api) deleteWebhook(ctx context.Context, who auth.Identity, in *WebhookPath) error {
+	_, err := a.switched(in.ID, func(id telltale.WebhookID) (*telltale.Webhook, error) {
+		return a.config.Store.DeleteWebhook(ctx, who.Project.ID, id)
+	})
+	return err
+}
+
+func (a *api) enableWebhook(ctx context.Context, who auth.Identity, in *WebhookPath) (wire.Webhook, error) {
+	return a.switched(in.ID, func(id telltale.WebhookID) (*telltale.Webhook, error) {
+		return a.config.Store.EnableWebhook(ctx, who.Project.ID, id)
+	})
+}
+
+func (a *api) disableWebhook(ctx context.Context, who auth.Identity, in *WebhookPath) (wire.Webhook, error) {
+	return a.switched(in.ID, func(id telltale.WebhookID) (*telltale.Webhook, error) {
+		return a.config.Store.DisableWebhook(ctx, who.Project.ID, id, telltale.DisabledManual)
+	})
+}
+
+// switched does what takes a webhook in or out of service, and tells the
+// dispatcher before the caller is answered.
+func (a *api) switched(id string, do func(telltale.WebhookID) (*telltale.Webhook, error)) (wire.Webhook, error) {
+	known, err := webhookID(id)
+	if err != nil {
+		return wire.Webhook{}, err
+	}
+	w, err := do(known)
+	if err != nil {
+		return wire.Webhook{}, found(err, "webhook", id)
+	}
+	a.config.Dispatcher.Changed(w)
+	return wire.FromWebhook(w), nil
+}
+
+func (a *api) getSecret(ctx context.Context, who auth.Identity, in *WebhookPath) (wire.Secrets, error) {
+	w, err := a.webhook(ctx, who, in.ID)
+	if err != nil {
+		return wire.Secrets{}, err
+	}
+	return wire.SecretsOf(w, time.Now()), nil
+}
+
+func (a *api) rotateSecret(ctx context.Context, who auth.Identity, in *struct {
+	WebhookPath
+	Body *wire.SecretRotation
+}) (wire.Webhook, error) {
+	overlap := wire.Duration(telltale.DefaultOverlap)
+	if in.Body != nil {
+		overlap = in.Body.Overlap.Or(overlap, overlap)
+	}
+	if overlap < 0 || time.Duration(overlap) > telltale.MaxSecretOverlap {
+		return wire.Webhook{}, telltale.Faulty("Invalid rotation.", []telltale.Fault{{
+			Location: "body.overlap", Message: "The overlap is out of range.",
+			Expected: "0s to " + wire.Duration(telltale.MaxSecretOverlap).String(), Value: overlap.String(),
+		}})
+	}
+	w, err := a.update(ctx, who, in.ID, func(w *telltale.Webhook) error {
+		w.RotateSecret(time.Duration(overlap))
+		return nil
+	})
+	if err != nil {
+		return wire.Webhook{}, err
+	}
+	return withSecret(w), nil
+}
+
+// sourceTest is the source of the samples that tests send.
+const sourceTest = "test"
+
+// testWebhook sends one sample, once, and answers when the attempt has ended.
+func (a *api) testWebhook(ctx context.Context, who auth.Identity, in *struct {
+	WebhookPath
+	Body *wire.WebhookTest
+}) (wire.WebhookTested, error) {
+	w, err := a.webhook(ctx, who, in.ID)
+	if err != nil {
+		return wire.WebhookTested{}, err
+	}
+	wanted := w.Events.Types()[0] // a webhook wants at least one
+	if in.Body != nil && in.Body.Event != "" {
+		if wanted, err = telltale.ParseEventType(in.Body.Event); err != nil {
+			return wire.WebhookTested{}, telltale.Faulty("Invalid test.", []telltale.Fault{{
+				Location: "body.event", Message: "There is no such event type.",
+				Expected: "one of " + strings.Join(telltale.AllEventTypes.Names(), ", "), Value: telltale.CutValue(in.Body.Event),
+			}})
+		}
+	}
+	e, err := sampleEvent(who.Project.ID, wanted)
+	if err != nil {
+		return wire.WebhookTested{}, err
+	}
+	claim, err := a.config.Store.AcceptTest(ctx, e, w.ID)
+	if err != nil {
+		return wire.WebhookTested{}, found(err, "webhook", in.ID)
+	}
+	attempt, err := a.config.Dispatcher.Test(ctx, claim)
+	if err != nil {
+		return wire.WebhookTested{}, err
+	}
+	verdict := "Test failed. "
+	if attempt.Success() {
+		verdict = "Test succeeded. "
+	}
+	return wire.WebhookTested{
+		Success:    attempt.Success(),
+		Message:    strings.TrimSpace(verdict + attempt.Sentence() + " " + attempt.Fix()),
+		DeliveryID: string(claim.DeliveryID),
+		Attempt:    wire.FromAttempt(&attempt, sentBody(&e, attempt.Request.Headers)),
+	}, nil
+}
+
+// sampleEvent makes an event of the documented sample.
+func sampleEvent(project telltale.ProjectID, t telltale.EventType) (telltale.Event, error) {
+	receivedAt := time.Now().UTC().Truncate(time.Millisecond)
+	sample, err := telltale.ParseActivity(schema.Sample(string(t)), "sample")
+	if err != nil {
+		return telltale.Event{}, err
+	}
+	rendered, faults := sample.Render(receivedAt)
+	if err := telltale.Faulty("The sample is wrong.", faults); err != nil {
+		return telltale.Event{}, err
+	}
+	return telltale.Event{
+		ID: telltale.NewEventID(), ProjectID: project, Type: t, Source: sourceTest, Test: true,
+		OccurredAt: rendered.OccurredAt, ReceivedAt: receivedAt, Payload: rendered.Payload,
+		UserID: rendered.UserID, Email: rendered.Email, MessageID: rendered.MessageID, CampaignID: rendered.CampaignID,
+	}, nil
+}
