@@ -120,7 +120,7 @@ func parseArgs(args []string) (o options, marks []string, err error) {
 
 // measure runs the loads that the marks need and judges the marks.
 func (o options) measure(ctx context.Context, marks []mark, loads []*load) (p *report, err error) {
-	b := &bench{options: o, binary: o.Server, verdict: func(format string, args ...any) {
+	b := &bench{options: o, binary: o.Server, say: func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, format+"\n", args...)
 	}}
 	p = &report{Loads: loads}

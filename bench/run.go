@@ -79,10 +79,10 @@ func (r *run) ratio() float64 { return r.DeliveredPerSecond / r.yardstick() }
 // bench is what all runs have in common.
 type bench struct {
 	options
-	sink    *sinkClient
-	binary  string
-	last    float64 // what the yardstick gave last, 0 if that is long ago
-	verdict func(format string, args ...any)
+	sink   *sinkClient
+	binary string
+	last   float64 // what the yardstick gave last, 0 if that is long ago
+	say    func(format string, args ...any)
 }
 
 // verifyEvery says of how many requests the sink verifies the signature of one.
@@ -97,7 +97,7 @@ func (b *bench) rounds(ctx context.Context, l *load) ([]*run, error) {
 		if err != nil {
 			return nil, fmt.Errorf("load %s, round %d: %w", l.Name, round, err)
 		}
-		b.verdict("%s", r)
+		b.say("%s", r)
 		runs = append(runs, r)
 	}
 	return runs, nil
@@ -131,16 +131,16 @@ func (b *bench) round(ctx context.Context, l *load, round int) (r *run, err erro
 const yardstickPath = "/yardstick"
 
 func (b *bench) saturateYardstick(ctx context.Context) (perSecond float64, err error) {
-	result, _, err := b.runYardstick(ctx, yardstickConfig{Workers: yardstickWorkers, Warm: b.Yardstick / 8, Length: b.Yardstick}, false)
+	result, _, err := b.besideYardstick(ctx, yardstickConfig{Workers: yardstickWorkers, Warm: b.Yardstick / 8, Length: b.Yardstick}, false)
 	return result.PerSecond, err
 }
 
 func (b *bench) paceYardstick(ctx context.Context, rate float64) (latency, error) {
-	_, tally, err := b.runYardstick(ctx, yardstickConfig{Workers: yardstickWorkers, Rate: rate, Length: b.Yardstick}, true)
+	_, tally, err := b.besideYardstick(ctx, yardstickConfig{Workers: yardstickWorkers, Rate: rate, Length: b.Yardstick}, true)
 	return latencyOf(tally.Latencies), err
 }
 
-func (b *bench) runYardstick(ctx context.Context, c yardstickConfig, latency bool) (result yardstickResult, t tally, err error) {
+func (b *bench) besideYardstick(ctx context.Context, c yardstickConfig, latency bool) (result yardstickResult, t tally, err error) {
 	c.URL, c.Secret = b.sink.url(yardstickPath), newSecret()
 	err = b.sink.expect(ctx, map[string]pathConfig{yardstickPath: {Secret: c.Secret, VerifyEvery: verifyEvery, Latency: latency}})
 	if err != nil {
@@ -181,8 +181,7 @@ func (b *bench) measure(ctx context.Context, l *load, r *run) (err error) {
 		return err
 	}
 	// Connections are opened and caches filled before anything counts.
-	warm := *l
-	if _, err := b.drive(ctx, &warm, s, paths, b.Warm, 0, nil); err != nil {
+	if _, err := b.drive(ctx, l, s, paths, b.Warm, 0, nil); err != nil {
 		return fmt.Errorf("warming up: %w", err)
 	}
 	if err := b.load(ctx, l, s, paths, r); err != nil {
@@ -217,6 +216,7 @@ type driven struct {
 	atEnd   sinkCounts    // when the drive ended
 	memory  memory        // of the server, then
 	last    time.Time     // of the last arrival
+	strays  int64         // requests to paths of no webhook
 	tallies map[string]tally
 }
 
@@ -251,10 +251,15 @@ func (b *bench) drive(ctx context.Context, l *load, s *server, paths map[string]
 			return nil, err
 		}
 	}
+	c, err := b.sink.counts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.strays = c.Strays
 	if d.tallies, err = b.sink.tallies(ctx); err != nil {
 		return nil, err
 	}
-	return d, b.check(ctx, l, s, d)
+	return d, d.check(ctx, l, s)
 }
 
 const (
@@ -286,7 +291,7 @@ func (b *bench) awaitArrivals(ctx context.Context, n int64) (last time.Time, err
 }
 
 // check reports what is missing: a figure must not be bought by losing work.
-func (b *bench) check(ctx context.Context, l *load, s *server, d *driven) error {
+func (d *driven) check(ctx context.Context, l *load, s *server) error {
 	if d.Accepted == 0 {
 		return errors.New("nothing was accepted")
 	}
@@ -301,8 +306,8 @@ func (b *bench) check(ctx context.Context, l *load, s *server, d *driven) error 
 			return fmt.Errorf("%d signatures at %s were wrong", t.Refused, path)
 		}
 	}
-	if d.atEnd.Strays > 0 {
-		return fmt.Errorf("%d requests came to paths of no webhook", d.atEnd.Strays)
+	if d.strays > 0 {
+		return fmt.Errorf("%d requests came to paths of no webhook", d.strays)
 	}
 	deadline := time.Now().Add(stallGrace)
 	for {
@@ -412,7 +417,7 @@ func (b *bench) profile(ctx context.Context, pid int, name string) (end func() e
 	return func() error {
 		cmd.Process.Signal(os.Interrupt) //nolint:errcheck // it may have ended this moment
 		cmd.Wait()                       //nolint:errcheck // interrupted, as asked
-		b.verdict("profile: perf report -i %s", file)
+		b.say("profile: perf report -i %s", file)
 		return nil
 	}
 }

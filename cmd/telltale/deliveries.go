@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"telltale.example/telltale"
-	"telltale.example/telltale/internal/client"
 	"telltale.example/telltale/internal/wire"
 )
 

@@ -20,7 +20,7 @@ import (
 // the caller: huma reads the checked body from it and answers into it, and
 // nothing is sent before it is known that there is an answer.
 type call struct {
-	huma.Context
+	humaContext
 	identity auth.Identity
 	request  *http.Request
 	body     []byte
@@ -30,6 +30,9 @@ type call struct {
 	status int
 	answer bytes.Buffer
 }
+
+// humaContext has another name than its method Context.
+type humaContext = huma.Context
 
 type callKey struct{}
 
@@ -46,7 +49,7 @@ func (a *api) answer(scope telltale.Scope) func(huma.Context, func(huma.Context)
 			if err != nil {
 				return err
 			}
-			c := &call{Context: hc, identity: identity, request: r, header: w.Header()}
+			c := &call{humaContext: hc, identity: identity, request: r, header: w.Header()}
 			if err := c.check(a.registry); err != nil {
 				return err
 			}

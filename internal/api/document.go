@@ -110,7 +110,7 @@ func (a *api) operation(r route) huma.Operation {
 		codes = append(codes, telltale.RateLimited)
 	}
 	for _, code := range codes {
-		op.Responses[strconv.Itoa(httpserver.Status(code))] = &huma.Response{Ref: "#/components/responses/" + string(code)}
+		op.Responses[strconv.Itoa(problemOf(code, "").status)] = &huma.Response{Ref: "#/components/responses/" + string(code)}
 	}
 	return op
 }
@@ -152,7 +152,7 @@ func (a *api) problems() map[string]*huma.Response {
 		{telltale.Internal, "Our fault. The server's log says more."},
 		{telltale.Unavailable, "It could not be done now; nothing was changed."},
 	} {
-		example := httpserver.NewProblem(&http.Request{URL: &url.URL{Path: "/v1/webhooks"}}, telltale.Errorf(p.code, "%s", p.description))
+		example := json.RawMessage(problemOf(p.code, p.description).body)
 		response := &huma.Response{
 			Description: p.description,
 			Content:     map[string]*huma.MediaType{httpserver.ContentTypeProblem: {Schema: s, Example: example}},
@@ -164,6 +164,28 @@ func (a *api) problems() map[string]*huma.Response {
 		responses[string(p.code)] = response
 	}
 	return responses
+}
+
+// problemOf gives the answer to a problem, from the one place that knows it.
+func problemOf(code telltale.Code, message string) *recorded {
+	answer := &recorded{header: http.Header{}}
+	httpserver.WriteProblem(answer, &http.Request{URL: &url.URL{Path: "/v1/webhooks"}}, telltale.Errorf(code, "%s", message))
+	return answer
+}
+
+// recorded is an answer that nobody gets.
+type recorded struct {
+	header http.Header
+	status int
+	body   []byte
+}
+
+func (r *recorded) Header() http.Header    { return r.header }
+func (r *recorded) WriteHeader(status int) { r.status = status }
+
+func (r *recorded) Write(b []byte) (int, error) {
+	r.body = append(r.body, b...)
+	return len(b), nil
 }
 
 // describePostEvents describes what no struct says: events in three forms.

@@ -254,7 +254,7 @@ func (a *api) testWebhook(ctx context.Context, who auth.Identity, in *struct {
 		Success:    attempt.Success(),
 		Message:    strings.TrimSpace(verdict + attempt.Sentence() + " " + attempt.Fix()),
 		DeliveryID: string(claim.DeliveryID),
-		Attempt:    wire.FromAttempt(&attempt, sentBody(&e, attempt.Request.Headers)),
+		Attempt:    wire.FromAttempt(&attempt, sentBody(&e, attempt.Request.Headers, claim.Webhook.Extensions)),
 	}, nil
 }
 

@@ -21,7 +21,7 @@ func (c *Client) CreateBin(ctx context.Context) (w wire.Bin, err error) {
 
 // CaughtRequests lists what a bin caught.
 func (c *Client) CaughtRequests(ctx context.Context, id string, p Page, each func(wire.CaughtRequest) error) (next string, err error) {
-	return list(ctx, c, binPath(id), nil, p, each)
+	return list(ctx, c, binPath(id)+"/requests", nil, p, each)
 }
 
 // DeleteBin removes one with what it caught.
