@@ -250,8 +250,9 @@ type LaneClaims struct {
 // Result is one ended attempt and what becomes of its delivery.
 type Result struct {
 	ClaimRef
-	Attempt *Attempt
-	Outcome Outcome
+	Attempt        *Attempt
+	Outcome        Outcome
+	WebhookVersion int64 // of the webhook that the attempt was made with; [Outcome.Disable] applies to no other
 }
 
 // Recorded is what RecordAttempts did.

@@ -81,8 +81,7 @@ func (d *drive) saturate(ctx context.Context) error {
 				cancel(err)
 				return
 			}
-			conn.Close()
-			d.add(&conn.part)
+			d.finish(conn)
 		})
 	}
 	workers.Wait()
@@ -117,16 +116,16 @@ func (d *drive) pace(ctx context.Context) error {
 		}
 	}
 	for range d.Connections {
-		conn := <-idle
-		conn.Close()
-		d.add(&conn.part)
+		d.finish(<-idle)
 	}
 	d.result.Late = milliseconds(late)
 	return context.Cause(ctx)
 }
 
-// add sums up what one connection's requests came to.
-func (d *drive) add(part *driveResult) {
+// finish closes a connection and adds up what its requests came to.
+func (d *drive) finish(c *driveConn) {
+	c.Close() //nolint:errcheck // all answers are read
+	part := &c.part
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.result.Accepted += part.Accepted
@@ -155,7 +154,7 @@ func (d *drive) dial(ctx context.Context) (*driveConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { conn.Close() })
+	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // to wake who reads from it
 	return &driveConn{Conn: conn, r: bufio.NewReaderSize(conn, bufferSize)}, nil
 }
 

@@ -27,6 +27,8 @@ type options struct {
 	Yardstick  time.Duration // of each run of the bare loop
 	Perf       string        // folder for profiles
 	JSON       bool
+
+	stall time.Duration // for which nothing may arrive while deliveries are owed
 }
 
 const usage = `Usage: go run . [flags] mark...
@@ -107,6 +109,7 @@ func parseArgs(args []string) (o options, marks []string, err error) {
 			marks, args = append(marks, args[0]), args[1:]
 		}
 	}
+	o.stall = stallGrace
 	o.ServerArgs = strings.Fields(*serverArgs)
 	switch {
 	case len(marks) == 0:
@@ -120,6 +123,10 @@ func parseArgs(args []string) (o options, marks []string, err error) {
 
 // measure runs the loads that the marks need and judges the marks.
 func (o options) measure(ctx context.Context, marks []mark, loads []*load) (p *report, err error) {
+	// The server works in a folder of its own.
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return nil, err
+	}
 	b := &bench{options: o, binary: o.Server, say: func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, format+"\n", args...)
 	}}
@@ -128,11 +135,11 @@ func (o options) measure(ctx context.Context, marks []mark, loads []*load) (p *r
 		return nil, err
 	}
 	if b.binary == "" {
-		folder, err := os.MkdirTemp(o.Dir, "telltale-bench-build-*")
-		if err != nil {
-			return nil, err
+		folder, mkErr := os.MkdirTemp(o.Dir, "telltale-bench-build-*")
+		if mkErr != nil {
+			return nil, mkErr
 		}
-		defer os.RemoveAll(folder)
+		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 		b.binary = filepath.Join(folder, "telltale")
 		if err := buildServer(ctx, b.binary); err != nil {
 			return nil, err

@@ -4,14 +4,30 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"reflect"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// TestMain lets the test binary play the roles: children are this program again.
+// TestMain lets the test binary play the roles, since children are this program
+// again, and the server.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "serve" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		if err := serveStandIn(ctx, os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if len(os.Args) == 2 {
+		if os.Args[1] == "--version" {
+			fmt.Println("telltale stand-in")
+			os.Exit(0)
+		}
 		if run, ok := roles[os.Args[1]]; ok {
 			if err := run(context.Background()); err != nil {
 				fmt.Fprintln(os.Stderr, err)

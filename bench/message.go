@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http/httputil"
@@ -130,7 +131,7 @@ func (m *message) path() []byte {
 // readLine gives a line without its end. It is good until the next read.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	line, err := r.ReadSlice('\n')
-	if err == io.EOF && len(line) > 0 {
+	if errors.Is(err, io.EOF) && len(line) > 0 {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
@@ -141,7 +142,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 
 // unexpected is err, but for an end in the middle of a message.
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

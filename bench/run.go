@@ -166,7 +166,7 @@ func (b *bench) measure(ctx context.Context, l *load, r *run) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	s, err := startServer(ctx, b.binary, folder, b.ServerArgs)
 	if err != nil {
 		return err
@@ -264,8 +264,8 @@ func (b *bench) drive(ctx context.Context, l *load, s *server, paths map[string]
 
 const (
 	recordGrace = 300 * time.Millisecond
-	// stallGrace is how long no delivery may arrive while some are owed:
-	// longer than an attempt's deadline and the wait before the second.
+	// stallGrace is longer than an attempt's deadline and the wait before the
+	// second together.
 	stallGrace = 30 * time.Second
 )
 
@@ -283,8 +283,8 @@ func (b *bench) awaitArrivals(ctx context.Context, n int64) (last time.Time, err
 		if c.Hits != seen {
 			seen, progress = c.Hits, time.Now()
 		}
-		if time.Since(progress) > stallGrace {
-			return last, fmt.Errorf("%d of %d deliveries arrived, and none for %s", c.Hits, n, stallGrace)
+		if time.Since(progress) > b.stall {
+			return last, fmt.Errorf("%d of %d deliveries arrived, and none for %s", c.Hits, n, b.stall)
 		}
 		wait(ctx, 10*time.Millisecond)
 	}

@@ -48,7 +48,7 @@ func buildServer(ctx context.Context, to string) error {
 
 // serverVersion is what the binary says it is.
 func serverVersion(ctx context.Context, binary string) (string, error) {
-	out, err := exec.CommandContext(ctx, binary, "--version").Output() //nolint:gosec // the binary under test
+	out, err := exec.CommandContext(ctx, binary, "--version").Output()
 	if err != nil {
 		return "", fmt.Errorf("%s --version: %w", binary, err)
 	}
@@ -57,7 +57,7 @@ func serverVersion(ctx context.Context, binary string) (string, error) {
 
 // startServer starts the binary with its own settings but for the addresses,
 // the folder, and leave to deliver to this machine. It is ready on return.
-func startServer(ctx context.Context, binary, folder string, args []string) (*server, error) {
+func startServer(ctx context.Context, binary, folder string, args []string) (s *server, err error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -70,9 +70,9 @@ func startServer(ctx context.Context, binary, folder string, args []string) (*se
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() // the server has its own
+	defer func() { err = errors.Join(err, log.Close()) }() // the server has its own
 	data := filepath.Join(folder, "data")
-	s := &server{
+	s = &server{
 		folder: folder, address: address, ops: ops, ended: make(chan struct{}),
 		http: &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second},
 	}

@@ -90,7 +90,7 @@ func (s *sink) expect(config map[string]pathConfig) error {
 
 // serve answers the connections that l accepts until ctx ends.
 func (s *sink) serve(ctx context.Context, l net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
+	stop := context.AfterFunc(ctx, func() { l.Close() }) //nolint:errcheck // to wake Accept
 	defer stop()
 	for {
 		conn, err := l.Accept()

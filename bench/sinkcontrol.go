@@ -37,7 +37,7 @@ func runSink(ctx context.Context, _ struct{}, say func(any) error) error {
 		return err
 	}
 	server := &http.Server{Handler: s.control(), ReadHeaderTimeout: 10 * time.Second}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
+	stop := context.AfterFunc(ctx, func() { server.Close() }) //nolint:errcheck // to wake Serve
 	defer stop()
 	go server.Serve(control) //nolint:errcheck // it ends with the process, and whoever asks notices before that
 	if err := say(sinkReady{Address: receive.Addr().String(), Control: control.Addr().String()}); err != nil {

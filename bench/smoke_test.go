@@ -14,7 +14,7 @@ func TestSmoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := options{Dir: t.TempDir(), Rounds: 1, Length: time.Second, Warm: 200 * time.Millisecond, Yardstick: 500 * time.Millisecond}
+	o := options{Dir: t.TempDir(), Rounds: 1, Length: time.Second, Warm: 200 * time.Millisecond, Yardstick: 500 * time.Millisecond, stall: stallGrace}
 	p, err := o.measure(t.Context(), marks, loads)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"telltale.example/telltale/internal/config"
 )
 
-// root is the table of commands, in the order in which a newcomer meets them.
+// root is the table of commands.
 func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "telltale",
@@ -78,9 +78,17 @@ func asGroup(cmd *cobra.Command) {
 		if nearest := config.Nearest(args[0], names); nearest != "" {
 			meant = fmt.Sprintf("; did you mean %s %s?", cmd.CommandPath(), nearest)
 		}
-		return usage("there is no command %q%s Commands: %s", cmd.CommandPath()+" "+args[0], meant, strings.Join(names, ", "))
+		if meant == "" {
+			meant = "; there are " + strings.Join(names, ", ")
+		}
+		return usage("there is no command %q%s", cmd.CommandPath()+" "+args[0], meant)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
+
+// nameOf is the command as errors call it, which begin with the program's name.
+func nameOf(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
 
 // args checks the arguments by their names: "WEBHOOK" must be there, "[FILE]"
@@ -98,9 +106,9 @@ func args(names ...string) cobra.PositionalArgs {
 		}
 		switch {
 		case len(args) < least:
-			return usage("%s: the argument %s is missing; see %s --help", cmd.CommandPath(), strings.TrimSuffix(names[len(args)], "..."), cmd.CommandPath())
+			return usage("%s: the argument %s is missing; see %s --help", nameOf(cmd), strings.TrimSuffix(names[len(args)], "..."), cmd.CommandPath())
 		case len(args) > most:
-			return usage("%s: there is one argument too many: %q; see %s --help", cmd.CommandPath(), args[most], cmd.CommandPath())
+			return usage("%s: there is one argument too many: %q; see %s --help", nameOf(cmd), args[most], cmd.CommandPath())
 		}
 		return nil
 	}
@@ -117,7 +125,7 @@ func required(cmd *cobra.Command, names ...string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return usage("%s needs %s; see %s --help", cmd.CommandPath(), strings.Join(missing, " and "), cmd.CommandPath())
+	return usage("%s needs %s; see %s --help", nameOf(cmd), strings.Join(missing, " and "), cmd.CommandPath())
 }
 
 // flagError says what is wrong with a flag, and which one was probably meant.
@@ -132,11 +140,11 @@ func flagError(cmd *cobra.Command, err error) error {
 		if nearest := config.Nearest(unknown.GetSpecifiedName(), names); nearest != "" {
 			meant = "; did you mean --" + nearest + "?"
 		}
-		return usage("%s has no flag --%s%s", cmd.CommandPath(), unknown.GetSpecifiedName(), meant)
+		return usage("%s has no flag --%s%s", nameOf(cmd), unknown.GetSpecifiedName(), meant)
 	case errors.As(err, &invalid):
 		return usage("flag --%s: %q; expected %s", invalid.GetFlag().Name, invalid.GetValue(), expectation(invalid))
 	}
-	return usage("%s: %v; see %s --help", cmd.CommandPath(), err, cmd.CommandPath())
+	return usage("%s: %v; see %s --help", nameOf(cmd), err, cmd.CommandPath())
 }
 
 // expectation says what a flag takes. Values of our own say it by their error.

@@ -110,7 +110,7 @@ func (p *program) keysRevoke() *cobra.Command {
 		Example: `  telltale keys revoke key_01JD0000000000000000000000
   telltale keys revoke key_01JD0000000000000000000000 --yes
   telltale keys revoke key_01JD0000000000000000000000 --dry-run`,
-		Long: "Whoever still uses the key gets 401 from the next request on. The argument is the key's id, not the key.",
+		Long: "Whoever still uses it gets 401 from the next request on. KEY is the key's id.",
 		Args: args("KEY..."),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, id := range args {

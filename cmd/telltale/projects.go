@@ -132,7 +132,7 @@ func (p *program) projectsEdit() *cobra.Command {
 				in.IngestRate = wire.To(ingestRate)
 			}
 			if in == (wire.ProjectPatch{}) {
-				return usage("%s: there is nothing to change; give --name or --ingest-rate", cmd.CommandPath())
+				return usage("%s: there is nothing to change; give --name or --ingest-rate", nameOf(cmd))
 			}
 			changed := telltale.NewProject(args[0], args[0])
 			in.Apply(&changed)

@@ -22,12 +22,14 @@ import (
 // internal/config decides, by the same rule as for every other source.
 type settingFlags []config.Flag
 
-// offer gives the command a flag per setting of the role, or for those named only.
+// offer gives the command a flag per setting of the role, or for those named
+// only. A flag that the command has already keeps its meaning: in trigger,
+// --data is the event, and the data folder is named by TELLTALE_DATA.
 func (p *program) offer(cmd *cobra.Command, role config.Role, only ...string) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	for _, s := range config.Settings(role) {
-		if len(only) > 0 && !slices.Contains(only, s.Name) {
+		if len(only) > 0 && !slices.Contains(only, s.Name) || flags.Lookup(s.Flag) != nil {
 			continue
 		}
 		if s.Flag != "" {

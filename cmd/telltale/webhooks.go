@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,7 +124,7 @@ func (f *webhookFlags) offer(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.events, "event", nil, "a `type` of event to send; again for more, * for the twelve")
 	flags.StringVar(&f.description, "description", "", "what people want to know about it")
 	flags.DurationVar(&f.deadline, "deadline", telltale.DefaultTimeout, "how long the receiver may take to answer, 1s to 30s")
-	flags.StringVar(&f.schedule, "retry-schedule", "default", "the `waits` between attempts, such as 5s,1m,1h; none for one attempt only; default for twelve over three days")
+	flags.StringVar(&f.schedule, "retry-schedule", "", "the `waits` between attempts, such as 5s,1m,1h; none for one attempt only; default for twelve over three days")
 	flags.Float64Var(&f.rateLimit, "rate-limit", 0, "at most this many attempts a second; 0 for no limit")
 	flags.IntVar(&f.concurrency, "concurrency", telltale.DefaultConcurrency, "at most this many attempts at once, 1 to 100")
 	flags.StringArrayVar(&f.headers, "header", nil, "a `header` to add to every request, as 'name: value'; again for more")
@@ -212,6 +213,20 @@ func (f *webhookFlags) readHeaders(p *program) error {
 	return nil
 }
 
+// withoutSecrets makes settings fit to be shown.
+func withoutSecrets(s wire.WebhookSettings) wire.WebhookSettings {
+	s.Headers.Value = slices.Clone(s.Headers.Value)
+	for i, h := range s.Headers.Value {
+		if h.Secret.Value {
+			s.Headers.Value[i].Value = wire.To(telltale.Redacted)
+		}
+	}
+	if s.BasicAuth.Value.Password.Set {
+		s.BasicAuth.Value.Password = wire.To(telltale.Redacted)
+	}
+	return s
+}
+
 // parseSchedule reads --retry-schedule.
 func parseSchedule(text string) (wire.Change[[]wire.Duration], error) {
 	switch text {
@@ -260,6 +275,9 @@ with a flag that allows more.`,
 			webhook, faults := in.New("")
 			if err := valid(webhookRules(&webhook, faults)); err != nil {
 				return err
+			}
+			if p.dryRun {
+				in.WebhookSettings = withoutSecrets(in.WebhookSettings)
 			}
 			w, err := api.CreateWebhook(f.cmd.Context(), in)
 			if err != nil {
@@ -316,11 +334,14 @@ too. What an event carries does not change: it was rendered when it came in.`,
 			if nothing, err := emptyPatch(in); err != nil {
 				return err
 			} else if nothing {
-				return usage("%s: there is nothing to change; see %s --help", f.cmd.CommandPath(), f.cmd.CommandPath())
+				return usage("%s: there is nothing to change; see %s --help", nameOf(f.cmd), f.cmd.CommandPath())
 			}
 			changed := telltale.NewWebhook("", "https://example.com", telltale.AllEventTypes)
 			if err := valid(webhookRules(&changed, in.Apply(&changed))); err != nil {
 				return err
+			}
+			if p.dryRun {
+				in.WebhookSettings = withoutSecrets(in.WebhookSettings)
 			}
 			w, err := api.EditWebhook(f.cmd.Context(), args[0], in)
 			if err != nil {

@@ -73,7 +73,39 @@ func (a *api) complete() {
 	// huma registers its own form of an error, which nobody gets to see.
 	delete(a.registry.Map(), "ErrorModel")
 	delete(a.registry.Map(), "ErrorDetail")
+	a.openAnswers()
 	a.huma.OpenAPI().Webhooks = a.webhooks()
+}
+
+// openAnswers lets answers gain members: later versions add some. What comes in
+// stays closed.
+func (a *api) openAnswers() {
+	closed := map[string]bool{}
+	var taken func(*huma.Schema)
+	taken = func(s *huma.Schema) {
+		if name, ok := strings.CutPrefix(s.Ref, schemaPrefix); ok && !closed[name] {
+			closed[name] = true
+			taken(a.registry.SchemaFromRef(s.Ref))
+		}
+		for _, member := range s.Properties {
+			taken(member)
+		}
+		for _, alternative := range s.AnyOf {
+			taken(alternative)
+		}
+	}
+	for _, item := range a.huma.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{item.Post, item.Patch} {
+			if op != nil && op.RequestBody != nil {
+				taken(op.RequestBody.Content["application/json"].Schema)
+			}
+		}
+	}
+	for name, s := range a.registry.Map() {
+		if !closed[name] {
+			s.AdditionalProperties = nil
+		}
+	}
 }
 
 func (a *api) openAPI() ([]byte, error) {

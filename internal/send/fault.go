@@ -34,7 +34,7 @@ func (x *exchange) classify(ctx context.Context, err error, timeout time.Duratio
 	}
 	_, internal := errors.AsType[*internalError](err)
 	switch {
-	case internal:
+	case internal, strings.HasPrefix(err.Error(), "net/http: invalid header"):
 		return fault{telltale.ErrorInternal, telltale.FailureInternal, ""}
 	case errors.Is(err, egress.ErrBlocked):
 		return blocked(err)
@@ -92,6 +92,9 @@ func (x *exchange) unconnected(err error) fault {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return unresolved(err)
 	}
+	if errors.Is(err, syscall.ECONNRESET) { // accepted, and closed at once
+		return fault{telltale.ErrorReset, telltale.FailureReset, ""}
+	}
 	if !x.public() {
 		return f
 	}
@@ -138,8 +141,8 @@ func untrusted(err error, now time.Time) fault {
 		return f
 	}
 	f.code = telltale.FailureTLSHandshake
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		f.detail = "the receiver says " + strings.TrimPrefix(alert.Error(), "tls: ")
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // as crypto/tls gives alerts
+		f.detail = "the receiver says " + strings.TrimPrefix(alert.Err.Error(), "tls: ")
 	} else if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		f.detail = "the port does not speak TLS"
 	} else if isEnd(err) {
@@ -186,8 +189,6 @@ func unanswered(err error) fault {
 	case strings.Contains(text, "server response headers exceeded"), // net/http, HTTP/1.1
 		strings.Contains(text, "header list larger than advertised limit"): // HTTP/2
 		return fault{telltale.ErrorTooLarge, telltale.FailureTooLarge, ""}
-	case strings.Contains(text, "net/http: invalid header"):
-		return fault{telltale.ErrorInternal, telltale.FailureInternal, ""}
 	case isEnd(err), refused(err):
 		return fault{telltale.ErrorReset, telltale.FailureReset, ""}
 	}

@@ -13,20 +13,20 @@ import (
 // maxURLHeader bounds telltale-url, in bytes as it is sent.
 const maxURLHeader = 4096
 
-// varying is the most headers that a request has beside its webhook's own.
-const varying = 13
+// usual is how many headers most requests have beside their webhook's own.
+const usual = 9
 
 // headers gives the request's headers, and the same as they may be recorded.
 // Names are written as the contract has them: lower case is what HTTP/2 sends
 // and what receivers of Standard Webhooks look for.
 func (p *prepared) headers(c *telltale.Claim, body []byte, now time.Time) (http.Header, []telltale.Header) {
-	header := make(http.Header, varying+len(p.fixed))
-	recorded := make([]telltale.Header, 0, varying+len(p.fixed))
+	header := make(http.Header, usual+len(p.fixed))
+	recorded := make([]telltale.Header, 0, usual+len(p.fixed))
 	for _, h := range p.fixed {
 		header[h.name] = h.values
 		recorded = append(recorded, telltale.Header{Name: h.name, Value: h.shown})
 	}
-	values := make([]string, 0, varying) // one array behind all of them
+	values := make([]string, 0, usual) // one array behind all of them
 	set := func(name, value string) {
 		values = append(values, value)
 		header[name] = values[len(values)-1 : len(values) : len(values)]

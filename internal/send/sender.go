@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -131,7 +132,7 @@ func (s *Sender) attempt(ctx context.Context, x *exchange, c *telltale.Claim, w 
 		x.begin()
 		response, err := s.transport.RoundTrip((&http.Request{
 			Method: http.MethodPost, URL: p.url, Host: p.url.Host, Header: headers,
-			Body: &payload{Reader: *bytes.NewReader(body)}, ContentLength: int64(len(body)),
+			Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), // a reader that net/http knows goes out in one write with the head
 		}).WithContext(ctx))
 		if err == nil {
 			read(response, a, now)
@@ -147,12 +148,6 @@ func (s *Sender) attempt(ctx context.Context, x *exchange, c *telltale.Claim, w 
 		}
 	}
 }
-
-// payload is a body that needs no closing. It is not *bytes.Reader, for which
-// net/http would make the means to send it again.
-type payload struct{ bytes.Reader }
-
-func (*payload) Close() error { return nil }
 
 func (s *Sender) logFault(w *telltale.Webhook, c *telltale.Claim, err error, f fault) {
 	switch f.class {

@@ -251,9 +251,12 @@ func TestAnExpiredSecretCeasesToSign(t *testing.T) {
 		}
 		return len(strings.Fields(p.signer.Sign("evt_1", at, nil)))
 	}
-	for at, want := range map[time.Duration]int{0: 2, time.Hour - 1: 2, time.Hour: 1, 2 * time.Hour: 1} {
-		if got := signatures(now.Add(at)); got != want {
-			t.Errorf("after %v: %d signatures; want %d", at, got, want)
+	for _, tt := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 2}, {time.Hour - 1, 2}, {time.Hour, 1}, {2 * time.Hour, 1}} {
+		if got := signatures(now.Add(tt.after)); got != tt.want {
+			t.Errorf("after %v: %d signatures; want %d", tt.after, got, tt.want)
 		}
 	}
 }

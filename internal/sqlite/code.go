@@ -1,0 +1,50 @@
+package sqlite
+
+import (
+	"fmt"
+	"slices"
+
+	"telltale.example/telltale"
+)
+
+// Closed sets of words are stored as small numbers, which never change.
+
+// Physical states of a delivery. What a reader sees may differ: see
+// [shownState]. They begin at 2, since SQLite stores 0 and 1 in no byte at all
+// and a row that keeps its size is overwritten where it stands.
+const (
+	stateWaiting   = 2
+	stateSending   = 3
+	stateSucceeded = 4
+	stateFailed    = 5
+	stateCancelled = 6
+)
+
+var triggers = []telltale.Trigger{
+	telltale.TriggerAutomatic, telltale.TriggerManual, telltale.TriggerTest, telltale.TriggerReplay,
+}
+
+var healths = []telltale.Health{telltale.HealthNeverUsed, telltale.HealthHealthy, telltale.HealthFailing}
+
+var disabledReasons = []telltale.DisabledReason{
+	"", telltale.DisabledManual, telltale.DisabledGone, telltale.DisabledBlocked, telltale.DisabledFailing,
+}
+
+var eventTypes = telltale.EventTypes()
+
+// code is the place of word in words.
+func code[W ~string](words []W, word W) (int64, error) {
+	i := slices.Index(words, word)
+	if i < 0 {
+		return 0, fmt.Errorf("there is no %T %q", word, word)
+	}
+	return int64(i), nil
+}
+
+// word gives back what code made a number of; "" for what is no code.
+func word[W ~string](words []W, code int64) W {
+	if code < 0 || code >= int64(len(words)) {
+		return ""
+	}
+	return words[code]
+}
