@@ -106,9 +106,9 @@ func (s *sink) serve(ctx context.Context, l net.Listener) error {
 
 // converse answers the requests of one connection until either side ends it.
 func (s *sink) converse(ctx context.Context, conn net.Conn, number int64) {
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // nothing is left to say
 	var m message
 	r := bufio.NewReaderSize(conn, bufferSize)
 	for m.read(r) == nil {

@@ -48,6 +48,10 @@ telltale config prints each of them and where it came from.
 	root.SetVersionTemplate("telltale {{.Version}}\n")
 	root.InitDefaultHelpCmd()
 	root.SetFlagErrorFunc(flagError)
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		fmt.Fprintf(p.stderr, "See %s --help.\n", cmd.CommandPath())
+		return nil
+	})
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(p.stdout, help(cmd)) })
 	return root
 }
@@ -172,7 +176,11 @@ func help(cmd *cobra.Command) string {
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, "\nExamples\n%s\n", strings.TrimRight(cmd.Example, "\n"))
 	}
-	fmt.Fprintf(&b, "\nUsage\n  %s\n", cmd.UseLine())
+	usage := cmd.UseLine()
+	if cmd.HasAvailableSubCommands() {
+		usage = cmd.CommandPath() + " COMMAND [flags]"
+	}
+	fmt.Fprintf(&b, "\nUsage\n  %s\n", usage)
 	if len(cmd.Aliases) > 0 {
 		fmt.Fprintf(&b, "  also: %s\n", strings.Join(cmd.Aliases, ", "))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -310,7 +311,11 @@ func (s *sender) finish() error {
 
 // partly says how far the sending came before the error.
 func (s *sender) partly(err error) error {
-	if s.sent == 0 {
+	switch {
+	case s.sent == 0:
+		return err
+	case errors.Is(err, context.Canceled):
+		s.p.hint("%s accepted; go on with event %d", plenty(s.sent, "event"), s.sent+1)
 		return err
 	}
 	return &failure{exitPartly, fmt.Errorf("%w\n%s accepted before that; go on with event %d", err, plenty(s.sent, "event"), s.sent+1)}

@@ -51,10 +51,12 @@ func testMain(m *testing.M) int {
 //
 //	telltale ARG…            run it; it must end with status 0
 //	status N telltale ARG…   run it; it must end with status N
-//	serve ARG…               start a server on free ports and the folder ./data, and wait until it is ready;
-//	                         TELLTALE_SERVER, TELLTALE_DATA, OPS and TOKEN are set, its output is in serve.out and serve.err
-//	end TERM|INT|KILL        signal the server and wait for its end; but for KILL, it must be in order
-//	signal HUP|USR1          signal the server
+//	start NAME telltale ARG…  run it in the background, output to NAME.out and NAME.err
+//	waitout NAME REGEXP      wait until that output matches
+//	signal NAME SIGNAL       send it TERM, INT, KILL, HUP or USR1
+//	end NAME SIGNAL [N]      the same, and wait for its end, which must have status N, 0 if not given (but for KILL)
+//	serve ARG…               start telltale serve as "server" on free ports and the folder ./data, and wait until it
+//	                         is ready; sets TELLTALE_SERVER, TELLTALE_DATA, OPS and TOKEN
 //	receiver NAME            start a receiver that answers 200; its URL is in $NAME
 //	answer NAME STATUS|hang  from now on
 //	down NAME, up NAME       close its port, and open the same one again
@@ -62,7 +64,6 @@ func testMain(m *testing.M) int {
 //	signed NAME SECRET…      every request that it got verifies with the secret
 //	documented NAME          the last 12 requests are the documented samples, key for key
 //	waitfor REGEXP telltale ARG…     run it until its output matches
-//	waitlog REGEXP           wait until the server's log matches
 //	field VAR PATH           set VAR to a field of the JSON that was printed last; a path is like webhook.id or 0.id
 //	api METHOD PATH [FILE]   call the API with $TOKEN (- for none); prints status and body
 func TestStories(t *testing.T) {
@@ -76,7 +77,7 @@ func TestStories(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "xdg"))
 			env.Setenv("GORACE", "halt_on_error=1 exitcode=66")
-			s := &story{receivers: map[string]*receiver{}}
+			s := &story{receivers: map[string]*receiver{}, processes: map[string]*process{}}
 			env.Values[storyKey{}] = s
 			env.Defer(s.end)
 			return os.CopyFS(filepath.Join(env.WorkDir, "documented"), os.DirFS("testdata/documented"))
@@ -97,7 +98,6 @@ func TestStories(t *testing.T) {
 			"signed":     checkSigned,
 			"documented": checkDocumented,
 			"waitfor":    waitFor,
-			"waitlog":    waitLog,
 			"field":      setField,
 			"api":        callAPI,
 		},
@@ -130,8 +130,13 @@ func poll(ts *testscript.TestScript, what string, ask func() (bool, string)) {
 // story is what a script has running.
 type story struct {
 	receivers map[string]*receiver
-	server    *exec.Cmd
-	ended     chan error
+	processes map[string]*process
+}
+
+// process is a telltale in the background.
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{} // closed once cmd.ProcessState is there
 }
 
 type storyKey struct{}
@@ -146,9 +151,9 @@ func (s *story) receiver(ts *testscript.TestScript, args []string) *receiver {
 }
 
 func (s *story) end() {
-	if s.server != nil {
-		_ = s.server.Process.Kill()
-		<-s.ended
+	for _, p := range s.processes {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
 	}
 	for _, r := range s.receivers {
 		r.end()
@@ -181,76 +186,103 @@ func runStatus(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func startServer(ts *testscript.TestScript, _ bool, args []string) {
-	s := storyOf(ts)
-	if s.server != nil {
-		ts.Fatalf("there is a server already")
+func startProcess(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 3 || args[1] != "telltale" {
+		ts.Fatalf("usage: start NAME telltale ARG…")
 	}
-	out, err := os.Create(ts.MkAbs("serve.out"))
+	name := args[0]
+	s := storyOf(ts)
+	if s.processes[name] != nil {
+		ts.Fatalf("there is a %s already", name)
+	}
+	out, err := os.Create(ts.MkAbs(name + ".out"))
 	ts.Check(err)
 	defer out.Close()
-	log, err := os.OpenFile(ts.MkAbs("serve.err"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.Create(ts.MkAbs(name + ".err"))
 	ts.Check(err)
 	defer log.Close()
-	data := ts.MkAbs("data")
-	cmd := exec.Command(filepath.Join(binary, "telltale"), append([]string{"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data", data}, args...)...)
+	cmd := exec.Command(filepath.Join(binary, "telltale"), args[2:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), out, log
-	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "GORACE"} {
-		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "GORACE", "TMPDIR", "TELLTALE_SERVER", "TELLTALE_DATA"} {
+		if value := ts.Getenv(name); value != "" {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
 	}
 	ts.Check(cmd.Start())
-	s.server, s.ended = cmd, make(chan error, 1)
-	go func() { s.ended <- cmd.Wait() }()
-	poll(ts, "the server to be ready", func() (bool, string) {
-		banner := ts.ReadFile("serve.out")
+	p := &process{cmd: cmd, ended: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // how it ended is in its ProcessState
+		close(p.ended)
+	}()
+	s.processes[name] = p
+}
+
+func (s *story) process(ts *testscript.TestScript, args []string) *process {
+	if len(args) < 2 || s.processes[args[0]] == nil {
+		ts.Fatalf("nothing of that name runs: %q", args)
+	}
+	return s.processes[args[0]]
+}
+
+func waitOutput(ts *testscript.TestScript, _ bool, args []string) {
+	p := storyOf(ts).process(ts, args)
+	want := regexp.MustCompile(args[1])
+	poll(ts, args[0]+" to print "+args[1], func() (bool, string) {
+		ended := false
 		select {
-		case err := <-s.ended:
-			s.server = nil
-			ts.Fatalf("the server ended: %v\n%s", err, ts.ReadFile("serve.err"))
+		case <-p.ended:
+			ended = true
 		default:
 		}
-		return strings.Contains(banner, "Ready in"), banner
+		printed := ts.ReadFile(args[0]+".out") + ts.ReadFile(args[0]+".err")
+		if !want.MatchString(printed) && ended {
+			ts.Fatalf("%s ended (%s) before it printed %s:\n%s", args[0], p.cmd.ProcessState, args[1], printed)
+		}
+		return want.MatchString(printed), printed
 	})
-	banner := ts.ReadFile("serve.out")
-	ts.Setenv("TELLTALE_SERVER", regexp.MustCompile(`API +(http://[^/]+)/v1`).FindStringSubmatch(banner)[1])
-	ts.Setenv("OPS", regexp.MustCompile(`Ops +(http://[^/]+)/`).FindStringSubmatch(banner)[1])
-	ts.Setenv("TELLTALE_DATA", data)
-	ts.Setenv("TOKEN", strings.TrimSpace(ts.ReadFile("data/owner.token")))
 }
 
 var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1}
 
-func signalServer(ts *testscript.TestScript, _ bool, args []string) {
-	s := storyOf(ts)
-	if s.server == nil || len(args) != 1 || signals[args[0]] == 0 {
-		ts.Fatalf("usage: signal|end TERM|INT|KILL|HUP|USR1, while a server runs")
+func signalProcess(ts *testscript.TestScript, _ bool, args []string) {
+	p := storyOf(ts).process(ts, args)
+	if signals[args[1]] == 0 {
+		ts.Fatalf("no signal %s", args[1])
 	}
-	ts.Check(s.server.Process.Signal(signals[args[0]]))
+	ts.Check(p.cmd.Process.Signal(signals[args[1]]))
 }
 
-func endServer(ts *testscript.TestScript, neg bool, args []string) {
-	signalServer(ts, neg, args)
+func endProcess(ts *testscript.TestScript, neg bool, args []string) {
+	signalProcess(ts, neg, args)
 	s := storyOf(ts)
+	p := s.process(ts, args)
 	select {
-	case err := <-s.ended:
-		s.server = nil
-		if err != nil && args[0] != "KILL" {
-			ts.Fatalf("the server did not end in order: %v\n%s", err, ts.ReadFile("serve.err"))
-		}
+	case <-p.ended:
 	case <-time.After(patience):
-		ts.Fatalf("the server did not end within %s", patience)
+		ts.Fatalf("%s did not end within %s", args[0], patience)
+	}
+	delete(s.processes, args[0])
+	want := 0
+	if len(args) > 2 {
+		var err error
+		want, err = strconv.Atoi(args[2])
+		ts.Check(err)
+	}
+	if got := p.cmd.ProcessState.ExitCode(); got != want && args[1] != "KILL" {
+		ts.Fatalf("%s ended with %s, want status %d\n%s", args[0], p.cmd.ProcessState, want, ts.ReadFile(args[0]+".err"))
 	}
 }
 
-func waitLog(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 1 {
-		ts.Fatalf("usage: waitlog REGEXP")
-	}
-	want := regexp.MustCompile(args[0])
-	poll(ts, "the log to match "+args[0], func() (bool, string) {
-		log := ts.ReadFile("serve.err")
-		return want.MatchString(log), log
-	})
+func startServer(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv("TELLTALE_SERVER", "")
+	ts.Setenv("TELLTALE_DATA", "")
+	startProcess(ts, neg, append([]string{"server", "telltale", "serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data", ts.MkAbs("data")}, args...))
+	waitOutput(ts, neg, []string{"server", "Ready in"})
+	banner := ts.ReadFile("server.out")
+	ts.Setenv("TELLTALE_SERVER", regexp.MustCompile(`API +(http://[^/]+)/v1`).FindStringSubmatch(banner)[1])
+	ts.Setenv("OPS", regexp.MustCompile(`Ops +(http://[^/]+)/`).FindStringSubmatch(banner)[1])
+	ts.Setenv("TELLTALE_DATA", ts.MkAbs("data"))
+	ts.Setenv("TOKEN", strings.TrimSpace(ts.ReadFile("data/owner.token")))
 }
 
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {

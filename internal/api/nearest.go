@@ -1,11 +1,15 @@
 package api
 
+import "strings"
+
 // nearest gives the one of the names that a misspelt one was most likely meant
-// to be, or "" if none is near: two slips at most, and one in a short name.
+// to be, or "" if none is near: two slips at most, one in a short name, and
+// whatever case.
 func nearest(name string, names []string) string {
 	if len(name) > 64 {
 		return ""
 	}
+	name = strings.ToLower(name)
 	best, least := "", min(2, 1+len(name)/6)+1
 	for _, candidate := range names {
 		if d := slips(name, candidate); d < least {

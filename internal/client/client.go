@@ -219,8 +219,10 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		err = wrapped.Err
 	}
 	switch cause := ctx.Err(); {
-	case errors.Is(cause, context.DeadlineExceeded):
+	case errors.Is(cause, context.DeadlineExceeded) && c.options.Timeout > 0:
 		return fmt.Errorf("%w: %s did not answer within %s", ErrUnreachable, c.options.Server, c.options.Timeout)
+	case errors.Is(cause, context.DeadlineExceeded):
+		return fmt.Errorf("%w: %s did not answer in time", ErrUnreachable, c.options.Server)
 	case cause != nil:
 		return cause
 	}

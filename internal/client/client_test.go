@@ -153,8 +153,11 @@ func TestWhatIsNoServerIsOutOfReach(t *testing.T) {
 		t.Errorf("a closed port: %v", err)
 	}
 	for name, answer := range map[string]http.HandlerFunc{
-		"another server":      func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
-		"half an answer":      func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "100"); fmt.Fprint(w, "{") },
+		"another server": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
+		"half an answer": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			fmt.Fprint(w, "{")
+		},
 		"an aborted response": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		if _, err := serve(t, Options{}, answer).Webhook(t.Context(), "x"); !errors.Is(err, ErrUnreachable) {

@@ -234,9 +234,11 @@ func (q *query) getBlob() []byte {
 // isNull looks at the coming column without taking it.
 func (q *query) isNull() bool { return q.stmt.ColumnIsNull(q.col) }
 
-// reader lends one of the connections that only read.
+// readers lends the connections that only read.
 type readers struct {
-	free chan *conn
+	free  chan *conn
+	count int           // that were opened
+	gone  chan struct{} // closed when the store closes
 }
 
 func (r *readers) take(ctx context.Context) (*conn, error) {
@@ -244,6 +246,8 @@ func (r *readers) take(ctx context.Context) (*conn, error) {
 	case c := <-r.free:
 		c.SetInterrupt(ctx.Done())
 		return c, nil
+	case <-r.gone:
+		return nil, errClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -254,9 +258,13 @@ func (r *readers) put(c *conn) {
 	r.free <- c
 }
 
+// close waits for the reads that go on.
 func (r *readers) close() error {
+	if r.gone != nil {
+		close(r.gone)
+	}
 	var errs []error
-	for range cap(r.free) {
+	for range r.count {
 		errs = append(errs, (<-r.free).Close())
 	}
 	return errors.Join(errs...)

@@ -34,7 +34,7 @@ CREATE TABLE project (
 
 CREATE TABLE api_key (
 	id           TEXT    PRIMARY KEY,
-	project      TEXT    NOT NULL, -- empty for owner keys
+	project      INTEGER NOT NULL, -- 0 for owner keys
 	name         TEXT    NOT NULL,
 	scope        TEXT    NOT NULL,
 	hash         BLOB    NOT NULL UNIQUE,
@@ -172,7 +172,7 @@ CREATE TABLE digest (
 
 CREATE TABLE bin (
 	id         TEXT    PRIMARY KEY,
-	project    TEXT    NOT NULL,
+	project    INTEGER NOT NULL,
 	created_at INTEGER NOT NULL,
 	expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,294 @@
+package dispatch
+
+import (
+	"container/heap"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// slowAfter is how long an attempt may last before its lane is slow.
+const slowAfter = 500 * time.Millisecond
+
+// Pauses that keep a lane from asking the store, or being remembered, for nothing.
+const (
+	emptyPause = time.Second // after the store had nothing though it said it had
+	slowMemory = time.Minute // for which an idle lane is remembered as slow
+)
+
+// favour is the turn at which what usually waits goes first.
+const favour = 4
+
+// ring names a queue for slots.
+type ring int
+
+const (
+	ringFresh ring = iota // lanes with first attempts
+	ringLater             // lanes with other attempts
+	ringSlow              // slow lanes
+	rings
+	noRing ring = -1
+)
+
+// lane is a webhook's queue. Only the dispatcher touches it, under its mutex.
+type lane struct {
+	webhook *telltale.Webhook // the newest version known
+	project *project
+	paused  bool // an outcome disables the webhook, and is not recorded yet
+
+	fresh, later fifo[telltale.Claim] // claims that wait for a slot: first attempts; others
+	kept         int                  // deliveries in memory: reserved, waiting, under way, not recorded
+	reserved     int                  // of these, those that are being accepted
+
+	busy     int // slots taken: attempts under way and claims asked for
+	slowBusy int // of these, those of the slow budget
+
+	// What the store has for the lane, as far as we know.
+	due      time.Time // when its next waiting delivery is due; zero: none
+	dueFresh bool      // first attempts may be among them
+	held     bool      // there are held deliveries to release
+	asked    ask       // what the store is being asked for
+
+	slow     bool      // the last attempt was slow
+	ended    time.Time // when it ended
+	pace     pace
+	release  pace // of held deliveries
+	throttle throttle
+	begun    tally
+	turn     int
+
+	queued [rings]bool
+	wakeAt time.Time // when to look again; zero: when something happens
+	place  int       // in the heap of wakes; -1: not there
+}
+
+// ask is a claim that is asked of the store.
+type ask struct {
+	slots, held int
+	budget      budgetKind
+}
+
+// stopped reports whether nothing may be attempted.
+func (l *lane) stopped() bool { return l.paused || !l.webhook.Enabled || l.webhook.Deleted }
+
+func (l *lane) isSlow() bool { return l.slow || l.slowBusy > 0 }
+
+func (l *lane) waiting() int { return l.fresh.len() + l.later.len() }
+
+// push puts a claim at the end of its queue.
+func (l *lane) push(c telltale.Claim) {
+	if c.Attempt <= 1 {
+		l.fresh.push(c)
+	} else {
+		l.later.push(c)
+	}
+}
+
+// pop takes the claim that is next; there is one.
+func (l *lane) pop() telltale.Claim {
+	if l.fresh.len() > 0 {
+		return l.fresh.pop()
+	}
+	return l.later.pop()
+}
+
+// asksAt is when the lane has cause to ask the store; zero for never.
+func (l *lane) asksAt() time.Time {
+	if l.asked.slots > 0 {
+		return time.Time{}
+	}
+	at := l.due
+	if l.held {
+		// A pace that is ready gives the past, which must not pass for never.
+		if ready := l.release.readyAt(l.releaseRate()).Add(1); at.IsZero() || ready.Before(at) {
+			at = ready
+		}
+	}
+	return at
+}
+
+// wants says in which ring the lane queues for a slot, or until when it sleeps;
+// noRing and zero stand for a lane that waits for something to happen. The store
+// is not asked before askFrom.
+func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
+	if l.stopped() || l.busy >= l.webhook.Concurrency {
+		return noRing, time.Time{}
+	}
+	at := now
+	if l.waiting() == 0 {
+		at = l.asksAt()
+		if at.IsZero() {
+			return noRing, time.Time{}
+		}
+		at = later(at, askFrom)
+	}
+	at = later(at, l.pace.readyAt(l.rate(now)))
+	if at.After(now) {
+		return noRing, at
+	}
+	switch {
+	case l.isSlow():
+		return ringSlow, time.Time{}
+	case l.fresh.len() > 0, l.dueFresh:
+		return ringFresh, time.Time{}
+	}
+	return ringLater, time.Time{}
+}
+
+// hint notes that the store has something due at that time.
+func (l *lane) hint(at time.Time) {
+	if l.due.IsZero() || at.Before(l.due) {
+		l.due = at
+	}
+}
+
+// forgettable reports whether nothing is lost with the lane.
+func (l *lane) forgettable(now time.Time) bool {
+	_, throttled := l.throttle.at(now)
+	return l.kept == 0 && l.busy == 0 && l.due.IsZero() && !l.held && !throttled &&
+		!l.pace.next.After(now) && !l.release.next.After(now) &&
+		(!l.slow || now.Sub(l.ended) > slowMemory)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// project is the lanes of a project that are in memory.
+type project struct {
+	id     telltale.ProjectID
+	lanes  int
+	kept   int
+	used   [budgets]int
+	queues [rings]fifo[*lane] // lanes in turn
+	queued [rings]bool
+	tests  testSlots
+}
+
+// laneOf finds the webhook's lane or makes one, and reports which.
+func (d *Dispatcher) laneOf(w *telltale.Webhook) (l *lane, made bool) {
+	if l = d.lanes[w.ID]; l != nil {
+		return l, false
+	}
+	p := d.projectOf(w.ProjectID)
+	p.lanes++
+	l = &lane{webhook: w, project: p, place: -1}
+	d.lanes[w.ID] = l
+	return l, true
+}
+
+func (d *Dispatcher) projectOf(id telltale.ProjectID) *project {
+	p := d.projects[id]
+	if p == nil {
+		p = &project{id: id}
+		d.projects[id] = p
+	}
+	return p
+}
+
+// sweep forgets lanes without work, and projects without lanes.
+func (d *Dispatcher) sweep(now time.Time) {
+	for id, l := range d.lanes {
+		if l.forgettable(now) {
+			d.sleep(l, time.Time{})
+			for r, q := range l.queued {
+				if q {
+					l.project.queues[r].remove(l)
+				}
+			}
+			delete(d.lanes, id)
+			l.project.lanes--
+		}
+	}
+	for id, p := range d.projects {
+		if p.lanes == 0 && p.tests.idle() {
+			for r, q := range p.queued {
+				if q {
+					d.queues[r].remove(p)
+				}
+			}
+			delete(d.projects, id)
+		}
+	}
+}
+
+// learn takes over what is newer about the lane's webhook.
+func (d *Dispatcher) learn(l *lane, w *telltale.Webhook, now time.Time) {
+	if w == nil || w.Version <= l.webhook.Version {
+		return
+	}
+	wasEnabled := l.webhook.Enabled
+	l.webhook = w
+	switch {
+	case !w.Enabled || w.Deleted:
+		d.giveBack(l)
+		l.due, l.held = time.Time{}, false
+	case !wasEnabled:
+		l.hint(now)
+		l.held = true // perhaps: the store will say
+	}
+}
+
+// giveBack returns the claims that wait in the lane to the store.
+func (d *Dispatcher) giveBack(l *lane) {
+	for l.waiting() > 0 {
+		d.release(l, l.pop())
+	}
+}
+
+// settle puts the lane where it belongs after anything about it changed.
+func (d *Dispatcher) settle(l *lane, now time.Time) {
+	r, at := l.wants(now, d.askFrom)
+	d.sleep(l, at)
+	if r == noRing || l.queued[r] {
+		return
+	}
+	l.queued[r] = true
+	l.project.queues[r].push(l)
+	if !l.project.queued[r] {
+		l.project.queued[r] = true
+		d.queues[r].push(l.project)
+	}
+}
+
+// sleep has the lane looked at again at that time; zero wakes nobody.
+func (d *Dispatcher) sleep(l *lane, at time.Time) {
+	if l.wakeAt.Equal(at) {
+		return
+	}
+	l.wakeAt = at
+	switch {
+	case at.IsZero():
+		heap.Remove(&d.wakes, l.place)
+	case l.place < 0:
+		heap.Push(&d.wakes, l)
+	default:
+		heap.Fix(&d.wakes, l.place)
+	}
+}
+
+// wakes is a heap of the lanes that sleep, by when they wake.
+type wakes []*lane
+
+func (w wakes) Len() int           { return len(w) }
+func (w wakes) Less(i, j int) bool { return w[i].wakeAt.Before(w[j].wakeAt) }
+func (w wakes) Swap(i, j int) {
+	w[i], w[j] = w[j], w[i]
+	w[i].place, w[j].place = i, j
+}
+func (w *wakes) Push(x any) {
+	l := x.(*lane)
+	l.place = len(*w)
+	*w = append(*w, l)
+}
+func (w *wakes) Pop() any {
+	last := len(*w) - 1
+	l := (*w)[last]
+	(*w)[last] = nil
+	*w = (*w)[:last]
+	l.place = -1
+	return l
+}

@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// checkpointer copies the write-ahead log into the database file, beside the
+// writer, so that nobody waits for it. SQLite's automatic checkpoint would run
+// within a commit, and would drop an error of its sync, after which the log
+// could be reused although the database file does not hold what was in it.
+//
+// A log is reused from its start only if all of it was copied, and under load
+// the writer is always ahead. So when the copying got near the end, the writer
+// itself copies the few pages that are left, between two transactions.
+type checkpointer struct {
+	store   *Store
+	conn    *conn
+	due     chan struct{} // a token: the log is long enough
+	stopped chan struct{}
+	near    atomic.Bool // the writer may finish
+}
+
+const (
+	// logPages is how long the log gets before it is copied: 16 MiB.
+	logPages = 2048
+	// finishPages bounds what the writer copies by itself.
+	finishPages = 256
+)
+
+func newCheckpointer(s *Store, c *conn) *checkpointer {
+	return &checkpointer{store: s, conn: c, due: make(chan struct{}, 1), stopped: make(chan struct{})}
+}
+
+func (k *checkpointer) run() {
+	defer close(k.stopped)
+	for range k.due {
+		if k.store.down() != nil {
+			continue
+		}
+		log, copied, err := logState(k.conn, "PASSIVE")
+		if err != nil {
+			k.failed(err)
+			continue
+		}
+		k.near.Store(log-copied <= finishPages)
+	}
+}
+
+// stop is called when the writer has stopped.
+func (k *checkpointer) stop() {
+	close(k.due)
+	<-k.stopped
+}
+
+// afterCommit is called by the writer between two transactions, with its
+// connection.
+func (k *checkpointer) afterCommit(c *conn) error {
+	if k.store.down() != nil {
+		return nil
+	}
+	log, copied, err := logState(c, "NOOP")
+	if err != nil || log < logPages {
+		return err
+	}
+	if log-copied <= finishPages && k.near.CompareAndSwap(true, false) {
+		_, _, err = logState(c, "PASSIVE")
+		return err
+	}
+	if log-copied >= logPages || copied == 0 {
+		select {
+		case k.due <- struct{}{}:
+		default: // one is under way
+		}
+	}
+	return nil
+}
+
+// failed looks at the error of a checkpoint. A full disk, and a lock that
+// another reader holds, only put it off.
+func (k *checkpointer) failed(err error) {
+	k.store.log.Warn("A checkpoint of the write-ahead log failed.", "error", err)
+	_ = k.store.explain("checkpoint", err) // ends the store if it is fatal
+}
+
+// logState runs a checkpoint of the mode and gives the pages in the log, and
+// how many of them the database file has. NOOP only looks.
+func logState(c *conn, mode string) (log, copied int64, err error) {
+	_, err = c.query("PRAGMA wal_checkpoint(" + mode + ")").one(func(q *query) {
+		q.getInt() // whether another checkpoint was under way
+		log, copied = q.getInt(), q.getInt()
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s checkpoint: %w", mode, err)
+	}
+	return log, copied, nil
+}

@@ -1,0 +1,46 @@
+// Package sqlite keeps Telltale's store in one SQLite file, for one server
+// process.
+//
+// # Writing
+//
+// One goroutine writes, on one connection. Whoever wants to write queues an
+// operation and waits; whatever waits when a commit ends becomes the next
+// transaction, with one fsync for all of it. An operation decides before it
+// writes, so one that fails leaves its neighbours' work alone; if it fails
+// after it wrote, the transaction is undone and its operations are run again
+// one by one. See writer.go.
+//
+// Projects and webhooks are also kept in memory, as immutable snapshots that
+// change when, and only when, a transaction committed. So accepting an event
+// reads nothing but what the caller named it.
+//
+// # Reading
+//
+// A few connections read, each within one short transaction, for at most
+// [readLimit]: a reader that stays holds back the checkpoint, and the
+// write-ahead log would grow. Checkpoints run beside the writer: see
+// checkpoint.go.
+//
+// # Rows
+//
+// Everything that comes in masses is appended. Events, deliveries and attempts
+// stand on one line of rising numbers (number.go), so that the rows of a
+// moment are on the same pages. What would be an index with a random key, or
+// one with a page per webhook, is kept in coarser forms: spans (span.go) say
+// where rows of a project or webhook are, digests (digest.go) in which events
+// a user may be found. docs/decisions/0003 has the figures.
+//
+// # States
+//
+// Whether a waiting delivery is held or cancelled is not written into its row:
+// it follows from its webhook, which is disabled or deleted in one row. Every
+// waiting delivery carries the epoch of its webhook in which it began to wait;
+// enabling begins a new epoch, and what is older is what was held.
+//
+// # When things break
+//
+// A full disk makes operations [telltale.Unavailable] until there is room.
+// After any other error of the disk nothing is trusted any more: the store
+// refuses everything and calls Options.Fatal, so that the process ends and
+// recovery decides what is true.
+package sqlite

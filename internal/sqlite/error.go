@@ -1,0 +1,85 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"telltale.example/telltale"
+)
+
+// When to come back: soon if others were in the way, later if the disk is full.
+const (
+	retryBusy = time.Second
+	retryFull = 5 * time.Second
+)
+
+var (
+	errClosed     = errors.New("the store is closed")
+	errOverloaded = errors.New("too many operations wait to be written")
+)
+
+func unavailable(message string, retryAfter time.Duration, cause error) error {
+	return &telltale.Error{Code: telltale.Unavailable, Message: message, RetryAfter: retryAfter, Cause: cause}
+}
+
+func notFound(noun string) error {
+	return telltale.Errorf(telltale.NotFound, "There is no such %s.", noun)
+}
+
+// fatal reports whether err says that the disk, or what is on it, cannot be
+// trusted. A full disk is not among them.
+func fatal(err error) bool {
+	switch primaryCode(err) {
+	case sqlite.ResultIOErr, sqlite.ResultCorrupt, sqlite.ResultNotADB, sqlite.ResultReadOnly, sqlite.ResultCantOpen:
+		return true
+	}
+	return false
+}
+
+func isFull(err error) bool { return primaryCode(err) == sqlite.ResultFull }
+
+// isConstraint reports whether err says that a unique row exists already.
+func isConstraint(err error) bool { return primaryCode(err) == sqlite.ResultConstraint }
+
+// primaryCode is SQLite's code for err, or ResultOK if it is not SQLite's error.
+func primaryCode(err error) sqlite.ResultCode {
+	var known *telltale.Error
+	if err == nil || errors.As(err, &known) {
+		return sqlite.ResultOK
+	}
+	code := sqlite.ErrCode(err)
+	if code == sqlite.ResultError {
+		return sqlite.ResultOK // also what the library says of errors that are not SQLite's
+	}
+	return code.ToPrimary()
+}
+
+// explain turns an error of SQLite, or of a context, into what the contract
+// promises, and ends the store if it is fatal.
+func (s *Store) explain(operation string, err error) error {
+	var known *telltale.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	err = fmt.Errorf("sqlite: %s: %w", operation, err)
+	switch {
+	case fatal(err):
+		s.fail(err)
+		return unavailable("The store failed and is being restarted.", retryFull, err)
+	case isFull(err):
+		return unavailable("The disk is full: nothing was stored.", retryFull, err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return unavailable("The store was not waited for.", retryBusy, err)
+	}
+	switch primaryCode(err) {
+	case sqlite.ResultBusy, sqlite.ResultLocked:
+		return unavailable("The store is busy.", retryBusy, err)
+	case sqlite.ResultInterrupt:
+		return unavailable("The store took too long to answer.", retryBusy, err)
+	}
+	return err
+}

@@ -1,0 +1,313 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of the queue before the writer, and of a transaction. A transaction's
+// bytes bound how long the others wait, and the write-ahead log.
+const (
+	maxQueued      = 4096     // operations
+	maxQueuedBytes = 64 << 20 // roughly, of rows
+	maxGroup       = 1000     // operations
+	maxGroupBytes  = 4 << 20  // roughly, of rows
+)
+
+// An operation is one method's work on the database, and one caller waits for
+// it. Its do decides before it writes: what it returns as an error before its
+// first change costs the others nothing. It may be run twice, if a neighbour
+// failed, and changes nothing but the transaction and its caller's results.
+type operation struct {
+	name  string
+	bytes int
+	do    func(*tx) error
+
+	begun atomic.Bool // whoever sets it owns the operation: the writer, or the caller who left
+	err   error
+	done  chan struct{}
+}
+
+// write queues do and waits for its commit. bytes is roughly what it adds to
+// the database. A context that ends before the operation began takes it back;
+// afterwards the outcome is waited for, which takes no longer than a commit.
+func (s *Store) write(ctx context.Context, name string, bytes int, do func(*tx) error) error {
+	if err := s.down(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return s.explain(name, err)
+	}
+	op := &operation{name: name, bytes: bytes, do: do, done: make(chan struct{})}
+	if err := s.writer.queue.push(op); err != nil {
+		return unavailable("The store cannot keep up.", retryBusy, err)
+	}
+	select {
+	case <-op.done:
+		return op.err
+	case <-ctx.Done():
+	}
+	if op.begun.CompareAndSwap(false, true) {
+		return s.explain(name, ctx.Err())
+	}
+	<-op.done
+	return op.err
+}
+
+// queue holds what waits for the writer, in order.
+type queue struct {
+	mu     sync.Mutex
+	ops    []*operation
+	bytes  int
+	closed bool
+	wake   chan struct{} // holds a token while there is something new to see
+}
+
+func (q *queue) push(op *operation) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return errClosed
+	case len(q.ops) >= maxQueued, q.bytes+op.bytes > maxQueuedBytes && len(q.ops) > 0:
+		return errOverloaded
+	}
+	q.ops = append(q.ops, op)
+	q.bytes += op.bytes
+	q.signal()
+	return nil
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.signal()
+}
+
+// pop takes what fits into one transaction, into group, and waits if there is
+// nothing. It gives nothing only after the queue was closed.
+func (q *queue) pop(group []*operation) []*operation {
+	for {
+		q.mu.Lock()
+		n, bytes := 0, 0
+		for n < len(q.ops) && n < maxGroup && (n == 0 || bytes+q.ops[n].bytes <= maxGroupBytes) {
+			bytes += q.ops[n].bytes
+			n++
+		}
+		group = append(group, q.ops[:n]...)
+		rest := copy(q.ops, q.ops[n:])
+		clear(q.ops[rest:])
+		q.ops = q.ops[:rest]
+		q.bytes -= bytes
+		if rest > 0 {
+			q.signal()
+		}
+		closed := q.closed
+		q.mu.Unlock()
+		if n > 0 || closed {
+			return group
+		}
+		<-q.wake
+	}
+}
+
+// writer is the goroutine that writes, and what only it knows.
+type writer struct {
+	store   *Store
+	conn    *conn
+	queue   queue
+	stopped chan struct{}
+
+	last   int64 // number that was given out last
+	lag    lag
+	spans  spans
+	digest *digest
+}
+
+func newWriter(s *Store, c *conn) *writer {
+	return &writer{store: s, conn: c, queue: queue{wake: make(chan struct{}, 1)}, stopped: make(chan struct{}), spans: spans{}}
+}
+
+// load finds where the line of numbers ends, and what was not digested yet.
+func (w *writer) load(c *conn) error {
+	_, err := c.query(`SELECT max(coalesce((SELECT max(number) FROM event), 0), coalesce((SELECT max(number) FROM delivery), 0),
+		coalesce((SELECT max(number) FROM attempt), 0), coalesce((SELECT max(number) FROM caller), 0))`).one(func(q *query) { w.last = q.getInt() })
+	if err != nil {
+		return err
+	}
+	if w.lag, err = loadLag(c); err != nil {
+		return err
+	}
+	w.digest, err = loadDigest(c)
+	return err
+}
+
+func (w *writer) run() {
+	defer close(w.stopped)
+	var group []*operation
+	for {
+		clear(group)
+		group = w.queue.pop(group[:0])
+		if len(group) == 0 {
+			return
+		}
+		w.write(group)
+		if err := w.store.checkpoint.afterCommit(w.conn); err != nil {
+			w.store.checkpoint.failed(err)
+		}
+	}
+}
+
+// stop lets the writer write what is queued, and waits for it.
+func (w *writer) stop() {
+	w.queue.close()
+	<-w.stopped
+}
+
+// write runs the operations whose callers still wait as one transaction. If
+// one of them fails after it wrote, each gets a transaction of its own.
+func (w *writer) write(group []*operation) {
+	live := group[:0]
+	for _, op := range group {
+		if op.begun.CompareAndSwap(false, true) {
+			live = append(live, op)
+		}
+	}
+	if err := w.store.down(); err != nil {
+		w.answer(live, err)
+		return
+	}
+	if w.transact(live) {
+		return
+	}
+	for i := range live {
+		w.transact(live[i : i+1])
+	}
+}
+
+// transact runs the operations as one transaction and answers their callers.
+// It gives false, and answers nobody, if one operation spoilt it for others.
+func (w *writer) transact(ops []*operation) bool {
+	tx := w.begin()
+	if err := w.conn.query("BEGIN IMMEDIATE").run(); err != nil {
+		w.answer(ops, err)
+		return true
+	}
+	for _, op := range ops {
+		tx.wrote = false
+		op.err = op.do(tx)
+		if op.err == nil || !tx.wrote {
+			continue
+		}
+		w.rollback(tx)
+		switch {
+		case fatal(op.err), isFull(op.err):
+			w.answer(ops, op.err) // nobody would fare better alone
+		case len(ops) == 1:
+			w.answer(ops, nil)
+		default:
+			return false
+		}
+		return true
+	}
+	if err := w.conn.query("COMMIT").run(); err != nil {
+		// What has a fatal error may be stored or not; all else is undone.
+		w.rollback(tx)
+		w.answer(ops, err)
+		return true
+	}
+	w.store.full.Store(false)
+	tx.publish()
+	w.answer(ops, nil)
+	return true
+}
+
+func (w *writer) rollback(tx *tx) {
+	if !w.conn.AutocommitEnabled() { // SQLite ends a transaction by itself after some errors
+		if err := w.conn.query("ROLLBACK").run(); err != nil {
+			w.store.fail(err)
+		}
+	}
+	tx.undo()
+}
+
+// answer tells the callers how it went: each its own error, or err for all.
+func (w *writer) answer(ops []*operation, err error) {
+	w.store.full.CompareAndSwap(false, isFull(err))
+	for _, op := range ops {
+		if err != nil {
+			op.err = err
+		}
+		op.err = w.store.explain(op.name, op.err)
+		close(op.done)
+	}
+}
+
+// tx is a transaction under way, and what memory learns if it commits.
+type tx struct {
+	*writer
+	now   time.Time
+	milli int64
+	wrote bool // by the operation that runs now
+
+	changed  map[*webhook]*webhookState
+	projects map[*project]*projectState
+	created  []*webhook // among changed: those that the registry does not know
+	founded  []*project // among projects: likewise
+	tail     tail       // of the digest
+	newLag   lag
+	undos    []func()
+}
+
+func (w *writer) begin() *tx {
+	now := time.Now()
+	return &tx{writer: w, now: now, milli: now.UnixMilli(), tail: w.digest.current(), newLag: w.lag}
+}
+
+// query reads, change writes.
+func (tx *tx) query(sql string) *query { return tx.conn.query(sql) }
+
+func (tx *tx) change(sql string) *query {
+	tx.wrote = true
+	return tx.conn.query(sql)
+}
+
+// number gives the next number.
+func (tx *tx) number() int64 {
+	tx.last = nextNumber(tx.last, tx.now)
+	return tx.last
+}
+
+// onUndo registers what has to be done if the transaction does not commit.
+func (tx *tx) onUndo(do func()) { tx.undos = append(tx.undos, do) }
+
+func (tx *tx) undo() {
+	for _, do := range tx.undos {
+		do()
+	}
+	clear(tx.spans)
+}
+
+// publish shows memory what was committed.
+func (tx *tx) publish() {
+	tx.store.known.apply(tx)
+	tx.digest.publish(tx.tail)
+	tx.lag = tx.newLag
+}
+
+// presentTime is the time of the transaction to the millisecond, as it is stored.
+func (tx *tx) presentTime() time.Time { return milliTime(tx.milli) }
+
+// joined is the first error of several steps that are all taken.
+func joined(errs ...error) error { return errors.Join(errs...) }

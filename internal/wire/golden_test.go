@@ -1,0 +1,147 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"telltale.example/telltale"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var at = time.Date(2026, 11, 20, 9, 30, 0, 123_000_000, time.FixedZone("CET", 3600))
+
+const ulid = "01JD0000000000000000000000"
+
+func fullWebhook() *telltale.Webhook {
+	return &telltale.Webhook{
+		ID: "whk_" + ulid, ProjectID: "prj_" + ulid, Version: 7,
+		URL: "https://hooks.example.com/telltale?a=1&b=<2>", Events: telltale.NewEventTypeSet(telltale.Bounced, telltale.Sent), Description: "Into the CRM",
+		DisabledReason: telltale.DisabledGone, Health: telltale.HealthFailing,
+		Timeout: 5 * time.Second, RetrySchedule: telltale.Schedule{5 * time.Second, 90 * time.Minute}, RateLimit: 2.5, Concurrency: 4,
+		Headers:    []telltale.CustomHeader{{Name: "X-Team", Value: "crm"}, {Name: "X-Api-Key", Value: "s3cr3t", Secret: true}, {Name: "A", Value: "last"}},
+		BasicAuth:  &telltale.BasicAuth{Username: "telltale", Password: "s3cr3t"},
+		Extensions: true, LegacySignature: true, Format: telltale.FormatVero2,
+		Secrets:   []telltale.Secret{{Value: "whsec_s3cr3t"}, {Value: "whsec_s3cr3t2", ExpiresAt: at}},
+		CreatedAt: at, UpdatedAt: at.Add(time.Hour),
+	}
+}
+
+func fullAttempt() *telltale.Attempt {
+	return &telltale.Attempt{
+		Number: 2, Trigger: telltale.TriggerAutomatic, StartedAt: at, Duration: 12345678 * time.Nanosecond,
+		Timing: telltale.Timing{DNS: time.Millisecond, Connect: 2 * time.Millisecond, TLS: 3 * time.Millisecond, FirstByte: 4500 * time.Microsecond},
+		Node:   "nod_" + ulid, Status: 503, Error: telltale.ErrorHTTPStatus, Failure: telltale.FailureHTTP5xx, RetryAfter: 2 * time.Minute,
+		RemoteAddr: "203.0.113.7:443",
+		Request:    telltale.SentRequest{Method: "POST", URL: "https://hooks.example.com/", Headers: []telltale.Header{{Name: "webhook-id", Value: "evt_1"}, {Name: "X-Api-Key", Value: telltale.Redacted}}},
+		Response: telltale.GotResponse{
+			Headers: []telltale.Header{{Name: "Set-Cookie", Value: "a=1"}, {Name: "Server", Value: `"quoted" <b>`}, {Name: "Set-Cookie", Value: "b=2"}},
+			Body:    []byte("busy"), Truncated: true,
+		},
+	}
+}
+
+func TestForms(t *testing.T) {
+	t.Parallel()
+	machine := true
+	next := "cursor"
+	plain := telltale.NewWebhook("prj_"+ulid, "https://hooks.example.com/", telltale.AllEventTypes)
+	plain.ID, plain.CreatedAt, plain.UpdatedAt = "whk_"+ulid, at, at
+	binary := fullAttempt()
+	binary.Response.Body, binary.Response.Headers = []byte{0xff, 0x00}, nil
+	unanswered := &telltale.Attempt{Number: 1, Trigger: telltale.TriggerTest, StartedAt: at, Error: telltale.ErrorTimeout, Detail: "5 s", Node: "nod_" + ulid}
+	shown := FromWebhook(&plain)
+	shown.Secret = "whsec_shown"
+	delivery := FromDelivery(telltale.Delivery{
+		ID: "dlv_" + ulid, EventID: "evt_" + ulid, EventType: telltale.Sent, WebhookID: "whk_" + ulid, State: telltale.StateWaiting,
+		AttemptCount: 3, DueAt: at, CreatedAt: at, Test: true, ReplayID: "rpl_" + ulid, LastError: telltale.ErrorHTTPStatus, LastStatus: 503,
+	})
+	one := FromDelivery(telltale.Delivery{ID: "dlv_" + ulid, State: telltale.StateSucceeded, CreatedAt: at, CompletedAt: at})
+	one.Attempts = []Attempt{}
+	for name, form := range map[string]any{
+		"project":                FromProject(telltale.Project{ID: "prj_" + ulid, Slug: "default", Name: "Default <project>", IngestRate: 0.5, CreatedAt: at}),
+		"key":                    FromKey(telltale.Key{ID: "key_" + ulid, Name: "CI", Scope: telltale.ScopeIngest, Hash: [32]byte{1}, CreatedAt: at, LastUsedAt: at, RevokedAt: at}),
+		"key-never-used":         FromKey(telltale.Key{ID: "key_" + ulid, Name: "CI", Scope: telltale.ScopeOwner, CreatedAt: at}),
+		"webhook":                FromWebhook(fullWebhook()),
+		"webhook-plain":          FromWebhook(&plain),
+		"webhook-with-secret":    shown,
+		"secrets":                SecretsOf(fullWebhook(), at.Add(-time.Second)),
+		"secrets-after-rotation": SecretsOf(fullWebhook(), at),
+		"event": FromEvent(&telltale.Event{
+			ID: "evt_" + ulid, ProjectID: "prj_" + ulid, Type: telltale.Clicked, Source: "api", OccurredAt: at.Add(-time.Second), ReceivedAt: at, Sequence: 4215,
+			Payload: []byte(`{"id":9007199254740993,"n":1.50,"s":"<é>"}`), UserID: "123", Email: "steve@example.com", MessageID: "m@example.com", CampaignID: "987",
+			URL: "https://example.com/?a&b", IP: "192.0.2.7", Machine: &machine, ProviderMessageID: "p-1", ConversionEvent: "bought", CallerID: "order-1", Test: true,
+		}),
+		"event-plain":        FromEvent(&telltale.Event{ID: "evt_" + ulid, Type: telltale.Resubscribed, Source: "api", OccurredAt: at, ReceivedAt: at, Sequence: 1, Payload: []byte(`{}`)}),
+		"events-accepted":    EventsAccepted{Accepted: 1, Duplicates: 1, Events: []EventAccepted{{ID: "evt_" + ulid}, {ID: "evt_" + ulid, Duplicate: true}}},
+		"event-type":         FromEventType(telltale.Bounced),
+		"delivery":           delivery,
+		"delivery-one":       one,
+		"attempt":            FromAttempt(fullAttempt(), []byte(`{"type":"sent"}`)),
+		"attempt-binary":     FromAttempt(binary, []byte(`{}`)),
+		"attempt-unanswered": FromAttempt(unanswered, []byte(`{}`)),
+		"webhook-tested":     WebhookTested{Success: true, Message: "Test succeeded.", DeliveryID: "dlv_" + ulid, Attempt: FromAttempt(fullAttempt(), nil)},
+		"bin":                FromBin(telltale.Bin{ID: "kq3jv5m2x7a4d6cbnw2ytrhe", ProjectID: "prj_" + ulid, CreatedAt: at, ExpiresAt: at.Add(telltale.BinLifetime)}, "https://telltale.example"),
+		"caught-request": FromCaughtRequest(telltale.CaughtRequest{
+			ID: "req_" + ulid, BinID: "kq3jv5m2x7a4d6cbnw2ytrhe", ReceivedAt: at, RemoteAddr: "127.0.0.1:1", Method: "POST", Path: "/in/x?a=1",
+			Headers: []telltale.Header{{Name: "Host", Value: "x"}}, Body: []byte("hi"), Truncated: true, Verdict: telltale.VerdictValid,
+		}),
+		"page":       Page[Project]{Data: []Project{}, Next: &next},
+		"page-empty": Page[Project]{Data: []Project{}},
+		"problem":    Problem{Type: "/docs/errors#invalid", Title: "The request is invalid", Status: 422, Detail: "Invalid webhook.", Instance: "/v1/webhooks", RequestID: "req_" + ulid, Errors: []Fault{{Location: "body.url", Message: "m", Expected: "e", Value: "v"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := encode(t, form)
+			golden(t, name, got)
+			if name != "webhook-with-secret" && !strings.HasPrefix(name, "secrets") && bytes.Contains(got, []byte("s3cr3t")) {
+				t.Errorf("a secret is shown: %s", got)
+			}
+			back := reflect.New(reflect.TypeOf(form))
+			if err := json.Unmarshal(got, back.Interface()); err != nil {
+				t.Fatalf("reading it back: %v", err)
+			}
+			if diff := cmp.Diff(string(got), string(encode(t, back.Interface()))); diff != "" {
+				t.Errorf("read and written again (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func encode(t *testing.T, v any) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".json")
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
