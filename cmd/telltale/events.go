@@ -130,7 +130,7 @@ message says with which event to go on.`,
 				if err != nil {
 					return usage("%v", err)
 				}
-				defer f.Close()
+				defer func() { _ = f.Close() }() // it was only read
 				in = f
 			}
 			api, err := p.client()

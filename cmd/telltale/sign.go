@@ -193,7 +193,7 @@ func (p *program) content(flag, text string) ([]byte, error) {
 		if err != nil {
 			return nil, usage("flag --%s: %v", flag, err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		in = f
 	}
 	b, err := io.ReadAll(io.LimitReader(in, maxContent+1))

@@ -51,7 +51,7 @@ func testMain(m *testing.M) int {
 //
 //	telltale ARG…            run it; it must end with status 0
 //	status N telltale ARG…   run it; it must end with status N
-//	start NAME telltale ARG…  run it in the background, output to NAME.out and NAME.err
+//	start NAME telltale ARG… run it in the background, output to NAME.out and NAME.err
 //	waitout NAME REGEXP      wait until that output matches
 //	signal NAME SIGNAL       send it TERM, INT, KILL, HUP or USR1
 //	end NAME SIGNAL [N]      the same, and wait for its end, which must have status N, 0 if not given (but for KILL)
@@ -85,9 +85,11 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"telltale": runTelltale,
 			"status":   runStatus,
+			"start":    startProcess,
+			"waitout":  waitOutput,
+			"signal":   signalProcess,
+			"end":      endProcess,
 			"serve":    startServer,
-			"end":      endServer,
-			"signal":   signalServer,
 			"receiver": startReceiver,
 			"answer":   setAnswer,
 			"down": func(ts *testscript.TestScript, _ bool, args []string) {

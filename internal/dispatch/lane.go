@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"telltale.example/telltale"
@@ -12,7 +13,7 @@ const slowAfter = 500 * time.Millisecond
 
 // Pauses that keep a lane from asking the store, or being remembered, for nothing.
 const (
-	emptyPause = time.Second // after the store had nothing though it said it had
+	emptyPause = time.Second // after the store had nothing due and yet said so
 	slowMemory = time.Minute // for which an idle lane is remembered as slow
 )
 
@@ -66,6 +67,7 @@ type lane struct {
 type ask struct {
 	slots, held int
 	budget      budgetKind
+	fresh       bool // first attempts may be among them
 }
 
 // stopped reports whether nothing may be attempted.
@@ -92,19 +94,18 @@ func (l *lane) pop() telltale.Claim {
 	return l.later.pop()
 }
 
-// asksAt is when the lane has cause to ask the store; zero for never.
-func (l *lane) asksAt() time.Time {
+// asksAt is when the lane has cause to ask the store, if ever.
+func (l *lane) asksAt() (at time.Time, ever bool) {
 	if l.asked.slots > 0 {
-		return time.Time{}
+		return time.Time{}, false
 	}
-	at := l.due
+	at, ever = l.due, !l.due.IsZero()
 	if l.held {
-		// A pace that is ready gives the past, which must not pass for never.
-		if ready := l.release.readyAt(l.releaseRate()).Add(1); at.IsZero() || ready.Before(at) {
-			at = ready
+		if ready := l.release.readyAt(l.releaseRate()); !ever || ready.Before(at) {
+			at, ever = ready, true
 		}
 	}
-	return at
+	return at, ever
 }
 
 // wants says in which ring the lane queues for a slot, or until when it sleeps;
@@ -116,11 +117,11 @@ func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
 	}
 	at := now
 	if l.waiting() == 0 {
-		at = l.asksAt()
-		if at.IsZero() {
+		asks, ever := l.asksAt()
+		if !ever {
 			return noRing, time.Time{}
 		}
-		at = later(at, askFrom)
+		at = later(asks, askFrom)
 	}
 	at = later(at, l.pace.readyAt(l.rate(now)))
 	if at.After(now) {
@@ -145,7 +146,7 @@ func (l *lane) hint(at time.Time) {
 // forgettable reports whether nothing is lost with the lane.
 func (l *lane) forgettable(now time.Time) bool {
 	_, throttled := l.throttle.at(now)
-	return l.kept == 0 && l.busy == 0 && l.due.IsZero() && !l.held && !throttled &&
+	return !slices.Contains(l.queued[:], true) && l.kept == 0 && l.busy == 0 && l.due.IsZero() && !l.held && !throttled &&
 		!l.pace.next.After(now) && !l.release.next.After(now) &&
 		(!l.slow || now.Sub(l.ended) > slowMemory)
 }
@@ -165,7 +166,8 @@ type project struct {
 	used   [budgets]int
 	queues [rings]fifo[*lane] // lanes in turn
 	queued [rings]bool
-	tests  testSlots
+	tests  int         // under way
+	queue  fifo[*test] // tests that wait
 }
 
 // laneOf finds the webhook's lane or makes one, and reports which.
@@ -194,22 +196,12 @@ func (d *Dispatcher) sweep(now time.Time) {
 	for id, l := range d.lanes {
 		if l.forgettable(now) {
 			d.sleep(l, time.Time{})
-			for r, q := range l.queued {
-				if q {
-					l.project.queues[r].remove(l)
-				}
-			}
 			delete(d.lanes, id)
 			l.project.lanes--
 		}
 	}
 	for id, p := range d.projects {
-		if p.lanes == 0 && p.tests.idle() {
-			for r, q := range p.queued {
-				if q {
-					d.queues[r].remove(p)
-				}
-			}
+		if p.lanes == 0 && p.tests == 0 && !slices.Contains(p.queued[:], true) {
 			delete(d.projects, id)
 		}
 	}

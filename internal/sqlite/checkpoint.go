@@ -18,7 +18,7 @@ type checkpointer struct {
 	conn    *conn
 	due     chan struct{} // a token: the log is long enough
 	stopped chan struct{}
-	near    atomic.Bool // the writer may finish
+	near    atomic.Bool // a copying ended: what is left is the writer's to finish
 }
 
 const (
@@ -38,12 +38,11 @@ func (k *checkpointer) run() {
 		if k.store.down() != nil {
 			continue
 		}
-		log, copied, err := logState(k.conn, "PASSIVE")
-		if err != nil {
+		if _, _, err := logState(k.conn, "PASSIVE"); err != nil {
 			k.failed(err)
 			continue
 		}
-		k.near.Store(log-copied <= finishPages)
+		k.near.Store(true)
 	}
 }
 
@@ -63,17 +62,17 @@ func (k *checkpointer) afterCommit(c *conn) error {
 	if err != nil || log < logPages {
 		return err
 	}
-	if log-copied <= finishPages && k.near.CompareAndSwap(true, false) {
-		_, _, err = logState(c, "PASSIVE")
-		return err
-	}
-	if log-copied >= logPages || copied == 0 {
+	left := log - copied
+	switch {
+	case left > finishPages:
 		select {
 		case k.due <- struct{}{}:
-		default: // one is under way
+		default: // it will be seen to
 		}
+	case k.near.CompareAndSwap(true, false):
+		_, _, err = logState(c, "PASSIVE")
 	}
-	return nil
+	return err
 }
 
 // failed looks at the error of a checkpoint. A full disk, and a lock that

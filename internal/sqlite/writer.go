@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,7 +206,7 @@ func (w *writer) transact(ops []*operation) bool {
 	for _, op := range ops {
 		tx.wrote = false
 		op.err = op.do(tx)
-		if op.err == nil || !tx.wrote {
+		if op.err == nil || !tx.wrote && !fatal(op.err) {
 			continue
 		}
 		w.rollback(tx)
@@ -308,6 +307,3 @@ func (tx *tx) publish() {
 
 // presentTime is the time of the transaction to the millisecond, as it is stored.
 func (tx *tx) presentTime() time.Time { return milliTime(tx.milli) }
-
-// joined is the first error of several steps that are all taken.
-func joined(errs ...error) error { return errors.Join(errs...) }

@@ -1,0 +1,316 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/internal/auth"
+	"telltale.example/telltale/internal/egress"
+	"telltale.example/telltale/internal/httpserver"
+	"telltale.example/telltale/internal/ingest"
+	"telltale.example/telltale/internal/send"
+	"telltale.example/telltale/internal/sqlite"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// world is the API over a store of its own, with two projects and a key of
+// every scope in each.
+type world struct {
+	t          *testing.T
+	handler    http.Handler
+	store      *faulty
+	dispatcher *fakeDispatcher
+	keys       *auth.Keys
+
+	acme, other telltale.Project
+	tokens      map[string]string // by "acme manage", "owner", …
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	ring, err := auth.ParseKeyRing("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "telltale.db"), sqlite.Options{Node: telltale.NewNodeID(), Sealer: ring})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard, err := egress.New(egress.Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	store := &faulty{Store: inner}
+	sender := send.New(send.Config{Guard: guard, Node: telltale.NewNodeID(), Version: "test"})
+	w := &world{
+		t: t, store: store, keys: auth.NewKeys(store, log), tokens: map[string]string{},
+		dispatcher: &fakeDispatcher{store: store, sender: sender},
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		if err := w.keys.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := inner.Close(); err != nil {
+			t.Error(err)
+		}
+		sender.Close()
+	})
+	w.acme, w.other = w.project("acme"), w.project("other")
+	for _, scope := range []telltale.Scope{telltale.ScopeTrack, telltale.ScopeIngest, telltale.ScopeRead, telltale.ScopeManage} {
+		w.tokens["acme "+string(scope)] = w.key(w.acme.ID, scope)
+		w.tokens["other "+string(scope)] = w.key(w.other.ID, scope)
+	}
+	w.tokens["owner"] = w.key("", telltale.ScopeOwner)
+	w.handler = httpserver.Wrap(New(Config{
+		Store: store, Keys: w.keys, Ingest: ingest.New(store, w.dispatcher, nil), Dispatcher: w.dispatcher, Guard: guard,
+		Version: "1.2.3", PublicURL: "https://telltale.test/", CursorKey: ring.Derive("cursor"), Log: log,
+	}), httpserver.Config{})
+	return w
+}
+
+func (w *world) project(slug string) telltale.Project {
+	w.t.Helper()
+	p := telltale.NewProject(slug, strings.ToUpper(slug))
+	if err := w.store.CreateProject(w.t.Context(), p); err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+func (w *world) key(project telltale.ProjectID, scope telltale.Scope) string {
+	w.t.Helper()
+	key, token := telltale.NewKey(project, "test "+string(scope), scope)
+	if err := w.store.CreateKey(w.t.Context(), key); err != nil {
+		w.t.Fatal(err)
+	}
+	return token
+}
+
+// answer is what a caller got.
+type answer struct {
+	*httptest.ResponseRecorder
+	t *testing.T
+}
+
+// do makes a request with the named token, or a token itself.
+func (w *world) do(token, method, path, body string) answer {
+	w.t.Helper()
+	r := httptest.NewRequestWithContext(w.t.Context(), method, path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return w.send(token, r)
+}
+
+func (w *world) send(token string, r *http.Request) answer {
+	w.t.Helper()
+	if named, ok := w.tokens[token]; ok {
+		token = named
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, r)
+	return answer{recorder, w.t}
+}
+
+// want fails the test unless the answer has the status.
+func (a answer) want(status int) answer {
+	a.t.Helper()
+	if a.Code != status {
+		a.t.Fatalf("answered %d %s, want %d", a.Code, a.Body, status)
+	}
+	return a
+}
+
+// read reads the answer's JSON.
+func read[T any](a answer) T {
+	a.t.Helper()
+	var v T
+	if err := json.Unmarshal(a.Body.Bytes(), &v); err != nil {
+		a.t.Fatalf("reading %s: %v", a.Body, err)
+	}
+	return v
+}
+
+// post has the project's events accepted, and gives their ids.
+func (w *world) post(token, body string) []string {
+	w.t.Helper()
+	var ids []string
+	for _, e := range read[struct {
+		Events []struct{ ID string }
+	}](w.do(token, "POST", "/v1/events", body).want(202)).Events {
+		ids = append(ids, e.ID)
+	}
+	return ids
+}
+
+// webhook makes one for the project of the token.
+func (w *world) webhook(token, body string) string {
+	w.t.Helper()
+	return read[struct{ ID string }](w.do(token, "POST", "/v1/webhooks", body).want(201)).ID
+}
+
+// varying are parts of answers that differ from run to run.
+var varying = []struct {
+	pattern *regexp.Regexp
+	name    string
+}{
+	{regexp.MustCompile(`\b(prj|whk|evt|dlv|key|nod|req)_[0-9A-HJKMNP-TV-Z]{26}\b`), "${1}_…"},
+	{regexp.MustCompile(`\btt_[A-Za-z0-9_-]{43}`), "tt_…"},
+	{regexp.MustCompile(`\bwhsec_[A-Za-z0-9+/]{43}=`), "whsec_…"},
+	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`), "<time>"},
+	{regexp.MustCompile(`\b[a-z2-7]{24}\b`), "<bin>"},
+	{regexp.MustCompile(`"(duration_ms|dns_ms|connect_ms|tls_ms|first_byte_ms)": [0-9.]+`), `"$1": <ms>`},
+	{regexp.MustCompile(`\b127\.0\.0\.1:\d+`), "127.0.0.1:<port>"},
+	{regexp.MustCompile(`\bin \d+ ms`), "in <n> ms"},
+	{regexp.MustCompile(`"(webhook-timestamp)": "\d+"`), `"$1": "<seconds>"`},
+	{regexp.MustCompile(`v1,[A-Za-z0-9+/]{43}=`), "v1,…"},
+	{regexp.MustCompile(`"Date": "[^"]+"`), `"Date": "<date>"`},
+	{regexp.MustCompile(`"(next|prev)": "[A-Za-z0-9_-]+"`), `"$1": "<cursor>"`},
+	{regexp.MustCompile(`"sequence": \d+`), `"sequence": <n>`},
+}
+
+// golden compares the answer, without what differs from run to run, with a file.
+func (a answer) golden(name string) answer {
+	a.t.Helper()
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, a.Body.Bytes(), "", "  "); err != nil {
+		a.t.Fatalf("%s: %v: %s", name, err, a.Body)
+	}
+	got := indented.String()
+	for _, v := range varying {
+		got = v.pattern.ReplaceAllString(got, v.name)
+	}
+	path := filepath.Join("testdata", name+".json")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		a.t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+	return a
+}
+
+// faulty is a store that can be made to fail.
+type faulty struct {
+	telltale.Store
+	mu        sync.Mutex
+	err       error  // what every reading and changing of webhooks gives
+	conflicts int    // how many updates of a webhook conflict
+	meanwhile func() // is called in place of those updates
+}
+
+func (f *faulty) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+func (f *faulty) Webhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID) (*telltale.Webhook, error) {
+	f.mu.Lock()
+	err := f.err
+	f.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return f.Store.Webhook(ctx, project, id)
+}
+
+func (f *faulty) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
+	f.mu.Lock()
+	conflicts, meanwhile := f.conflicts, f.meanwhile
+	if conflicts > 0 {
+		f.conflicts--
+	}
+	f.mu.Unlock()
+	if conflicts > 0 {
+		if meanwhile != nil {
+			meanwhile()
+		}
+		return nil, telltale.Errorf(telltale.Conflict, "The webhook was changed meanwhile.")
+	}
+	return f.Store.UpdateWebhook(ctx, w)
+}
+
+// fakeDispatcher notes what it is told, and makes tests' attempts itself.
+type fakeDispatcher struct {
+	store  telltale.Store
+	sender *send.Sender
+
+	mu      sync.Mutex
+	changed []*telltale.Webhook
+	due     []telltale.WebhookID
+	offered []telltale.Accepted
+	err     error // what Test gives
+}
+
+func (d *fakeDispatcher) Reserve(*telltale.Webhook) bool { return false }
+func (d *fakeDispatcher) Release(*telltale.Webhook)      {}
+
+func (d *fakeDispatcher) Offer(a telltale.Accepted) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.offered = append(d.offered, a)
+}
+
+func (d *fakeDispatcher) Changed(w *telltale.Webhook) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.changed = append(d.changed, w)
+}
+
+func (d *fakeDispatcher) Due(w *telltale.Webhook) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.due = append(d.due, w.ID)
+}
+
+// lastChanged is what the dispatcher was told last; nil if nothing.
+func (d *fakeDispatcher) lastChanged() *telltale.Webhook {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.changed) == 0 {
+		return nil
+	}
+	return d.changed[len(d.changed)-1]
+}
+
+func (d *fakeDispatcher) Test(ctx context.Context, claim telltale.Claim) (telltale.Attempt, error) {
+	if d.err != nil {
+		return telltale.Attempt{}, d.err
+	}
+	return d.attempt(ctx, claim)
+}
+
+// attempt makes the claimed attempt and records it.
+func (d *fakeDispatcher) attempt(ctx context.Context, claim telltale.Claim) (telltale.Attempt, error) {
+	a := d.sender.Send(ctx, &claim, claim.Webhook)
+	_, err := d.store.RecordAttempts(ctx, []telltale.Result{{ClaimRef: claim.ClaimRef, Attempt: &a, Outcome: claim.After(&a, claim.Webhook.RetrySchedule, 0.5)}})
+	return a, err
+}

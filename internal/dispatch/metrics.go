@@ -1,0 +1,89 @@
+package dispatch
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"telltale.example/telltale"
+)
+
+type metrics struct {
+	attempts     map[telltale.ErrorClass]prometheus.Counter // "" for success
+	duration     prometheus.Histogram
+	delay        prometheus.Histogram
+	stale        prometheus.Counter
+	unrecordable prometheus.Counter
+}
+
+// results names the value of the label for every way in which an attempt ends.
+var results = map[telltale.ErrorClass]string{
+	"":                            "succeeded",
+	telltale.ErrorTimeout:         string(telltale.ErrorTimeout),
+	telltale.ErrorDNS:             string(telltale.ErrorDNS),
+	telltale.ErrorConnect:         string(telltale.ErrorConnect),
+	telltale.ErrorTLS:             string(telltale.ErrorTLS),
+	telltale.ErrorReset:           string(telltale.ErrorReset),
+	telltale.ErrorProtocol:        string(telltale.ErrorProtocol),
+	telltale.ErrorBlockedAddress:  string(telltale.ErrorBlockedAddress),
+	telltale.ErrorHTTPStatus:      string(telltale.ErrorHTTPStatus),
+	telltale.ErrorTooLarge:        string(telltale.ErrorTooLarge),
+	telltale.ErrorInterrupted:     string(telltale.ErrorInterrupted),
+	telltale.ErrorInternal:        string(telltale.ErrorInternal),
+}
+
+func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
+	auto := promauto.With(reg)
+	m := &metrics{
+		attempts: make(map[telltale.ErrorClass]prometheus.Counter, len(results)),
+		duration: auto.NewHistogram(prometheus.HistogramOpts{
+			Name:    "telltale_dispatch_attempt_duration_seconds",
+			Help:    "Duration of attempts, tests included.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
+		delay: auto.NewHistogram(prometheus.HistogramOpts{
+			Name:    "telltale_dispatch_first_attempt_delay_seconds",
+			Help:    "Time from the receipt of an event to the first attempt of a delivery of it.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 15, 60, 600, 3600},
+		}),
+		stale: auto.NewCounter(prometheus.CounterOpts{
+			Name: "telltale_dispatch_stale_results_total",
+			Help: "Results that were not applied because the delivery had been taken over.",
+		}),
+		unrecordable: auto.NewCounter(prometheus.CounterOpts{
+			Name: "telltale_dispatch_unrecordable_results_total",
+			Help: "Results that were given up because the store refused them.",
+		}),
+	}
+	ended := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "telltale_dispatch_attempts_total",
+		Help: "Attempts that ended, tests included, by error class or succeeded.",
+	}, []string{"result"})
+	for class, name := range results {
+		m.attempts[class] = ended.WithLabelValues(name)
+	}
+	gauge := func(name, help string, value func() int) {
+		auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "telltale_dispatch_" + name, Help: help}, func() float64 {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return float64(value())
+		})
+	}
+	gauge("attempts_in_flight", "Attempts under way.", func() int { return d.underWay })
+	gauge("slow_attempts_in_flight", "Of these, those of slow webhooks.", func() int { return d.budgets[budgetSlow].used })
+	gauge("lanes", "Webhooks with work, or lately with work.", func() int { return len(d.lanes) })
+	gauge("deliveries_in_memory", "Deliveries that wait, are attempted or are not recorded yet.", func() int { return d.room.kept })
+	gauge("payload_bytes_in_memory", "Bytes of their payloads.", func() int { return int(d.room.bytes) })
+	gauge("results_unrecorded", "Results that are not recorded yet.", func() int { return d.pile.unrecorded })
+	return m
+}
+
+func (m *metrics) observe(a *telltale.Attempt) {
+	if a.Success() {
+		m.attempts[""].Inc()
+	} else if c := m.attempts[a.Error]; c != nil {
+		c.Inc()
+	} else {
+		m.attempts[telltale.ErrorInternal].Inc() // a class that is not in the set
+	}
+	m.duration.Observe(a.Duration.Seconds())
+}

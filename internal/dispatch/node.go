@@ -1,0 +1,134 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// retryPause is how long a loop waits after the store failed.
+const retryPause = time.Second
+
+// heartbeat is the loop that says that the node is alive.
+func (d *Dispatcher) heartbeat(ctx context.Context) {
+	for {
+		wait := telltale.BeatInterval
+		asked := time.Now() // a lease runs from before the answer
+		beat, err := d.store.Beat(ctx)
+		if err != nil {
+			wait = retryPause
+			if ctx.Err() == nil {
+				d.log.Warn("dispatch: the heartbeat failed", "error", err)
+			}
+		} else {
+			d.beaten(asked, beat)
+		}
+		if !sleep(ctx, wait) {
+			return
+		}
+	}
+}
+
+func (d *Dispatcher) beaten(asked time.Time, beat telltale.Beat) {
+	if beat.Outage > 0 {
+		d.log.Info("dispatch: back after an outage", "outage", beat.Outage)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.beat.IsZero() {
+		close(d.firstBeat)
+	} else if late := asked.Sub(d.beat); late > telltale.Lease {
+		// The claims that wait in the lanes may be others' by now. Whichever are
+		// not, the store takes back.
+		d.log.Warn("dispatch: the lease had ended; waiting claims are given back", "since", late)
+		for _, l := range d.lanes {
+			d.giveBack(l)
+		}
+	}
+	d.beat = asked
+	d.advance(time.Now())
+	d.launch()
+}
+
+// poll is the loop that looks for work that nobody told of.
+func (d *Dispatcher) poll(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-d.firstBeat:
+	}
+	for {
+		wait := d.pollInterval
+		if err := d.look(ctx); err != nil {
+			wait = retryPause
+			if ctx.Err() == nil {
+				d.log.Warn("dispatch: looking for due deliveries", "error", err)
+			}
+		}
+		if !sleep(ctx, wait) {
+			return
+		}
+	}
+}
+
+// look takes over what dead nodes left, and learns when lanes have work.
+func (d *Dispatcher) look(ctx context.Context) error {
+	taken, err := d.store.TakeOver(ctx)
+	if err != nil {
+		return fmt.Errorf("taking over: %w", err)
+	}
+	if taken > 0 {
+		d.log.Info("dispatch: took over deliveries of nodes that are gone", "deliveries", taken)
+	}
+	found, err := d.store.DueWebhooks(ctx)
+	if err != nil {
+		return fmt.Errorf("listing due webhooks: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	for _, f := range found {
+		l := d.lanes[f.Webhook.ID]
+		if f.In == telltale.Never && !f.Held && l == nil {
+			continue
+		}
+		if l == nil {
+			l, _ = d.laneOf(f.Webhook)
+		}
+		d.learn(l, f.Webhook, now)
+		if f.In != telltale.Never && l.asked.slots == 0 { // an answer that is on its way knows better
+			l.hint(now.Add(f.In))
+		}
+		l.held = l.held || f.Held && l.asked.slots == 0
+		d.settle(l, now)
+	}
+	d.sweep(now)
+	d.looked = now
+	d.advance(now)
+	d.launch()
+	return nil
+}
+
+// Ready reports why the dispatcher does not do its work now, or nil.
+func (d *Dispatcher) Ready() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	switch {
+	case !d.running || d.stopping:
+		return errors.New("dispatch: not running")
+	case !d.alive(now):
+		return errors.New("dispatch: the last heartbeat is too old")
+	case d.pile.stuck:
+		return errors.New("dispatch: attempts cannot be recorded")
+	case d.looked.IsZero() || now.Sub(d.looked) > maxUnlooked:
+		return errors.New("dispatch: the queue was not looked at for a minute")
+	}
+	return nil
+}
+
+// maxUnlooked is how long ago a node that is ready looked at the queue.
+const maxUnlooked = time.Minute

@@ -1,0 +1,99 @@
+package dispatch
+
+import (
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// Bounds on what is kept in memory over all lanes. A claim costs some 400 bytes
+// beside its event, whose deliveries share it.
+const (
+	maxKept      = 8192
+	maxKeptBytes = 32 << 20 // of payloads
+	slowKept     = 8        // deliveries that a slow lane may keep, or twice its concurrency
+)
+
+// room is how much is kept.
+type room struct {
+	kept  int
+	bytes int64
+}
+
+// Reserve takes room for one delivery to the webhook, if there is. It implements
+// [telltale.Room].
+func (d *Dispatcher) Reserve(w *telltale.Webhook) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopping || d.pile.stuck || d.room.bytes >= maxKeptBytes {
+		return false
+	}
+	l, _ := d.laneOf(w)
+	free := maxKept - d.room.kept
+	if l.stopped() || free <= 0 || l.project.kept >= projectShare*free || l.kept >= laneRoomShare*free ||
+		l.isSlow() && l.kept >= max(slowKept, 2*l.webhook.Concurrency) {
+		return false
+	}
+	d.keep(l, 1)
+	l.reserved++
+	return true
+}
+
+// Release gives back room whose delivery was not stored after all. It implements
+// [telltale.Room].
+func (d *Dispatcher) Release(w *telltale.Webhook) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l := d.lanes[w.ID]; l != nil && l.reserved > 0 {
+		l.reserved--
+		d.keep(l, -1)
+	}
+}
+
+// Offer takes over what was accepted: the claims for which room was reserved,
+// and the news of what waits in the store. It does not block.
+func (d *Dispatcher) Offer(a telltale.Accepted) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	for i := range a.Claims {
+		c := &a.Claims[i]
+		l, _ := d.laneOf(c.Webhook)
+		if l.reserved > 0 {
+			l.reserved--
+		} else {
+			d.keep(l, 1)
+		}
+		d.room.bytes += payloadBytes(c)
+		d.learn(l, c.Webhook, now)
+		if l.stopped() || d.stopping {
+			d.release(l, *c)
+		} else {
+			l.push(*c)
+		}
+		d.settle(l, now)
+	}
+	for _, w := range a.Waiting {
+		l, _ := d.laneOf(w)
+		d.learn(l, w, now)
+		l.hint(now)
+		l.dueFresh = true
+		d.settle(l, now)
+	}
+	d.advance(now)
+	d.launch()
+}
+
+func (d *Dispatcher) keep(l *lane, n int) {
+	d.room.kept += n
+	l.project.kept += n
+	l.kept += n
+}
+
+// drop ends what a delivery took of the room.
+func (d *Dispatcher) drop(l *lane, bytes int64) {
+	d.keep(l, -1)
+	d.room.bytes -= bytes
+}
+
+func payloadBytes(c *telltale.Claim) int64 { return int64(len(c.Event.Payload)) }

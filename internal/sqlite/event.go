@@ -1,0 +1,421 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"telltale.example/telltale"
+)
+
+// eventRow is what of an event is worked out before the writer has it.
+type eventRow struct {
+	id     ulid.ULID
+	code   int64 // of its type
+	print  fingerprint
+	caller [16]byte // key of its caller's id, if it has one
+}
+
+func newEventRow(project telltale.ProjectID, e *telltale.Event) (row eventRow, err error) {
+	var ok bool
+	if row.id, ok = parseULID(eventPrefix, string(e.ID)); !ok {
+		return row, fmt.Errorf("sqlite: %q is not an event's id", e.ID)
+	}
+	if row.code, err = code(eventTypes, e.Type); err != nil {
+		return row, fmt.Errorf("sqlite: event %s: %w", e.ID, err)
+	}
+	row.print = eventFingerprint(project, e)
+	if e.CallerID != "" {
+		hash := sha256.Sum256([]byte(string(project) + "\x00" + e.CallerID))
+		row.caller = [16]byte(hash[:])
+	}
+	return row, nil
+}
+
+func (s *Store) AcceptEvents(ctx context.Context, a telltale.Acceptance) (telltale.Accepted, error) {
+	rows := make([]eventRow, len(a.Events))
+	bytes := 0
+	for i, e := range a.Events {
+		var err error
+		if rows[i], err = newEventRow(a.ProjectID, e); err != nil {
+			return telltale.Accepted{}, err
+		}
+		bytes += eventBytes(e)
+	}
+	var accepted telltale.Accepted
+	err := s.write(ctx, "accepting events", bytes, func(tx *tx) (err error) {
+		accepted, err = tx.accept(a, rows)
+		return err
+	})
+	if err != nil {
+		return telltale.Accepted{}, err
+	}
+	return accepted, nil
+}
+
+// eventBytes is roughly what an event and its first delivery take on disk.
+func eventBytes(e *telltale.Event) int { return len(e.Payload) + 300 }
+
+func (tx *tx) accept(a telltale.Acceptance, rows []eventRow) (telltale.Accepted, error) {
+	accepted := telltale.Accepted{Events: make([]telltale.AcceptedEvent, len(a.Events))}
+	p := tx.project(a.ProjectID)
+	if p == nil {
+		return accepted, notFound("project")
+	}
+	if err := tx.findDuplicates(a.Events, rows, accepted.Events); err != nil {
+		return accepted, err
+	}
+	if a.Room != nil {
+		tx.onUndo(func() {
+			for _, c := range accepted.Claims {
+				a.Room.Release(c.Webhook)
+			}
+		})
+	}
+	for i, e := range a.Events {
+		if accepted.Events[i].Duplicate {
+			continue
+		}
+		accepted.Events[i].ID = e.ID
+		e.Sequence = tx.number()
+		if err := tx.insertEvent(p, e, &rows[i]); err != nil {
+			return accepted, err
+		}
+		for _, w := range tx.wanting(p, rows[i].code) {
+			snapshot, number := tx.state(w).Webhook, tx.number()
+			sending := a.Room != nil && a.Room.Reserve(snapshot)
+			if sending {
+				accepted.Claims = append(accepted.Claims, telltale.Claim{
+					ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.id(number), Number: 1},
+					ProjectID: a.ProjectID, Event: e, Webhook: snapshot, Trigger: telltale.TriggerAutomatic, Attempt: 1,
+				})
+			} else if !slices.Contains(accepted.Waiting, snapshot) {
+				accepted.Waiting = append(accepted.Waiting, snapshot)
+			}
+			if err := tx.insertDelivery(number, e.Sequence, rows[i].code, w, sending, false); err != nil {
+				return accepted, err
+			}
+		}
+	}
+	return accepted, nil
+}
+
+// findDuplicates answers the events whose callers' ids were seen before, in
+// the store or earlier in the call.
+func (tx *tx) findDuplicates(events []*telltale.Event, rows []eventRow, answers []telltale.AcceptedEvent) error {
+	type first struct {
+		id      telltale.EventID
+		content [sha256.Size]byte
+	}
+	var seen map[[16]byte]first
+	var faults []telltale.Fault
+	forgotten := firstNumber(tx.now.Add(-telltale.CallerIDMemory))
+	for i, e := range events {
+		if e.CallerID == "" {
+			continue
+		}
+		if seen == nil {
+			seen = map[[16]byte]first{}
+		}
+		before, ok := seen[rows[i].caller]
+		if !ok {
+			_, err := tx.query(`SELECT event, content FROM caller WHERE key = ? AND number >= ?`).blob(rows[i].caller[:]).int(forgotten).one(func(q *query) {
+				ok = true
+				before.id = eventID(q.getBlob())
+				copy(before.content[:], q.getBlob())
+			})
+			if err != nil {
+				return fmt.Errorf("looking for the caller's id: %w", err)
+			}
+		}
+		switch {
+		case !ok:
+			before = first{e.ID, e.ContentHash}
+		case before.content != e.ContentHash:
+			faults = append(faults, telltale.Fault{
+				Location: fmt.Sprintf("body[%d].telltale.id", i), Message: "Another event with this id was accepted before.",
+				Expected: "a new id, or the same content", Value: telltale.CutValue(e.CallerID),
+			})
+		default:
+			answers[i] = telltale.AcceptedEvent{ID: before.id, Duplicate: true}
+		}
+		seen[rows[i].caller] = before
+	}
+	if len(faults) > 0 {
+		return &telltale.Error{Code: telltale.Conflict, Message: "Ids of other events were used again; nothing was accepted.", Faults: faults}
+	}
+	return nil
+}
+
+const insertEvent = `INSERT INTO event (number, id, project, type, test, source, lag, occurred, user_id, email, message_id, campaign_id,
+	url, ip, machine, provider_message_id, conversion_event, caller_id, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// insertEvent stores the event under its sequence number.
+func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
+	received := timeMilli(e.ReceivedAt)
+	lag := numberMilli(e.Sequence) - received
+	if err := tx.noteLag(lag); err != nil {
+		return err
+	}
+	q := tx.change(insertEvent).int(e.Sequence).blob(row.id[:]).int(p.number).int(row.code).bool(e.Test).text(e.Source).
+		int(lag).int(received - timeMilli(e.OccurredAt)).
+		textOrNull(e.UserID).textOrNull(e.Email).textOrNull(e.MessageID).textOrNull(e.CampaignID).textOrNull(e.URL).textOrNull(e.IP)
+	if e.Machine == nil {
+		q.null()
+	} else {
+		q.bool(*e.Machine)
+	}
+	err := q.textOrNull(e.ProviderMessageID).textOrNull(e.ConversionEvent).textOrNull(e.CallerID).blob(e.Payload).run()
+	if isConstraint(err) {
+		return telltale.Errorf(telltale.Conflict, "The event %s was accepted before.", e.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("event %s: %w", e.ID, err)
+	}
+	if err := tx.note(p.owner(), e.Sequence, row.code); err != nil {
+		return err
+	}
+	if err := tx.digestEvent(e.Sequence, row.print); err != nil {
+		return err
+	}
+	if e.CallerID == "" {
+		return nil
+	}
+	err = tx.change(`INSERT OR REPLACE INTO caller (number, key, content, event) VALUES (?, ?, ?, ?)`).
+		int(e.Sequence).blob(row.caller[:]).blob(e.ContentHash[:]).blob(row.id[:]).run()
+	if err != nil {
+		return fmt.Errorf("event %s: the caller's id: %w", e.ID, err)
+	}
+	return nil
+}
+
+// lag is the least and the most, in milliseconds, that ever lay between an
+// event's receipt, which its maker says, and its number. With it, a time of
+// receipt bounds the numbers that a search has to look at.
+type lag struct{ least, most int64 }
+
+func loadLag(c *conn) (lag, error) {
+	var l lag
+	_, err := c.query(`SELECT (SELECT value FROM meta WHERE name = 'lag_least'), (SELECT value FROM meta WHERE name = 'lag_most')`).one(func(q *query) {
+		l = lag{q.getInt(), q.getInt()}
+	})
+	return l, err
+}
+
+// noteLag widens the bounds. They grow in steps, so that they are written seldom.
+func (tx *tx) noteLag(ms int64) error {
+	l := tx.newLag
+	if ms >= l.least && ms <= l.most {
+		return nil
+	}
+	if ms > l.most {
+		l.most = 2*ms + 1000
+	}
+	if ms < l.least {
+		l.least = 2*ms - 1000
+	}
+	tx.newLag = l
+	for name, value := range map[string]int64{"lag_least": l.least, "lag_most": l.most} {
+		if err := tx.change(`UPDATE meta SET value = ? WHERE name = ?`).int(value).text(name).run(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// receivedWithin gives the numbers that events received in [since, until) may have.
+func (l lag) receivedWithin(since, until time.Time) numbers {
+	n := allNumbers()
+	if !since.IsZero() {
+		n.above = firstNumber(since.Add(time.Duration(l.least)*time.Millisecond)) - 1
+	}
+	if !until.IsZero() {
+		n.below = firstNumber(until.Add(time.Duration(l.most+1) * time.Millisecond))
+	}
+	return n
+}
+
+func (s *Store) AcceptTest(ctx context.Context, event telltale.Event, id telltale.WebhookID) (claim telltale.Claim, err error) {
+	event.Test = true
+	row, err := newEventRow(event.ProjectID, &event)
+	if err != nil {
+		return claim, err
+	}
+	err = s.write(ctx, "accepting a test", eventBytes(&event), func(tx *tx) error {
+		w := tx.webhook(id)
+		if w == nil {
+			return notFound("webhook")
+		}
+		state := tx.state(w)
+		if state.Deleted || state.ProjectID != event.ProjectID {
+			return notFound("webhook")
+		}
+		event.Sequence = tx.number()
+		if err := tx.insertEvent(w.project, &event, &row); err != nil {
+			return err
+		}
+		number := tx.number()
+		claim = telltale.Claim{
+			ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.id(number), Number: 1},
+			ProjectID: event.ProjectID, Event: &event, Webhook: state.Webhook,
+			Trigger: telltale.TriggerTest, Test: true, Once: true, Attempt: 1,
+		}
+		return tx.insertDelivery(number, event.Sequence, row.code, w, true, true)
+	})
+	if err != nil {
+		return telltale.Claim{}, err
+	}
+	return claim, nil
+}
+
+const eventColumns = `e.number, e.id, e.project, e.type, e.test, e.source, e.lag, e.occurred, e.user_id, e.email, e.message_id, e.campaign_id,
+	e.url, e.ip, e.machine, e.provider_message_id, e.conversion_event, e.caller_id, e.payload`
+
+func (s *Store) scanEvent(q *query, project telltale.ProjectID) *telltale.Event {
+	e := &telltale.Event{Sequence: q.getInt(), ID: eventID(q.getBlob()), ProjectID: project}
+	q.getInt() // the project's number
+	e.Type, e.Test, e.Source = word(eventTypes, q.getInt()), q.getBool(), q.getText()
+	received := numberMilli(e.Sequence) - q.getInt()
+	e.ReceivedAt, e.OccurredAt = milliTime(received), milliTime(received-q.getInt())
+	e.UserID, e.Email, e.MessageID, e.CampaignID = q.getText(), q.getText(), q.getText(), q.getText()
+	e.URL, e.IP = q.getText(), q.getText()
+	known, machine := !q.isNull(), q.getBool()
+	if known {
+		e.Machine = &machine
+	}
+	e.ProviderMessageID, e.ConversionEvent, e.CallerID = q.getText(), q.getText(), q.getText()
+	e.Payload = q.getBlob()
+	return e
+}
+
+func (s *Store) Event(ctx context.Context, project telltale.ProjectID, id telltale.EventID) (event *telltale.Event, err error) {
+	p, u, err := s.projectEvent(project, id)
+	if err != nil {
+		return nil, err
+	}
+	err = s.read(ctx, "reading an event", func(c *conn) error {
+		found, err := c.query(`SELECT ` + eventColumns + ` FROM event e WHERE e.id = ? AND e.project = ?`).blob(u[:]).int(p.number).
+			one(func(q *query) { event = s.scanEvent(q, project) })
+		if err == nil && !found {
+			return notFound("event")
+		}
+		return err
+	})
+	return event, err
+}
+
+// projectEvent reads the id of an event of a project. NotFound, for what can be neither.
+func (s *Store) projectEvent(project telltale.ProjectID, id telltale.EventID) (*project, ulid.ULID, error) {
+	if err := s.down(); err != nil {
+		return nil, ulid.ULID{}, err
+	}
+	p := s.known.project(project)
+	u, ok := parseULID(eventPrefix, string(id))
+	if p == nil || !ok {
+		return nil, u, notFound("event")
+	}
+	return p, u, nil
+}
+
+// eventPage gives the numbers of a page of events. An event that a page was
+// counted from may be gone: its id still tells when it was.
+func eventPage(c *conn, page telltale.Page) (numbers, error) {
+	within := allNumbers()
+	for _, end := range []struct {
+		id    string
+		bound *int64
+	}{{page.After, &within.below}, {page.Before, &within.above}} {
+		if end.id == "" {
+			continue
+		}
+		u, ok := parseULID(eventPrefix, end.id)
+		if !ok {
+			return within, telltale.Errorf(telltale.Invalid, "%q is not an event's id.", telltale.CutValue(end.id))
+		}
+		*end.bound = int64(u.Time()) << numberBits
+		if _, err := c.query(`SELECT number FROM event WHERE id = ?`).blob(u[:]).one(func(q *query) { *end.bound = q.getInt() }); err != nil {
+			return within, err
+		}
+	}
+	return within, nil
+}
+
+func (s *Store) Events(ctx context.Context, project telltale.ProjectID, f telltale.EventFilter, page telltale.Page) ([]*telltale.Event, error) {
+	if err := s.down(); err != nil {
+		return nil, err
+	}
+	p := s.known.project(project)
+	typeCode, ok := filterType(f.Type)
+	if p == nil || !ok {
+		return nil, nil
+	}
+	var events []*telltale.Event
+	tail := s.writer.digest.current()
+	err := s.read(ctx, "listing events", func(c *conn) error {
+		within, err := eventPage(c, page)
+		if err != nil {
+			return err
+		}
+		lag, err := loadLag(c)
+		if err != nil {
+			return err
+		}
+		within.cut(lag.receivedWithin(f.Since, f.Until))
+		if within.empty() {
+			return nil
+		}
+		keep := func(q *query) error {
+			events = append(events, s.scanEvent(q, project))
+			return nil
+		}
+		filter := func(l *list) {
+			l.where("e.project = ?", p.number)
+			if typeCode >= 0 {
+				l.where("e.type = ?", typeCode)
+			}
+			if !f.Since.IsZero() {
+				l.where("(e.number >> 11) - e.lag >= ?", ceilMilli(f.Since))
+			}
+			if !f.Until.IsZero() {
+				l.where("(e.number >> 11) - e.lag < ?", ceilMilli(f.Until))
+			}
+		}
+		if f.Match != "" {
+			return tail.search(c, project, f.Match, within, nearest(page), func(number int64) (bool, error) {
+				l := list{page: telltale.Page{Limit: 1}, key: "e.number"}
+				l.where("e.number = ?", number)
+				filter(&l)
+				l.where("? IN (e.user_id, e.email, e.message_id)", f.Match)
+				err := l.each(c, `SELECT `+eventColumns+` FROM event e`, keep)
+				return len(events) < pageLimit(page), err
+			})
+		}
+		l := list{page: page}
+		l.inSpans(p.owner(), "e.number", within, typeCode)
+		l.where("e.number > ?", within.above)
+		l.where("e.number < ?", within.below)
+		filter(&l)
+		return l.each(c, `SELECT `+eventColumns+` FROM span s CROSS JOIN event e`, keep)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newestFirst(events, page), nil
+}
+
+// filterType gives the code of the type that a list is narrowed to, -1 for
+// none. No row has a type that does not exist.
+func filterType(t telltale.EventType) (int64, bool) {
+	if t == "" {
+		return -1, true
+	}
+	i, err := code(eventTypes, t)
+	return i, err == nil
+}
+
+// ceilMilli is the first millisecond that is not before t.
+func ceilMilli(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }

@@ -1,0 +1,240 @@
+package sqlite
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"telltale.example/telltale"
+)
+
+// registry holds all projects and webhooks in memory, as they were committed
+// last. Only the writer changes it; everyone reads it.
+type registry struct {
+	mu        sync.RWMutex
+	projects  map[telltale.ProjectID]*project
+	slugs     map[string]*project
+	webhooks  map[telltale.WebhookID]*webhook // deleted ones too
+	byNumber  map[int64]*webhook              // likewise
+	bySlug    []*project                      // sorted
+	byProject map[int64]*project              // by number
+}
+
+// project is a row of the table project.
+type project struct {
+	number int64
+	now    atomic.Pointer[projectState]
+
+	webhooks []*webhook // not deleted, by id; under registry.mu
+	// wants has, for each type of event, the enabled webhooks that want it.
+	// Only the writer looks at it, at each event.
+	wants [][]*webhook
+}
+
+type projectState struct{ telltale.Project }
+
+// webhook is a row of the table webhook.
+type webhook struct {
+	number  int64
+	id      telltale.WebhookID
+	project *project
+	now     atomic.Pointer[webhookState]
+}
+
+// webhookState is one version of a webhook; it never changes.
+type webhookState struct {
+	*telltale.Webhook
+	epoch     int64
+	enabledAt int64 // ms; what was held is due since then
+}
+
+func newRegistry() *registry {
+	return &registry{
+		projects: map[telltale.ProjectID]*project{}, slugs: map[string]*project{}, byProject: map[int64]*project{},
+		webhooks: map[telltale.WebhookID]*webhook{}, byNumber: map[int64]*webhook{},
+	}
+}
+
+func (r *registry) project(id telltale.ProjectID) *project {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.projects[id]
+}
+
+func (r *registry) projectBySlug(slug string) *project {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.slugs[slug]
+}
+
+func (r *registry) projectByNumber(number int64) *project {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.byProject[number]
+}
+
+func (r *registry) webhook(id telltale.WebhookID) *webhook {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.webhooks[id]
+}
+
+func (r *registry) webhookByNumber(number int64) *webhook {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.byNumber[number]
+}
+
+// allProjects gives all projects by slug.
+func (r *registry) allProjects() []*project {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Clone(r.bySlug)
+}
+
+// liveWebhooks gives the project's webhooks that are not deleted, by id.
+func (r *registry) liveWebhooks(p *project) []*webhook {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Clone(p.webhooks)
+}
+
+// allWebhooks gives every webhook, in no order.
+func (r *registry) allWebhooks() []*webhook {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := make([]*webhook, 0, len(r.byNumber))
+	for _, w := range r.byNumber {
+		all = append(all, w)
+	}
+	return all
+}
+
+// apply shows everyone what the transaction changed.
+func (r *registry) apply(tx *tx) {
+	if len(tx.projects) == 0 && len(tx.changed) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p, state := range tx.projects {
+		p.now.Store(state)
+	}
+	for _, p := range tx.founded {
+		r.addProject(p)
+	}
+	for _, w := range tx.created {
+		r.webhooks[w.id], r.byNumber[w.number] = w, w
+	}
+	for w, state := range tx.changed {
+		r.show(w, state)
+	}
+}
+
+func (r *registry) addProject(p *project) {
+	state := p.now.Load()
+	r.projects[state.ID], r.slugs[state.Slug], r.byProject[p.number] = p, p, p
+	at, _ := slices.BinarySearchFunc(r.bySlug, state.Slug, func(p *project, slug string) int { return cmp.Compare(p.now.Load().Slug, slug) })
+	r.bySlug = slices.Insert(r.bySlug, at, p)
+	p.wants = make([][]*webhook, len(eventTypes))
+}
+
+// show replaces what is known of a webhook.
+func (r *registry) show(w *webhook, state *webhookState) {
+	before := w.now.Swap(state)
+	p := w.project
+	at, listed := slices.BinarySearchFunc(p.webhooks, w.id, func(w *webhook, id telltale.WebhookID) int { return cmp.Compare(w.id, id) })
+	switch {
+	case state.Deleted && listed:
+		p.webhooks = slices.Delete(p.webhooks, at, at+1)
+	case !state.Deleted && !listed:
+		p.webhooks = slices.Insert(p.webhooks, at, w)
+	}
+	for i, t := range eventTypes {
+		had, has := before != nil && before.Wants(t), state.Wants(t)
+		switch {
+		case has && !had:
+			p.wants[i] = append(p.wants[i], w)
+		case had && !has:
+			p.wants[i] = slices.DeleteFunc(p.wants[i], func(other *webhook) bool { return other == w })
+		}
+	}
+}
+
+// project gives the project as this transaction sees it, or nil.
+func (tx *tx) project(id telltale.ProjectID) *project {
+	if p := tx.store.known.project(id); p != nil {
+		return p
+	}
+	for _, p := range tx.founded {
+		if tx.projects[p].ID == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// webhook gives the webhook as this transaction sees it, or nil.
+func (tx *tx) webhook(id telltale.WebhookID) *webhook {
+	if w := tx.store.known.webhook(id); w != nil {
+		return w
+	}
+	for _, w := range tx.created {
+		if w.id == id {
+			return w
+		}
+	}
+	return nil
+}
+
+// webhookByNumber gives the webhook that a row names.
+func (tx *tx) webhookByNumber(number int64) *webhook {
+	if w := tx.store.known.webhookByNumber(number); w != nil {
+		return w
+	}
+	for _, w := range tx.created {
+		if w.number == number {
+			return w
+		}
+	}
+	return nil
+}
+
+// state gives the webhook's present version within this transaction.
+func (tx *tx) state(w *webhook) *webhookState {
+	if state, ok := tx.changed[w]; ok {
+		return state
+	}
+	return w.now.Load()
+}
+
+// setState replaces the webhook's version, for all to see after the commit.
+func (tx *tx) setState(w *webhook, state *webhookState) {
+	if tx.changed == nil {
+		tx.changed = map[*webhook]*webhookState{}
+	}
+	tx.changed[w] = state
+}
+
+// wanting gives the webhooks that want an event of the type with that code.
+func (tx *tx) wanting(p *project, code int64) []*webhook {
+	if len(tx.changed) == 0 && len(tx.founded) == 0 {
+		return p.wants[code]
+	}
+	var wanting []*webhook
+	t := eventTypes[code]
+	if p.wants != nil {
+		for _, w := range p.wants[code] {
+			if tx.state(w).Wants(t) {
+				wanting = append(wanting, w)
+			}
+		}
+	}
+	for w, state := range tx.changed {
+		if before := w.now.Load(); w.project == p && state.Wants(t) && (before == nil || !before.Wants(t)) {
+			wanting = append(wanting, w)
+		}
+	}
+	return wanting
+}

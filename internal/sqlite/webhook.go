@@ -1,0 +1,344 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
+	made := cloneWebhook(w)
+	row, err := s.sealWebhook(made)
+	if err != nil {
+		return nil, err
+	}
+	err = s.write(ctx, "creating a webhook", 1000, func(tx *tx) error {
+		p := tx.project(w.ProjectID)
+		if p == nil {
+			return notFound("project")
+		}
+		if tx.webhook(w.ID) != nil {
+			return telltale.Errorf(telltale.Conflict, "There is a webhook %s already.", w.ID)
+		}
+		reason, err := code(disabledReasons, made.DisabledReason)
+		if err != nil {
+			return err
+		}
+		health, err := code(healths, made.Health)
+		if err != nil {
+			return err
+		}
+		q := tx.change(`INSERT INTO webhook (id, project, version, enabled, disabled_reason, health, epoch, enabled_at, created_at, updated_at,
+			url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, extensions, legacy_signature, format, secrets)
+			VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+			text(string(made.ID)).int(p.number).int(made.Version).bool(made.Enabled).int(reason).int(health).
+			int(timeMilli(made.CreatedAt)).int(timeMilli(made.CreatedAt)).int(timeMilli(made.UpdatedAt))
+		if err := row.bind(q, made).run(); err != nil {
+			return fmt.Errorf("webhook %s: %w", w.ID, err)
+		}
+		created := &webhook{number: tx.conn.LastInsertRowID(), id: w.ID, project: p}
+		tx.created = append(tx.created, created)
+		tx.setState(created, &webhookState{Webhook: made, epoch: 1, enabledAt: timeMilli(made.CreatedAt)})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+func (s *Store) Webhook(_ context.Context, project telltale.ProjectID, id telltale.WebhookID) (*telltale.Webhook, error) {
+	if err := s.down(); err != nil {
+		return nil, err
+	}
+	if w := s.known.webhook(id); w != nil {
+		if state := w.now.Load(); state.ProjectID == project && !state.Deleted {
+			return state.Webhook, nil
+		}
+	}
+	return nil, notFound("webhook")
+}
+
+func (s *Store) Webhooks(_ context.Context, project telltale.ProjectID, page telltale.Page) ([]*telltale.Webhook, error) {
+	if err := s.down(); err != nil {
+		return nil, err
+	}
+	p := s.known.project(project)
+	if p == nil {
+		return nil, nil
+	}
+	cut := cutList(s.known.liveWebhooks(p), func(w *webhook) string { return string(w.id) }, page)
+	webhooks := make([]*telltale.Webhook, len(cut))
+	for i, w := range cut {
+		webhooks[i] = w.now.Load().Webhook
+	}
+	return webhooks, nil
+}
+
+func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
+	wanted := cloneWebhook(w)
+	row, err := s.sealWebhook(wanted)
+	if err != nil {
+		return nil, err
+	}
+	return s.changeWebhook(ctx, "updating a webhook", w.ProjectID, w.ID, func(tx *tx, number int64, state *webhookState) error {
+		if state.Version != w.Version {
+			return telltale.Errorf(telltale.Conflict, "The webhook was changed meanwhile: it is at version %d, not %d.", state.Version, w.Version)
+		}
+		before, made := state.Webhook, *wanted
+		made.Enabled, made.DisabledReason, made.Deleted, made.Health = before.Enabled, before.DisabledReason, before.Deleted, before.Health
+		made.CreatedAt = before.CreatedAt
+		made.Version, made.UpdatedAt = before.Version+1, tx.presentTime()
+		state.Webhook = &made
+		q := tx.change(`UPDATE webhook SET version = ?, updated_at = ?,
+			url = ?, events = ?, description = ?, timeout = ?, retry_schedule = ?, rate_limit = ?, concurrency = ?, headers = ?, basic_auth = ?,
+			extensions = ?, legacy_signature = ?, format = ?, secrets = ? WHERE number = ?`).
+			int(made.Version).int(tx.milli)
+		return row.bind(q, &made).int(number).run()
+	})
+}
+
+func (s *Store) DisableWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID, reason telltale.DisabledReason) (*telltale.Webhook, error) {
+	return s.changeWebhook(ctx, "disabling a webhook", project, id, func(tx *tx, number int64, state *webhookState) error {
+		return tx.disable(number, state, reason)
+	})
+}
+
+// disable holds, by this one row, whatever waits for the webhook.
+func (tx *tx) disable(number int64, state *webhookState, reason telltale.DisabledReason) error {
+	if !state.Enabled {
+		return nil
+	}
+	made := *state.Webhook
+	made.Enabled, made.DisabledReason = false, reason
+	return tx.writeSwitch(number, state, &made)
+}
+
+// EnableWebhook begins a new epoch: what waits from before it is what was held.
+func (s *Store) EnableWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID) (*telltale.Webhook, error) {
+	return s.changeWebhook(ctx, "enabling a webhook", project, id, func(tx *tx, number int64, state *webhookState) error {
+		if state.Enabled {
+			return nil
+		}
+		made := *state.Webhook
+		made.Enabled, made.DisabledReason = true, ""
+		state.epoch++
+		state.enabledAt = tx.milli
+		return tx.writeSwitch(number, state, &made)
+	})
+}
+
+// DeleteWebhook cancels, by this one row, whatever waits for the webhook, and
+// forgets its secrets.
+func (s *Store) DeleteWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID) (*telltale.Webhook, error) {
+	return s.changeWebhook(ctx, "deleting a webhook", project, id, func(tx *tx, number int64, state *webhookState) error {
+		made := *state.Webhook
+		made.Deleted = true
+		made.Secrets, made.Headers, made.BasicAuth = nil, nil, nil
+		if err := tx.writeSwitch(number, state, &made); err != nil {
+			return err
+		}
+		return tx.change(`UPDATE webhook SET deleted_at = ?, secrets = NULL, headers = NULL, basic_auth = NULL WHERE number = ?`).int(tx.milli).int(number).run()
+	})
+}
+
+// writeSwitch stores whether the webhook is enabled, as a new version of it.
+func (tx *tx) writeSwitch(number int64, state *webhookState, made *telltale.Webhook) error {
+	reason, err := code(disabledReasons, made.DisabledReason)
+	if err != nil {
+		return err
+	}
+	made.Version++
+	made.UpdatedAt = tx.presentTime()
+	state.Webhook = made
+	return tx.change(`UPDATE webhook SET enabled = ?, disabled_reason = ?, epoch = ?, enabled_at = ?, version = ?, updated_at = ? WHERE number = ?`).
+		bool(made.Enabled).int(reason).int(state.epoch).int(state.enabledAt).int(made.Version).int(tx.milli).int(number).run()
+}
+
+// changeWebhook lets change make a new version of a webhook that is not
+// deleted: it gets a copy of the present one to write to.
+func (s *Store) changeWebhook(ctx context.Context, name string, project telltale.ProjectID, id telltale.WebhookID, change func(*tx, int64, *webhookState) error) (*telltale.Webhook, error) {
+	var changed *telltale.Webhook
+	err := s.write(ctx, name, 1000, func(tx *tx) error {
+		w := tx.webhook(id)
+		if w == nil {
+			return notFound("webhook")
+		}
+		state := *tx.state(w)
+		if state.Deleted || state.ProjectID != project {
+			return notFound("webhook")
+		}
+		if err := change(tx, w.number, &state); err != nil {
+			return err
+		}
+		changed = state.Webhook
+		tx.setState(w, &state)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
+// setHealth stores how the webhook's last attempt went.
+func (tx *tx) setHealth(w *webhook, health telltale.Health) error {
+	state := *tx.state(w)
+	if state.Health == health {
+		return nil
+	}
+	made := *state.Webhook
+	made.Health = health
+	state.Webhook = &made
+	number, err := code(healths, health)
+	if err != nil {
+		return err
+	}
+	tx.setState(w, &state)
+	return tx.change(`UPDATE webhook SET health = ? WHERE number = ?`).int(number).int(w.number).run()
+}
+
+// webhookRow is what of a webhook is stored as text or sealed.
+type webhookRow struct {
+	schedule                    *string
+	headers, basicAuth, secrets []byte
+}
+
+func (s *Store) sealWebhook(w *telltale.Webhook) (row webhookRow, err error) {
+	if w.RetrySchedule != nil {
+		text, err := json.Marshal(w.RetrySchedule)
+		if err != nil {
+			return row, fmt.Errorf("webhook %s: retry schedule: %w", w.ID, err)
+		}
+		row.schedule = new(string(text))
+	}
+	if row.secrets, err = s.seal(w.ID, "secrets", w.Secrets); err != nil {
+		return row, err
+	}
+	if len(w.Headers) > 0 {
+		if row.headers, err = s.seal(w.ID, "headers", w.Headers); err != nil {
+			return row, err
+		}
+	}
+	if w.BasicAuth != nil {
+		row.basicAuth, err = s.seal(w.ID, "basic_auth", w.BasicAuth)
+	}
+	return row, err
+}
+
+// bind binds the settings of a webhook, in the order of the statements above.
+func (r webhookRow) bind(q *query, w *telltale.Webhook) *query {
+	q.text(w.URL).int(int64(w.Events)).text(w.Description).int(int64(w.Timeout))
+	if r.schedule == nil {
+		q.null()
+	} else {
+		q.text(*r.schedule)
+	}
+	return q.float(w.RateLimit).int(int64(w.Concurrency)).blobOrNull(r.headers).blobOrNull(r.basicAuth).
+		bool(w.Extensions).bool(w.LegacySignature).text(w.Format).blobOrNull(r.secrets)
+}
+
+// sealedPlace names the place that a sealed value belongs to.
+func sealedPlace(id telltale.WebhookID, column string) string {
+	return "webhook/" + string(id) + "/" + column
+}
+
+func (s *Store) seal(id telltale.WebhookID, column string, value any) ([]byte, error) {
+	plain, err := json.Marshal(value)
+	if err != nil {
+		return nil, fmt.Errorf("webhook %s: %s: %w", id, column, err)
+	}
+	sealed, err := s.options.Sealer.Seal(plain, sealedPlace(id, column))
+	if err != nil {
+		return nil, fmt.Errorf("webhook %s: sealing %s: %w", id, column, err)
+	}
+	return sealed, nil
+}
+
+func (s *Store) openSealed(id telltale.WebhookID, column string, sealed []byte, value any) error {
+	if sealed == nil {
+		return nil
+	}
+	plain, err := s.options.Sealer.Open(sealed, sealedPlace(id, column))
+	if err != nil {
+		return fmt.Errorf("webhook %s: opening %s: %w", id, column, err)
+	}
+	if err := json.Unmarshal(plain, value); err != nil {
+		return fmt.Errorf("webhook %s: %s: %w", id, column, err)
+	}
+	return nil
+}
+
+func (s *Store) loadRegistry(c *conn) (*registry, error) {
+	r := newRegistry()
+	if err := s.loadProjects(c, r); err != nil {
+		return nil, err
+	}
+	err := c.query(`SELECT number, id, project, version, enabled, disabled_reason, deleted_at IS NOT NULL, health, epoch, enabled_at, created_at, updated_at,
+		url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, extensions, legacy_signature, format, secrets
+		FROM webhook ORDER BY number`).each(func(q *query) error {
+		known, state, err := s.scanWebhook(q, r)
+		if err != nil {
+			return err
+		}
+		r.webhooks[known.id], r.byNumber[known.number] = known, known
+		r.show(known, state)
+		return nil
+	})
+	return r, err
+}
+
+func (s *Store) scanWebhook(q *query, r *registry) (*webhook, *webhookState, error) {
+	known := &webhook{number: q.getInt(), id: telltale.WebhookID(q.getText())}
+	w := &telltale.Webhook{ID: known.id}
+	state := &webhookState{Webhook: w}
+	number := q.getInt()
+	if known.project = r.byProject[number]; known.project == nil {
+		return nil, nil, fmt.Errorf("webhook %s: there is no project %d", w.ID, number)
+	}
+	w.ProjectID = known.project.now.Load().ID
+	w.Version, w.Enabled, w.DisabledReason, w.Deleted = q.getInt(), q.getBool(), word(disabledReasons, q.getInt()), q.getBool()
+	w.Health = word(healths, q.getInt())
+	state.epoch, state.enabledAt = q.getInt(), q.getInt()
+	w.CreatedAt, w.UpdatedAt = milliTime(q.getInt()), milliTime(q.getInt())
+
+	w.URL, w.Events, w.Description, w.Timeout = q.getText(), telltale.EventTypeSet(q.getInt()), q.getText(), time.Duration(q.getInt())
+	hasSchedule, schedule := !q.isNull(), q.getText()
+	if hasSchedule {
+		if err := json.Unmarshal([]byte(schedule), &w.RetrySchedule); err != nil {
+			return nil, nil, fmt.Errorf("webhook %s: retry schedule: %w", w.ID, err)
+		}
+	}
+	w.RateLimit, w.Concurrency = q.getFloat(), int(q.getInt())
+	headers, basicAuth := q.getBlob(), q.getBlob()
+	w.Extensions, w.LegacySignature, w.Format = q.getBool(), q.getBool(), q.getText()
+	secrets := q.getBlob()
+	if err := s.openSealed(w.ID, "headers", headers, &w.Headers); err != nil {
+		return nil, nil, err
+	}
+	if err := s.openSealed(w.ID, "basic_auth", basicAuth, &w.BasicAuth); err != nil {
+		return nil, nil, err
+	}
+	return known, state, s.openSealed(w.ID, "secrets", secrets, &w.Secrets)
+}
+
+// cloneWebhook makes a snapshot that shares nothing with w, as it would be
+// read back.
+func cloneWebhook(w telltale.Webhook) *telltale.Webhook {
+	w.CreatedAt, w.UpdatedAt = milliTime(timeMilli(w.CreatedAt)), milliTime(timeMilli(w.UpdatedAt))
+	w.Events &= telltale.AllEventTypes
+	w.RetrySchedule = slices.Clone(w.RetrySchedule)
+	w.Headers = slices.Clone(w.Headers)
+	if len(w.Headers) == 0 {
+		w.Headers = nil
+	}
+	w.Secrets = slices.Clone(w.Secrets)
+	if w.BasicAuth != nil {
+		w.BasicAuth = new(*w.BasicAuth)
+	}
+	return &w
+}
