@@ -86,7 +86,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	_, statErr := os.Stat(databasePath(cfg))
 	a.fresh = errors.Is(statErr, os.ErrNotExist)
 	node := telltale.NewNodeID()
-	store, err := sqlite.Open(ctx, databasePath(cfg), sqlite.Options{Node: node, Sealer: ring, Log: a.log, Fatal: a.fail})
+	store, err := sqlite.Open(ctx, databasePath(cfg), sqlite.Options{Node: node, Sealer: ring, Logger: a.log, Fatal: a.fail})
 	if err != nil {
 		return err
 	}
@@ -102,9 +102,10 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	if err != nil {
 		return err
 	}
+	sender := send.New(send.Config{Guard: guard, Node: node, Version: version, Log: a.log})
+	a.onStop(func(context.Context) error { sender.Close(); return nil })
 	dispatcher := dispatch.New(dispatch.Config{
-		Store: store, Node: node, Workers: cfg.Workers, Log: a.log, Registerer: registry,
-		Sender: send.New(send.Config{Guard: guard, Node: node, Version: version}),
+		Store: store, Sender: sender, Node: node, Workers: cfg.Workers, Log: a.log, Registerer: registry,
 	})
 	a.run("dispatch", dispatcher.Run)
 	a.onStop(dispatcher.Stop)
@@ -115,7 +116,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	keys := auth.NewKeys(store, a.log)
 	a.onStop(keys.Close)
 	handler := http.NewServeMux()
-	handler.Handle("/in/", inspect.New(store, a.log))
+	handler.Handle("/in/", inspect.New(store))
 	handler.Handle("/", api.New(api.Config{
 		Store: store, Keys: keys, Ingest: ingest.New(store, dispatcher, registry), Dispatcher: dispatcher,
 		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Log: a.log,

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -25,7 +26,11 @@ func databasePath(cfg config.Config) string { return filepath.Join(cfg.Data, Dat
 // keyRing is what the operator gave, or the file in the data folder, made on the first run.
 func keyRing(cfg config.Config) (*auth.KeyRing, error) {
 	if cfg.SecretKey != "" {
-		return auth.ParseKeyRing(string(cfg.SecretKey))
+		ring, err := auth.ParseKeyRing(string(cfg.SecretKey))
+		if err != nil {
+			return nil, fmt.Errorf("secret_key: %w", err)
+		}
+		return ring, nil
 	}
 	return auth.LoadOrCreateKeyFile(filepath.Join(cfg.Data, SecretKeyFile))
 }
@@ -57,12 +62,14 @@ func ensureOwnerToken(ctx context.Context, keys telltale.KeyStore, path string) 
 // Migrations tells how far the schema of the store is, without changing it: its
 // version, the version that this binary brings, and what lies between.
 func Migrations(ctx context.Context, cfg config.Config) (current, latest int64, pending []string, err error) {
-	return sqlite.Migrations(ctx, databasePath(cfg))
+	m, err := sqlite.MigrationStatus(ctx, databasePath(cfg))
+	return m.Current, m.Latest, m.Pending, err
 }
 
 // Migrate brings the schema of a store that no server has open to this binary's version.
 func Migrate(ctx context.Context, cfg config.Config) error {
-	return sqlite.Migrate(ctx, databasePath(cfg))
+	_, err := sqlite.Migrate(ctx, databasePath(cfg))
+	return err
 }
 
 // OpenAPI is the API's description, as a server at publicURL serves it.
