@@ -24,7 +24,7 @@ func (w *world) belongings() belongings {
 	w.t.Helper()
 	ctx := w.t.Context()
 	var b belongings
-	b.webhook = w.webhook("acme manage", fmt.Sprintf(`{"url":"https://%s.example.com/","events":["*"],"description":%q}`, marker, marker))
+	b.webhook = w.webhook("acme manage", fmt.Sprintf(`{"url":"%s/%s","events":["*"],"description":%q}`, w.receiver.URL, marker, marker))
 	b.event = w.post("acme ingest", fmt.Sprintf(`{"type":"bounced","user":{"email":"%s@example.com"},"message_id":"%s","telltale":{"provider_message_id":"%s"}}`, marker, marker, marker))[0]
 	deliveries, err := w.store.Deliveries(ctx, w.acme.ID, telltale.DeliveryFilter{EventID: telltale.EventID(b.event), WebhookID: telltale.WebhookID(b.webhook)}, telltale.Page{Limit: 2})
 	if err != nil || len(deliveries) != 1 {
@@ -173,7 +173,7 @@ func TestNothingCrossesProjects(t *testing.T) {
 	for _, r := range routes {
 		for _, c := range callers {
 			b := w.belongings()
-			goal := targetOf(t, r, b, "https://receiver.example.com/")
+			goal := targetOf(t, r, b, w.receiver.URL)
 			want := goal.status
 			switch {
 			case r.scope == public:
@@ -236,7 +236,7 @@ func TestForeignAndUnknownAreOne(t *testing.T) {
 	}
 	malformed := []string{"x", "%00", "%0d%0aX-Evil:%201", "..%2f..", "whk_01jd0000000000000000000000", strings.Repeat("a", 5000), "%ff", "*"}
 	for _, r := range build(Config{}).routes() {
-		target := targetOf(t, r, b, "https://receiver.example.com/")
+		target := targetOf(t, r, b, w.receiver.URL)
 		if target.elsewhere != http.StatusNotFound {
 			continue
 		}

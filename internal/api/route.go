@@ -50,7 +50,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/webhooks/{id}", readKey, "get-webhook", tagWebhooks, "Get a webhook", "", gives(a.getWebhook)},
 		{"PATCH", "/v1/webhooks/{id}", manageKey, "patch-webhook", tagWebhooks, "Change a webhook", patchDetails, gives(a.patchWebhook)},
 		{"DELETE", "/v1/webhooks/{id}", manageKey, "delete-webhook", tagWebhooks, "Delete a webhook", "Its unfinished deliveries are cancelled; its log stays.", does(a.deleteWebhook)},
-		{"POST", "/v1/webhooks/{id}/test", manageKey, "test-webhook", tagWebhooks, "Test a webhook", "Sends one documented sample, once, to a disabled webhook too, and answers when the attempt has ended.", gives(a.testWebhook)},
+		{"POST", "/v1/webhooks/{id}/test", manageKey, "test-webhook", tagWebhooks, "Test a webhook", "Sends one documented sample, once, to a disabled webhook too, and answers when the attempt has ended. A webhook that was disabled automatically and passes is enabled again.", gives(a.testWebhook)},
 		{"POST", "/v1/webhooks/{id}/enable", manageKey, "enable-webhook", tagWebhooks, "Enable a webhook", "Held deliveries go out at the webhook's rate limit, or at 10 a second.", gives(a.enableWebhook)},
 		{"POST", "/v1/webhooks/{id}/disable", manageKey, "disable-webhook", tagWebhooks, "Disable a webhook", "Waiting deliveries are held. When this answers, no new attempt starts.", gives(a.disableWebhook)},
 		{"GET", "/v1/webhooks/{id}/secret", manageKey, "get-webhook-secret", tagWebhooks, "Show a webhook's secret", "", gives(a.getSecret)},
@@ -126,12 +126,14 @@ type created[O any] struct {
 }
 
 // makes is for handlers that make something, which is found below the route's
-// path under the name that nameOf gives.
+// path under the name that nameOf gives. The query, which can only name the
+// project, stays.
 func makes[I, O any](h handler[I, O], nameOf func(O) string) func(*api, huma.Operation) {
 	return func(a *api, op huma.Operation) {
 		op.DefaultStatus = http.StatusCreated
 		register(a, op, h, func(c *call, out O) *created[O] {
-			return &created[O]{Location: c.request.URL.Path + "/" + url.PathEscape(nameOf(out)), Body: out}
+			location := url.URL{Path: c.request.URL.Path + "/" + nameOf(out), RawQuery: c.request.URL.RawQuery}
+			return &created[O]{Location: location.String(), Body: out}
 		})
 	}
 }

@@ -249,6 +249,7 @@ func (a *api) testWebhook(ctx context.Context, who auth.Identity, in *struct {
 	verdict := "Test failed. "
 	if attempt.Success() {
 		verdict = "Test succeeded. "
+		a.revive(ctx, claim.Webhook)
 	}
 	return wire.WebhookTested{
 		Success:    attempt.Success(),
@@ -256,6 +257,20 @@ func (a *api) testWebhook(ctx context.Context, who auth.Identity, in *struct {
 		DeliveryID: string(claim.DeliveryID),
 		Attempt:    wire.FromAttempt(&attempt, sentBody(&e, attempt.Request.Headers, claim.Webhook.Extensions)),
 	}, nil
+}
+
+// revive enables a webhook that passed a test, unless a person disabled it. The
+// test's answer does not depend on it.
+func (a *api) revive(ctx context.Context, tested *telltale.Webhook) {
+	if tested.Enabled || tested.DisabledReason == telltale.DisabledManual {
+		return
+	}
+	w, err := a.config.Store.EnableWebhook(ctx, tested.ProjectID, tested.ID)
+	if err != nil {
+		a.config.Log.WarnContext(ctx, "a webhook that passed a test was not enabled", "webhook", tested.ID, "error", err)
+		return
+	}
+	a.config.Dispatcher.Changed(w)
 }
 
 // sampleEvent makes an event of the documented sample.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -38,6 +39,7 @@ type world struct {
 	dispatcher *fakeDispatcher
 	keys       *auth.Keys
 
+	receiver    *receiver
 	acme, other telltale.Project
 	tokens      map[string]string // by "acme manage", "owner", …
 }
@@ -73,6 +75,7 @@ func newWorld(t *testing.T) *world {
 		}
 		sender.Close()
 	})
+	w.receiver = newReceiver(t)
 	w.acme, w.other = w.project("acme"), w.project("other")
 	for _, scope := range []telltale.Scope{telltale.ScopeTrack, telltale.ScopeIngest, telltale.ScopeRead, telltale.ScopeManage} {
 		w.tokens["acme "+string(scope)] = w.key(w.acme.ID, scope)
@@ -215,6 +218,49 @@ func (a answer) golden(name string) answer {
 		a.t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 	return a
+}
+
+// receiver is a customer's server.
+type receiver struct {
+	URL string
+
+	mu     sync.Mutex
+	answer http.HandlerFunc
+	bodies []string
+}
+
+func newReceiver(t *testing.T) *receiver {
+	r := &receiver{answer: func(http.ResponseWriter, *http.Request) {}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		body, err := io.ReadAll(q.Body)
+		if err != nil {
+			t.Errorf("reading a request: %v", err)
+		}
+		r.mu.Lock()
+		r.bodies = append(r.bodies, string(body))
+		answer := r.answer
+		r.mu.Unlock()
+		answer(w, q)
+	}))
+	t.Cleanup(server.Close)
+	r.URL = server.URL
+	return r
+}
+
+// answers makes the receiver answer in another way from now on.
+func (r *receiver) answers(h http.HandlerFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = h
+}
+
+func (r *receiver) lastBody() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.bodies) == 0 {
+		return ""
+	}
+	return r.bodies[len(r.bodies)-1]
 }
 
 // faulty is a store that can be made to fail.

@@ -95,8 +95,12 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		return err
 	}
 
+	ports := make([]int, len(cfg.EgressPorts))
+	for i, port := range cfg.EgressPorts {
+		ports[i] = int(port)
+	}
 	guard, err := egress.New(egress.Config{
-		AllowPrivate: cfg.AllowPrivate, AllowHTTP: cfg.AllowHTTP, Ports: cfg.EgressPorts,
+		AllowPrivate: cfg.AllowPrivate, AllowHTTP: cfg.AllowHTTP, Ports: ports,
 		AllowCIDRs: cfg.AllowCIDRs, DenyCIDRs: cfg.DenyCIDRs, Exempt: a.url,
 	})
 	if err != nil {

@@ -30,6 +30,7 @@ func (d *Dispatcher) ask(l *lane, b budgetKind, now time.Time) {
 	l.pace.take(n, rate, now)
 	l.release.take(held, l.releaseRate(), now)
 	d.take(l, b, n)
+	d.asked += n
 	d.asking = append(d.asking, l)
 	signal(d.askSignal)
 }
@@ -49,6 +50,13 @@ func (d *Dispatcher) claim(ctx context.Context) {
 		lanes = append(lanes[:0], d.asking...)
 		clear(d.asking)
 		d.asking = d.asking[:0]
+		if d.stopping {
+			for _, l := range lanes {
+				d.answered(l, &telltale.LaneClaims{LaneDue: telltale.LaneDue{In: telltale.Never}}, time.Now())
+			}
+			d.checkDrained()
+			lanes = lanes[:0]
+		}
 		d.mu.Unlock()
 		if len(lanes) == 0 {
 			continue
@@ -104,6 +112,7 @@ func (d *Dispatcher) claim(ctx context.Context) {
 func (d *Dispatcher) answered(l *lane, answer *telltale.LaneClaims, now time.Time) {
 	asked := l.asked
 	l.asked = ask{}
+	d.asked -= asked.slots
 	unused := max(0, asked.slots-len(answer.Claims))
 	d.take(l, asked.budget, -unused)
 	l.pace.take(-unused, l.rate(now), now)

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -102,6 +103,7 @@ type Dispatcher struct {
 	relieveAt time.Time
 	askFrom   time.Time // the store is not asked before
 	asking    []*lane   // lanes that the claim loop is to ask for
+	asked     int       // slots for which it asks
 
 	starting       []*attempt
 	idle           []chan *attempt
@@ -224,21 +226,13 @@ func (d *Dispatcher) stop(ctx context.Context) error {
 	return nil
 }
 
-var errStopping = fmt.Errorf("dispatch: the node is stopping")
+var errStopping = errors.New("dispatch: the node is stopping")
 
 // leftover is what a stop waits for.
 type leftover struct{ attempts, results, claims int }
 
 func (d *Dispatcher) left() leftover {
-	left := leftover{d.underWay, d.pile.unrecorded, d.pile.returning}
-	for b := range d.budgets {
-		left.claims += d.budgets[b].used
-	}
-	left.claims -= d.underWay // slots are attempts' or claims'; tests have none
-	for _, p := range d.projects {
-		left.claims += p.tests
-	}
-	return left
+	return leftover{d.underWay, d.pile.unrecorded, d.pile.returning + d.asked}
 }
 
 // checkDrained ends the wait of a stop once nothing is left.

@@ -17,18 +17,18 @@ type metrics struct {
 
 // results names the value of the label for every way in which an attempt ends.
 var results = map[telltale.ErrorClass]string{
-	"":                            "succeeded",
-	telltale.ErrorTimeout:         string(telltale.ErrorTimeout),
-	telltale.ErrorDNS:             string(telltale.ErrorDNS),
-	telltale.ErrorConnect:         string(telltale.ErrorConnect),
-	telltale.ErrorTLS:             string(telltale.ErrorTLS),
-	telltale.ErrorReset:           string(telltale.ErrorReset),
-	telltale.ErrorProtocol:        string(telltale.ErrorProtocol),
-	telltale.ErrorBlockedAddress:  string(telltale.ErrorBlockedAddress),
-	telltale.ErrorHTTPStatus:      string(telltale.ErrorHTTPStatus),
-	telltale.ErrorTooLarge:        string(telltale.ErrorTooLarge),
-	telltale.ErrorInterrupted:     string(telltale.ErrorInterrupted),
-	telltale.ErrorInternal:        string(telltale.ErrorInternal),
+	"":                           "succeeded",
+	telltale.ErrorTimeout:        string(telltale.ErrorTimeout),
+	telltale.ErrorDNS:            string(telltale.ErrorDNS),
+	telltale.ErrorConnect:        string(telltale.ErrorConnect),
+	telltale.ErrorTLS:            string(telltale.ErrorTLS),
+	telltale.ErrorReset:          string(telltale.ErrorReset),
+	telltale.ErrorProtocol:       string(telltale.ErrorProtocol),
+	telltale.ErrorBlockedAddress: string(telltale.ErrorBlockedAddress),
+	telltale.ErrorHTTPStatus:     string(telltale.ErrorHTTPStatus),
+	telltale.ErrorTooLarge:       string(telltale.ErrorTooLarge),
+	telltale.ErrorInterrupted:    string(telltale.ErrorInterrupted),
+	telltale.ErrorInternal:       string(telltale.ErrorInternal),
 }
 
 func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {

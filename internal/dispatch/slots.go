@@ -65,14 +65,13 @@ func (d *Dispatcher) grant(now time.Time) {
 	if !d.open(now) {
 		return
 	}
-	for d.grantOne(ringSlow, budgetSlow, now) {
-	}
 	for {
 		first, second := ringFresh, ringLater
 		if d.turn%favour == favour-1 {
 			first, second = second, first
 		}
 		switch {
+		case d.grantOne(ringSlow, budgetSlow, now):
 		case d.grantOne(first, budgetFirst, now), d.grantOne(second, budgetFirst, now):
 			d.turn++
 		case d.queues[ringFresh].len()+d.queues[ringLater].len() == 0, !d.relieve(now):

@@ -3,7 +3,9 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 
 	"telltale.example/telltale"
 )
@@ -32,11 +34,12 @@ func (s *Store) RecordAttempts(ctx context.Context, results []telltale.Result) (
 	rows := make([]attemptRow, len(results))
 	bytes := 0
 	for i := range results {
-		rows[i].number, rows[i].known = s.ids.number(results[i].DeliveryID)
-		if err := rows[i].encode(results[i].Attempt); err != nil {
+		var err error
+		if rows[i], err = newAttemptRow(results[i].Attempt); err != nil {
 			return telltale.Recorded{}, fmt.Errorf("sqlite: delivery %s: %w", results[i].DeliveryID, err)
 		}
-		bytes += rows[i].bytes()
+		rows[i].delivery, _ = s.ids.number(results[i].DeliveryID)
+		bytes += rows[i].size()
 	}
 	var recorded telltale.Recorded
 	err := s.write(ctx, "recording attempts", bytes, func(tx *tx) (err error) {
@@ -52,39 +55,455 @@ func (s *Store) RecordAttempts(ctx context.Context, results []telltale.Result) (
 func (tx *tx) record(results []telltale.Result, rows []attemptRow) (telltale.Recorded, error) {
 	recorded := telltale.Recorded{Applied: make([]bool, len(results))}
 	health := map[*webhook]telltale.Health{}
+	var disabled []*webhook
 	for i := range results {
 		r := &results[i]
-		if !rows[i].known {
-			continue
-		}
-		d, held, err := tx.claimed(rows[i].number, r.Number)
+		d, ok, err := tx.claimed(rows[i].delivery, r.ClaimRef)
 		if err != nil {
 			return recorded, err
 		}
-		if !held {
+		if !ok {
 			continue
 		}
+		recorded.Applied[i] = true
 		if err := tx.recordOne(&d, r, &rows[i]); err != nil {
 			return recorded, fmt.Errorf("delivery %s: %w", r.DeliveryID, err)
 		}
-		recorded.Applied[i] = true
-		if !d.test {
-			if h := healthAfter(r.Attempt); h != "" {
-				health[d.webhook] = h
-			}
+		if h := healthAfter(r.Attempt); h != "" && !d.test {
+			health[d.webhook] = h
 		}
-		if r.Outcome.Disable != "" {
-			if changed, err := tx.disableAfter(d.webhook, r); err != nil {
-				return recorded, err
-			} else if changed {
-				recorded.Changed = append(recorded.Changed, nil) // its health may change yet
-			}
+		state := *tx.state(d.webhook)
+		if r.Outcome.Disable == "" || !state.Enabled || state.Deleted || state.Version != r.WebhookVersion {
+			continue
 		}
+		if err := tx.disable(d.webhook.number, &state, r.Outcome.Disable); err != nil {
+			return recorded, err
+		}
+		tx.setState(d.webhook, &state)
+		disabled = append(disabled, d.webhook)
 	}
 	for w, h := range health {
 		if err := tx.setHealth(w, h); err != nil {
 			return recorded, err
 		}
 	}
-	return tx.collectChanged(recorded, results, rows)
+	for _, w := range disabled {
+		recorded.Changed = append(recorded.Changed, tx.state(w).Webhook)
+	}
+	return recorded, nil
+}
+
+// recordOne stores the attempt and moves the claimed delivery to its outcome.
+func (tx *tx) recordOne(d *deliveryRow, r *telltale.Result, row *attemptRow) error {
+	o, a, w := r.Outcome, r.Attempt, tx.state(d.webhook)
+	if err := tx.insertAttempt(d, row); err != nil {
+		return err
+	}
+	d.attempts, d.step = int64(a.Number), int64(o.Step)
+	d.tries = tx.triesSinceOutage(d)
+	if a.Error != telltale.ErrorInterrupted {
+		d.tries++
+		d.manual = manualNot
+	}
+	d.lastAttempt = row.number
+	d.lastError, d.lastStatus = string(a.Error), int64(a.Status)
+	if o.State == telltale.StateSucceeded {
+		d.lastError, d.lastStatus = "", 0
+	} else if d.firstAt == 0 {
+		d.firstAt = timeMilli(a.StartedAt)
+	}
+	d.epoch, d.at = w.epoch, tx.milli
+	switch {
+	case o.State == telltale.StateSucceeded:
+		d.state = stateSucceeded
+	case w.Deleted:
+		d.state = stateCancelled
+	case o.State == telltale.StateFailed:
+		d.state = stateFailed
+	case o.State == telltale.StateWaiting:
+		d.state, d.at = stateWaiting, tx.milli+o.Wait.Milliseconds()
+	default:
+		return fmt.Errorf("an attempt cannot end as %q", o.State)
+	}
+	return tx.update(d)
+}
+
+// healthAfter tells what an attempt says of its webhook: nothing if the fault
+// was ours, or if the receiver only asked for patience.
+func healthAfter(a *telltale.Attempt) telltale.Health {
+	switch {
+	case a.Success():
+		return telltale.HealthHealthy
+	case a.Error == telltale.ErrorInterrupted, a.Error == telltale.ErrorInternal, a.Status == http.StatusTooManyRequests:
+		return ""
+	}
+	return telltale.HealthFailing
+}
+
+// Values of the column manual.
+const (
+	manualNot  = 0
+	manualNext = 1 // the coming attempt is an operator's
+	manualOnce = 2 // and none follows it
+)
+
+// deliveryRow is what the writer needs to know of a delivery, and changes of it.
+type deliveryRow struct {
+	number, event      int64
+	webhook            *webhook
+	test               bool
+	state, claim, node int64
+	attempts, step     int64
+	tries, manual      int64
+	epoch, at          int64
+	lastAttempt        int64
+	firstAt            int64
+	lastError          string
+	lastStatus         int64
+}
+
+const deliveryRowColumns = `number, event, webhook, test, state, claim, node, attempts, step, tries, manual, epoch, at, last_attempt, coalesce(first_at, 0), last_error, coalesce(last_status, 0)`
+
+func (tx *tx) scanRow(q *query) deliveryRow {
+	return deliveryRow{
+		number: q.getInt(), event: q.getInt(), webhook: tx.webhookByNumber(q.getInt()), test: q.getBool(), state: q.getInt(), claim: q.getInt(), node: q.getInt(),
+		attempts: q.getInt(), step: q.getInt(), tries: q.getInt(), manual: q.getInt(), epoch: q.getInt(), at: q.getInt(), lastAttempt: q.getInt(), firstAt: q.getInt(),
+		lastError: q.getText(), lastStatus: q.getInt(),
+	}
+}
+
+// row reads a delivery; number 0 is none.
+func (tx *tx) row(number int64) (d deliveryRow, found bool, err error) {
+	found, err = tx.query(`SELECT ` + deliveryRowColumns + ` FROM delivery WHERE number = ?`).int(number).one(func(q *query) { d = tx.scanRow(q) })
+	if err != nil {
+		return d, false, fmt.Errorf("reading delivery %d: %w", number, err)
+	}
+	return d, found, nil
+}
+
+// claimed reads a delivery, if the claim is still what it was.
+func (tx *tx) claimed(number int64, ref telltale.ClaimRef) (d deliveryRow, ok bool, err error) {
+	d, ok, err = tx.row(number)
+	return d, ok && d.state == stateSending && d.claim == ref.Number, err
+}
+
+// update writes what can change of a delivery.
+func (tx *tx) update(d *deliveryRow) error {
+	return tx.change(`UPDATE delivery SET state = ?, claim = ?, node = ?, attempts = ?, step = ?, tries = ?, manual = ?, epoch = ?, at = ?,
+		last_attempt = ?, first_at = ?, last_error = ?, last_status = ? WHERE number = ?`).
+		int(d.state).int(d.claim).int(d.node).int(d.attempts).int(d.step).int(d.tries).int(d.manual).int(d.epoch).int(d.at).
+		int(d.lastAttempt).intOrNull(d.firstAt).textOrNull(d.lastError).intOrNull(d.lastStatus).int(d.number).run()
+}
+
+// RetryDelivery makes the coming attempt a manual one. If the delivery had
+// failed, it is the only one.
+func (s *Store) RetryDelivery(ctx context.Context, project telltale.ProjectID, id telltale.DeliveryID) (delivery telltale.Delivery, err error) {
+	err = s.write(ctx, "retrying a delivery", 100, func(tx *tx) error {
+		var found bool
+		if delivery, found, err = s.readDelivery(tx.conn, project, id); err != nil || !found {
+			return orNotFound(err, "delivery")
+		}
+		number, _ := s.ids.number(id)
+		d, found, err := tx.row(number)
+		if err != nil || !found {
+			return orNotFound(err, "delivery")
+		}
+		w := tx.state(d.webhook)
+		switch {
+		case w.Deleted:
+			return telltale.Errorf(telltale.Conflict, "The webhook of this delivery was deleted.")
+		case !w.Enabled:
+			return telltale.Errorf(telltale.Conflict, "The webhook of this delivery is disabled: enable it first.")
+		case d.state == stateWaiting && d.manual == manualNot:
+			d.manual = manualNext
+		case d.state == stateFailed:
+			d.manual = manualOnce
+		case d.state != stateWaiting:
+			return telltale.Errorf(telltale.Conflict, "A delivery is retried while it is waiting or after it failed; this one is %s.", delivery.State)
+		}
+		d.state, d.epoch, d.at = stateWaiting, w.epoch, tx.milli
+		if err := tx.update(&d); err != nil {
+			return err
+		}
+		delivery, _, err = s.readDelivery(tx.conn, project, id)
+		return err
+	})
+	if err != nil {
+		return telltale.Delivery{}, err
+	}
+	return delivery, nil
+}
+
+func orNotFound(err error, noun string) error {
+	if err != nil {
+		return err
+	}
+	return notFound(noun)
+}
+
+func (s *Store) Delivery(ctx context.Context, project telltale.ProjectID, id telltale.DeliveryID) (delivery telltale.Delivery, err error) {
+	err = s.read(ctx, "reading a delivery", func(c *conn) error {
+		var found bool
+		if delivery, found, err = s.readDelivery(c, project, id); err != nil || !found {
+			return orNotFound(err, "delivery")
+		}
+		number, _ := s.ids.number(id)
+		delivery.Attempts, err = readAttempts(c, number)
+		return err
+	})
+	if err != nil {
+		return telltale.Delivery{}, err
+	}
+	return delivery, nil
+}
+
+// readDelivery reads a delivery without its attempts.
+func (s *Store) readDelivery(c *conn, project telltale.ProjectID, id telltale.DeliveryID) (delivery telltale.Delivery, found bool, err error) {
+	number, known := s.ids.number(id)
+	if !known {
+		return delivery, false, nil
+	}
+	found, err = c.query(`SELECT ` + deliveryColumns + ` FROM delivery d ` + deliveryJoins + ` JOIN project p ON p.number = d.project WHERE d.number = ? AND p.id = ?`).
+		int(number).text(string(project)).one(func(q *query) { delivery = s.scanDelivery(q, project) })
+	return delivery, found, err
+}
+
+const (
+	deliveryColumns = `d.number, e.id, w.id, d.type, d.test, d.state, d.attempts, d.at, d.epoch < w.epoch, d.last_error, d.last_status,
+	w.enabled, coalesce(w.deleted_at, 0), w.enabled_at`
+	deliveryJoins = `CROSS JOIN webhook w ON w.number = d.webhook CROSS JOIN event e ON e.number = d.event`
+)
+
+// scanDelivery reads a row as it is to be shown: what waits is held if its
+// webhook is disabled, and cancelled if it is deleted.
+func (s *Store) scanDelivery(q *query, project telltale.ProjectID) telltale.Delivery {
+	number := q.getInt()
+	d := telltale.Delivery{
+		ID: s.ids.id(number), ProjectID: project, CreatedAt: numberTime(number),
+		EventID: eventID(q.getBlob()), WebhookID: telltale.WebhookID(q.getText()), EventType: word(eventTypes, q.getInt()), Test: q.getBool(),
+	}
+	state, attempts, at, released := q.getInt(), q.getInt(), q.getInt(), q.getBool()
+	d.AttemptCount = int(attempts)
+	d.LastError, d.LastStatus = telltale.ErrorClass(q.getText()), int(q.getInt())
+	enabled, deletedAt, enabledAt := q.getBool(), q.getInt(), q.getInt()
+	switch {
+	case state == stateSending:
+		d.State = telltale.StateSending
+	case state == stateSucceeded:
+		d.State, d.CompletedAt = telltale.StateSucceeded, milliTime(at)
+	case state == stateFailed:
+		d.State, d.CompletedAt = telltale.StateFailed, milliTime(at)
+	case state == stateCancelled:
+		d.State, d.CompletedAt = telltale.StateCancelled, milliTime(at)
+	case deletedAt != 0:
+		d.State, d.CompletedAt = telltale.StateCancelled, milliTime(deletedAt)
+	case !enabled:
+		d.State = telltale.StateHeld
+	case released:
+		d.State, d.DueAt = telltale.StateWaiting, milliTime(enabledAt)
+	default:
+		d.State, d.DueAt = telltale.StateWaiting, milliTime(at)
+	}
+	return d
+}
+
+// shown gives, for a state that is asked for, the rows that are shown so: each
+// a state in the row and a condition on its webhook. SQLite uses the index of
+// what has not succeeded only if the query says that it does not ask for that.
+func shown(state telltale.State) []string {
+	switch state {
+	case telltale.StateWaiting:
+		return []string{"d.state = 2 AND d.state <> 4 AND w.deleted_at IS NULL AND w.enabled"}
+	case telltale.StateHeld:
+		return []string{"d.state = 2 AND d.state <> 4 AND w.deleted_at IS NULL AND NOT w.enabled"}
+	case telltale.StateSending:
+		return []string{"d.state = 3 AND d.state <> 4"}
+	case telltale.StateFailed:
+		return []string{"d.state = 5 AND d.state <> 4"}
+	case telltale.StateCancelled:
+		return []string{"d.state = 6 AND d.state <> 4", "d.state = 2 AND d.state <> 4 AND w.deleted_at IS NOT NULL"}
+	}
+	return nil
+}
+
+func (s *Store) Deliveries(ctx context.Context, project telltale.ProjectID, f telltale.DeliveryFilter, page telltale.Page) ([]telltale.Delivery, error) {
+	if err := s.down(); err != nil {
+		return nil, err
+	}
+	p := s.known.project(project)
+	search := deliverySearch{store: s, project: p, id: project, filter: f, page: page}
+	var ok bool
+	if search.typeCode, ok = filterType(f.Type); p == nil || !ok {
+		return nil, nil
+	}
+	if f.WebhookID != "" {
+		if search.webhook = s.known.webhook(f.WebhookID); search.webhook == nil || search.webhook.project != p {
+			return nil, nil
+		}
+	}
+	if f.State != "" && !slices.Contains(telltale.States(), f.State) {
+		return nil, nil
+	}
+	var err error
+	if search.within, err = s.deliveryPage(f, page); err != nil {
+		return nil, err
+	}
+	search.tail = s.writer.digest.current()
+	err = s.read(ctx, "listing deliveries", search.run)
+	if err != nil {
+		return nil, err
+	}
+	return newestFirst(search.found, page), nil
+}
+
+// deliveryPage gives the numbers of a page of deliveries created in a time.
+func (s *Store) deliveryPage(f telltale.DeliveryFilter, page telltale.Page) (numbers, error) {
+	within := allNumbers()
+	for _, end := range []struct {
+		id    string
+		bound *int64
+	}{{page.After, &within.below}, {page.Before, &within.above}} {
+		if end.id == "" {
+			continue
+		}
+		number, ok := s.ids.number(telltale.DeliveryID(end.id))
+		if !ok {
+			return within, telltale.Errorf(telltale.Invalid, "%q is not a delivery's id.", telltale.CutValue(end.id))
+		}
+		*end.bound = number
+	}
+	if !f.Since.IsZero() {
+		within.cut(numbers{above: ceilMilli(f.Since)<<numberBits - 1, below: within.below})
+	}
+	if !f.Until.IsZero() {
+		within.cut(numbers{above: within.above, below: ceilMilli(f.Until) << numberBits})
+	}
+	return within, nil
+}
+
+// deliverySearch is one list of deliveries. What narrows it most decides by
+// which way its rows are found.
+type deliverySearch struct {
+	store    *Store
+	project  *project
+	id       telltale.ProjectID
+	webhook  *webhook // nil for all
+	typeCode int64    // -1 for all
+	filter   telltale.DeliveryFilter
+	page     telltale.Page
+	within   numbers
+	tail     tail
+
+	found []telltale.Delivery
+}
+
+func (s *deliverySearch) run(c *conn) error {
+	states := shown(s.filter.State)
+	switch {
+	case s.within.empty():
+		return nil
+	case s.filter.EventID != "":
+		return s.ofEvent(c)
+	case s.filter.Match != "":
+		return s.ofMatches(c)
+	case states != nil:
+		return s.inStates(c, states)
+	}
+	of := s.project.owner()
+	if s.webhook != nil {
+		of = s.webhook.owner()
+	}
+	l := list{page: s.page}
+	l.inSpans(of, "d.number", s.within, s.typeCode)
+	return s.list(c, l, "span s CROSS JOIN delivery d", s.within)
+}
+
+// list reads the rows of the page, found through from.
+func (s *deliverySearch) list(c *conn, l list, from string, within numbers) error {
+	l.where("d.number > ?", within.above)
+	l.where("d.number < ?", within.below)
+	l.where("d.project = ?", s.project.number)
+	if s.webhook != nil {
+		l.where("d.webhook = ?", s.webhook.number)
+	}
+	if s.typeCode >= 0 {
+		l.where("d.type = ?", s.typeCode)
+	}
+	if s.filter.State == telltale.StateSucceeded {
+		l.where("d.state = 4")
+	}
+	return l.each(c, `SELECT `+deliveryColumns+` FROM `+from+` `+deliveryJoins, func(q *query) error {
+		s.found = append(s.found, s.store.scanDelivery(q, s.id))
+		return nil
+	})
+}
+
+// inStates reads each kind of row that is shown in the state, and merges them.
+func (s *deliverySearch) inStates(c *conn, states []string) error {
+	for _, condition := range states {
+		l := list{page: s.page, key: "d.number"}
+		l.where(condition)
+		if err := s.list(c, l, "delivery d INDEXED BY delivery_unsettled", s.within); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(s.found, func(a, b telltale.Delivery) int {
+		if nearest(s.page) {
+			return strings.Compare(string(a.ID), string(b.ID))
+		}
+		return strings.Compare(string(b.ID), string(a.ID))
+	})
+	s.found = s.found[:min(len(s.found), pageLimit(s.page))]
+	return nil
+}
+
+// ofEvent reads an event's deliveries, which follow right behind it.
+func (s *deliverySearch) ofEvent(c *conn) error {
+	u, ok := parseULID(eventPrefix, string(s.filter.EventID))
+	if !ok {
+		return nil
+	}
+	var event int64
+	found, err := c.query(`SELECT number FROM event e WHERE e.id = ? AND e.project = ? AND (?3 = '' OR ?3 IN (e.user_id, e.email, e.message_id))`).
+		blob(u[:]).int(s.project.number).text(s.filter.Match).one(func(q *query) { event = q.getInt() })
+	if err != nil || !found {
+		return err
+	}
+	return s.behind(c, event, s.page)
+}
+
+// ofMatches reads the deliveries of every event that matches.
+func (s *deliverySearch) ofMatches(c *conn) error {
+	events := s.within
+	// The first event of the numbers may stand before them.
+	if _, err := c.query(`SELECT coalesce(max(number), 1) - 1 FROM event WHERE number <= ?`).int(s.within.above).one(func(q *query) { events.above = q.getInt() }); err != nil {
+		return err
+	}
+	return s.tail.search(c, s.id, s.filter.Match, events, nearest(s.page), func(event int64) (bool, error) {
+		matches, err := c.query(`SELECT 1 FROM event e WHERE e.number = ? AND e.project = ? AND ? IN (e.user_id, e.email, e.message_id)`).
+			int(event).int(s.project.number).text(s.filter.Match).one(func(*query) {})
+		if err != nil || !matches {
+			return err == nil, err
+		}
+		rest := s.page
+		rest.Limit = pageLimit(s.page) - len(s.found)
+		err = s.behind(c, event, rest)
+		return len(s.found) < pageLimit(s.page), err
+	})
+}
+
+// behind reads the deliveries between an event and the next.
+func (s *deliverySearch) behind(c *conn, event int64, page telltale.Page) error {
+	within := s.within
+	next := numbers{above: event}
+	if _, err := c.query(`SELECT coalesce(min(number), ?2) FROM event WHERE number > ?1`).int(event).int(allNumbers().below).one(func(q *query) { next.below = q.getInt() }); err != nil {
+		return err
+	}
+	within.cut(next)
+	conditions := shown(s.filter.State)
+	l := list{page: page, key: "d.number"}
+	if conditions != nil {
+		l.where("((" + strings.Join(conditions, ") OR (") + "))")
+	}
+	return s.list(c, l, "delivery d", within)
 }

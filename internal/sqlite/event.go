@@ -193,52 +193,6 @@ func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
 	return nil
 }
 
-// lag is the least and the most, in milliseconds, that ever lay between an
-// event's receipt, which its maker says, and its number. With it, a time of
-// receipt bounds the numbers that a search has to look at.
-type lag struct{ least, most int64 }
-
-func loadLag(c *conn) (lag, error) {
-	var l lag
-	_, err := c.query(`SELECT (SELECT value FROM meta WHERE name = 'lag_least'), (SELECT value FROM meta WHERE name = 'lag_most')`).one(func(q *query) {
-		l = lag{q.getInt(), q.getInt()}
-	})
-	return l, err
-}
-
-// noteLag widens the bounds. They grow in steps, so that they are written seldom.
-func (tx *tx) noteLag(ms int64) error {
-	l := tx.newLag
-	if ms >= l.least && ms <= l.most {
-		return nil
-	}
-	if ms > l.most {
-		l.most = 2*ms + 1000
-	}
-	if ms < l.least {
-		l.least = 2*ms - 1000
-	}
-	tx.newLag = l
-	for name, value := range map[string]int64{"lag_least": l.least, "lag_most": l.most} {
-		if err := tx.change(`UPDATE meta SET value = ? WHERE name = ?`).int(value).text(name).run(); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// receivedWithin gives the numbers that events received in [since, until) may have.
-func (l lag) receivedWithin(since, until time.Time) numbers {
-	n := allNumbers()
-	if !since.IsZero() {
-		n.above = firstNumber(since.Add(time.Duration(l.least)*time.Millisecond)) - 1
-	}
-	if !until.IsZero() {
-		n.below = firstNumber(until.Add(time.Duration(l.most+1) * time.Millisecond))
-	}
-	return n
-}
-
 func (s *Store) AcceptTest(ctx context.Context, event telltale.Event, id telltale.WebhookID) (claim telltale.Claim, err error) {
 	event.Test = true
 	row, err := newEventRow(event.ProjectID, &event)

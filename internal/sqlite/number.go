@@ -28,6 +28,8 @@ func numberTime(n int64) time.Time { return milliTime(numberMilli(n)) }
 // the clock stood still, or went back, it counts on.
 func nextNumber(last int64, now time.Time) int64 { return max(last+1, firstNumber(now)) }
 
+func nowMilli() int64 { return time.Now().UnixMilli() }
+
 // milliTime is the time that is stored as ms; the zero time is stored as 0.
 func milliTime(ms int64) time.Time {
 	if ms == 0 {

@@ -145,10 +145,10 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 // load brings into memory what is kept there.
 func (s *Store) load() error {
 	c := s.writer.conn
-	if err := s.loadMeta(c); err != nil {
+	var err error
+	if s.writer.meta, err = s.loadMeta(c); err != nil {
 		return err
 	}
-	var err error
 	if s.known, err = s.loadRegistry(c); err != nil {
 		return err
 	}
@@ -170,25 +170,14 @@ func (s *Store) load() error {
 }
 
 // begin notes a start of the server, and makes the first project of a new store.
-func (s *Store) begin(tx *tx) error {
-	if err := tx.change(`INSERT INTO node (id, started_at) VALUES (?, ?)`).text(string(s.options.Node)).int(tx.milli).run(); err != nil {
-		return fmt.Errorf("noting the node: %w", err)
+func (s *Store) begin(tx *tx) (err error) {
+	if s.node, err = tx.addNode(s.options.Node); err != nil {
+		return err
 	}
-	s.node = tx.conn.LastInsertRowID()
 	if s.known.projectBySlug(telltale.DefaultProjectSlug) != nil {
 		return nil
 	}
 	return tx.createProject(telltale.NewProject(telltale.DefaultProjectSlug, "Default"))
-}
-
-func (s *Store) loadMeta(c *conn) error {
-	var salt []byte
-	found, err := c.query(`SELECT value FROM meta WHERE name = 'salt'`).one(func(q *query) { salt = q.getBlob() })
-	if err != nil || !found || len(salt) != len(s.ids.salt) {
-		return errors.Join(fmt.Errorf("reading the salt of %d bytes", len(salt)), err)
-	}
-	s.ids.salt = [16]byte(salt)
-	return nil
 }
 
 // settings runs PRAGMAs that answer nothing of interest.

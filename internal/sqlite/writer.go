@@ -129,9 +129,10 @@ type writer struct {
 	stopped chan struct{}
 
 	last   int64 // number that was given out last
-	lag    lag
+	meta   meta
 	spans  spans
 	digest *digest
+	purged purgeMark
 }
 
 func newWriter(s *Store, c *conn) *writer {
@@ -143,9 +144,6 @@ func (w *writer) load(c *conn) error {
 	_, err := c.query(`SELECT max(coalesce((SELECT max(number) FROM event), 0), coalesce((SELECT max(number) FROM delivery), 0),
 		coalesce((SELECT max(number) FROM attempt), 0), coalesce((SELECT max(number) FROM caller), 0))`).one(func(q *query) { w.last = q.getInt() })
 	if err != nil {
-		return err
-	}
-	if w.lag, err = loadLag(c); err != nil {
 		return err
 	}
 	w.digest, err = loadDigest(c)
@@ -265,13 +263,13 @@ type tx struct {
 	created  []*webhook // among changed: those that the registry does not know
 	founded  []*project // among projects: likewise
 	tail     tail       // of the digest
-	newLag   lag
+	meta     meta       // shadows the writer's until the commit
 	undos    []func()
 }
 
 func (w *writer) begin() *tx {
 	now := time.Now()
-	return &tx{writer: w, now: now, milli: now.UnixMilli(), tail: w.digest.current(), newLag: w.lag}
+	return &tx{writer: w, now: now, milli: now.UnixMilli(), tail: w.digest.current(), meta: w.meta}
 }
 
 // query reads, change writes.
@@ -302,7 +300,7 @@ func (tx *tx) undo() {
 func (tx *tx) publish() {
 	tx.store.known.apply(tx)
 	tx.digest.publish(tx.tail)
-	tx.lag = tx.newLag
+	tx.writer.meta = tx.meta
 }
 
 // presentTime is the time of the transaction to the millisecond, as it is stored.

@@ -1,0 +1,129 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"telltale.example/telltale"
+)
+
+func (s *Store) CreateBin(ctx context.Context, b telltale.Bin) error {
+	return s.write(ctx, "creating a bin", 200, func(tx *tx) error {
+		p := tx.project(b.ProjectID)
+		if p == nil {
+			return notFound("project")
+		}
+		var count int64
+		_, err := tx.query(`SELECT count(*) FROM bin WHERE project = ? AND expires_at > ?`).int(p.number).int(tx.milli).one(func(q *query) { count = q.getInt() })
+		if err != nil {
+			return err
+		}
+		if count >= telltale.MaxBins {
+			return telltale.Errorf(telltale.Conflict, "The project has %d bins already; delete one, or wait until one expires.", count)
+		}
+		err = tx.change(`INSERT INTO bin (id, project, created_at, expires_at) VALUES (?, ?, ?, ?)`).
+			text(string(b.ID)).int(p.number).int(timeMilli(b.CreatedAt)).int(timeMilli(b.ExpiresAt)).run()
+		if err != nil {
+			return fmt.Errorf("bin: %w", err) // its id opens it, and is not for the log
+		}
+		return nil
+	})
+}
+
+const binColumns = `b.id, p.id, b.created_at, b.expires_at FROM bin b JOIN project p ON p.number = b.project`
+
+func scanBin(q *query) telltale.Bin {
+	return telltale.Bin{
+		ID: telltale.BinID(q.getText()), ProjectID: telltale.ProjectID(q.getText()), CreatedAt: milliTime(q.getInt()), ExpiresAt: milliTime(q.getInt()),
+	}
+}
+
+func (s *Store) Bin(ctx context.Context, id telltale.BinID) (b telltale.Bin, err error) {
+	err = s.read(ctx, "finding a bin", func(c *conn) error {
+		found, err := c.query(`SELECT ` + binColumns + ` WHERE b.id = ? AND b.expires_at > ?`).text(string(id)).int(nowMilli()).one(func(q *query) { b = scanBin(q) })
+		if err == nil && !found {
+			return notFound("bin")
+		}
+		return err
+	})
+	return b, err
+}
+
+func (s *Store) Bins(ctx context.Context, project telltale.ProjectID) (bins []telltale.Bin, err error) {
+	err = s.read(ctx, "listing bins", func(c *conn) error {
+		return c.query(`SELECT ` + binColumns + ` WHERE p.id = ? AND b.expires_at > ? ORDER BY b.created_at DESC, b.id`).text(string(project)).int(nowMilli()).
+			each(func(q *query) error {
+				bins = append(bins, scanBin(q))
+				return nil
+			})
+	})
+	return bins, err
+}
+
+func (s *Store) DeleteBin(ctx context.Context, project telltale.ProjectID, id telltale.BinID) error {
+	return s.write(ctx, "deleting a bin", 100, func(tx *tx) error {
+		p := tx.project(project)
+		if p == nil {
+			return notFound("bin")
+		}
+		found, err := tx.query(`SELECT 1 FROM bin WHERE id = ? AND project = ? AND expires_at > ?`).text(string(id)).int(p.number).int(tx.milli).one(func(*query) {})
+		if err != nil || !found {
+			return orNotFound(err, "bin")
+		}
+		return tx.removeBin(id)
+	})
+}
+
+func (tx *tx) removeBin(id telltale.BinID) error {
+	if err := tx.change(`DELETE FROM caught_request WHERE bin = ?`).text(string(id)).run(); err != nil {
+		return fmt.Errorf("what a bin caught: %w", err)
+	}
+	if err := tx.change(`DELETE FROM bin WHERE id = ?`).text(string(id)).run(); err != nil {
+		return fmt.Errorf("bin: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) CatchRequest(ctx context.Context, r telltale.CaughtRequest) error {
+	headers := appendHeaders(nil, r.Headers)
+	return s.write(ctx, "catching a request", len(headers)+len(r.Body)+200, func(tx *tx) error {
+		found, err := tx.query(`SELECT 1 FROM bin WHERE id = ? AND expires_at > ?`).text(string(r.BinID)).int(tx.milli).one(func(*query) {})
+		if err != nil || !found {
+			return orNotFound(err, "bin")
+		}
+		err = tx.change(`INSERT INTO caught_request (bin, id, received_at, remote_addr, method, path, headers, body, truncated, verdict) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+			text(string(r.BinID)).text(string(r.ID)).int(timeMilli(r.ReceivedAt)).text(r.RemoteAddr).text(r.Method).text(r.Path).
+			blob(headers).blob(r.Body).bool(r.Truncated).text(r.Verdict).run()
+		if err != nil {
+			return fmt.Errorf("request %s: %w", r.ID, err)
+		}
+		return tx.change(`DELETE FROM caught_request WHERE bin = ?1 AND id IN (SELECT id FROM caught_request WHERE bin = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2)`).
+			text(string(r.BinID)).int(telltale.MaxCaughtRequests).run()
+	})
+}
+
+func (s *Store) CaughtRequests(ctx context.Context, id telltale.BinID, page telltale.Page) ([]telltale.CaughtRequest, error) {
+	var caught []telltale.CaughtRequest
+	err := s.read(ctx, "listing what a bin caught", func(c *conn) error {
+		l := list{page: page, key: "id"}
+		l.where("bin = ?", string(id))
+		l.pageByText()
+		return l.each(c, `SELECT id, received_at, remote_addr, method, path, headers, body, truncated, verdict FROM caught_request`, func(q *query) error {
+			r := telltale.CaughtRequest{
+				ID: telltale.RequestID(q.getText()), BinID: id, ReceivedAt: milliTime(q.getInt()), RemoteAddr: q.getText(), Method: q.getText(), Path: q.getText(),
+			}
+			headers := exchangeDecoder{rest: q.getBlob()}
+			r.Headers = headers.headers()
+			r.Body, r.Truncated, r.Verdict = q.getBlob(), q.getBool(), q.getText()
+			caught = append(caught, r)
+			if headers.broken {
+				return fmt.Errorf("request %s: %w", r.ID, errExchange)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newestFirst(caught, page), nil
+}

@@ -1,0 +1,191 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// Bounds of one call of Purge, so that whoever accepts events waits for no
+// more than this. An event with ten deliveries is some thirty rows.
+const (
+	purgeEvents = 500 // looked at
+	purgeRows   = 5000
+)
+
+// purgeMark is where the last call of Purge stopped: what it had to keep, since
+// a delivery is not finished, is not looked at again in the same round.
+type purgeMark struct {
+	event int64 // all up to it was looked at
+	owner int64 // whose spans were
+}
+
+// Purge makes rounds through what is old: call after call from the oldest
+// event on, until there is no more. Pages that become free are used again; the
+// file does not shrink.
+func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (removed int, more bool, err error) {
+	err = s.write(ctx, "purging", 1<<20, func(tx *tx) error {
+		removed, more = 0, false
+		mark := tx.purged
+		for _, step := range []func(telltale.Retention, *purgeMark) (int, bool, error){tx.purgeEvents, tx.purgeCallers, tx.purgeBins, tx.purgeIndexes} {
+			n, rest, err := step(retention, &mark)
+			if err != nil {
+				return err
+			}
+			removed, more = removed+n, more || rest
+		}
+		if !more {
+			mark = purgeMark{}
+		}
+		tx.purged = mark
+		return nil
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	return removed, more, nil
+}
+
+// olderThan gives the first number that is younger than the age.
+func (tx *tx) olderThan(age time.Duration) int64 { return firstNumber(tx.now.Add(-age)) }
+
+// purgeEvents removes events with their deliveries and attempts.
+func (tx *tx) purgeEvents(retention telltale.Retention, mark *purgeMark) (removed int, more bool, err error) {
+	if retention.Events == 0 {
+		return 0, false, nil
+	}
+	var events []int64
+	err = tx.query(`SELECT number FROM event WHERE number > ? AND number < ? ORDER BY number LIMIT ?`).int(mark.event).int(tx.olderThan(retention.Events)).int(purgeEvents + 1).
+		each(func(q *query) error {
+			events = append(events, q.getInt())
+			return nil
+		})
+	if err != nil {
+		return 0, false, err
+	}
+	rows := 0
+	for i, event := range events {
+		if i == purgeEvents || rows >= purgeRows {
+			return removed, true, nil
+		}
+		n, gone, err := tx.purgeEvent(event)
+		if err != nil {
+			return removed, false, fmt.Errorf("event %d: %w", event, err)
+		}
+		if rows += n; gone {
+			removed++
+		}
+		mark.event = event
+	}
+	return removed, false, nil
+}
+
+// purgeEvent removes an event and all that belongs to it, unless one of its
+// deliveries is not finished. rows is how many it looked at.
+func (tx *tx) purgeEvent(event int64) (rows int, gone bool, err error) {
+	next := allNumbers().below
+	if _, err := tx.query(`SELECT number FROM event WHERE number > ? ORDER BY number LIMIT 1`).int(event).one(func(q *query) { next = q.getInt() }); err != nil {
+		return 0, false, err
+	}
+	type delivery struct{ number, lastAttempt int64 }
+	var deliveries []delivery
+	finished := true
+	err = tx.query(`SELECT number, last_attempt, state, webhook FROM delivery WHERE number > ? AND number < ?`).int(event).int(next).each(func(q *query) error {
+		deliveries = append(deliveries, delivery{q.getInt(), q.getInt()})
+		switch q.getInt() {
+		case stateSending:
+			finished = false
+		case stateWaiting:
+			finished = finished && tx.state(tx.webhookByNumber(q.getInt())).Deleted
+		}
+		return nil
+	})
+	if err != nil || !finished {
+		return len(deliveries) + 1, false, err
+	}
+	for _, d := range deliveries {
+		n, err := tx.purgeAttempts(d.number, d.lastAttempt)
+		if err != nil {
+			return rows, false, err
+		}
+		rows += n
+	}
+	if err := tx.change(`DELETE FROM delivery WHERE number > ? AND number < ?`).int(event).int(next).run(); err != nil {
+		return rows, false, err
+	}
+	return rows + len(deliveries) + 1, true, tx.change(`DELETE FROM event WHERE number = ?`).int(event).run()
+}
+
+// purgeAttempts removes a delivery's attempts, from the last back to the first.
+func (tx *tx) purgeAttempts(delivery, last int64) (rows int, err error) {
+	for last != 0 && last != delivery {
+		attempt := last
+		last = 0
+		if _, err := tx.query(`SELECT coalesce(previous, 0) FROM attempt WHERE number = ?`).int(attempt).one(func(q *query) { last = q.getInt() }); err != nil {
+			return rows, err
+		}
+		if err := tx.change(`DELETE FROM attempt WHERE number = ?`).int(attempt).run(); err != nil {
+			return rows, err
+		}
+		rows++
+	}
+	return rows, nil
+}
+
+// purgeCallers forgets callers' ids. What is forgotten is no repetition any
+// more, whatever the retention says; see [telltale.CallerIDMemory].
+func (tx *tx) purgeCallers(retention telltale.Retention, _ *purgeMark) (int, bool, error) {
+	if retention.CallerIDs == 0 {
+		return 0, false, nil
+	}
+	err := tx.change(`DELETE FROM caller WHERE number IN (SELECT number FROM caller WHERE number < ? ORDER BY number LIMIT ?)`).
+		int(tx.olderThan(retention.CallerIDs)).int(purgeRows).run()
+	return 0, tx.conn.Changes() == purgeRows, err
+}
+
+func (tx *tx) purgeBins(telltale.Retention, *purgeMark) (int, bool, error) {
+	const chunk = 10 // with 200 requests of 256 KiB each at worst
+	var expired []telltale.BinID
+	err := tx.query(`SELECT id FROM bin WHERE expires_at <= ? LIMIT ?`).int(tx.milli).int(chunk).each(func(q *query) error {
+		expired = append(expired, telltale.BinID(q.getText()))
+		return nil
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	for _, id := range expired {
+		if err := tx.removeBin(id); err != nil {
+			return 0, false, err
+		}
+	}
+	return 0, len(expired) == chunk, nil
+}
+
+// purgeIndexes removes spans and digests that end before the oldest event.
+func (tx *tx) purgeIndexes(_ telltale.Retention, mark *purgeMark) (int, bool, error) {
+	oldest := tx.last + 1
+	if _, err := tx.query(`SELECT number FROM event ORDER BY number LIMIT 1`).one(func(q *query) { oldest = q.getInt() }); err != nil {
+		return 0, false, err
+	}
+	if err := tx.change(`DELETE FROM digest WHERE first IN (SELECT first FROM digest ORDER BY first LIMIT ?) AND last < ?`).int(purgeEvents).int(oldest).run(); err != nil {
+		return 0, false, fmt.Errorf("digests: %w", err)
+	}
+	more := tx.conn.Changes() == purgeEvents
+	for rows := 0; ; {
+		found, err := tx.query(`SELECT owner FROM span WHERE owner > ? ORDER BY owner LIMIT 1`).int(mark.owner).one(func(q *query) { mark.owner = q.getInt() })
+		if err != nil || !found {
+			return 0, more, err
+		}
+		err = tx.change(`DELETE FROM span WHERE owner = ?1 AND span IN (SELECT span FROM span WHERE owner = ?1 AND span < ?2 ORDER BY span LIMIT ?3)`).
+			int(mark.owner).int(spanOf(oldest)).int(purgeRows).run()
+		if err != nil {
+			return 0, false, fmt.Errorf("spans of %d: %w", mark.owner, err)
+		}
+		if rows += tx.conn.Changes() + 1; rows >= purgeRows {
+			mark.owner-- // it may have more
+			return 0, true, nil
+		}
+	}
+}
