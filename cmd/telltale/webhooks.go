@@ -286,7 +286,9 @@ with a flag that allows more.`,
 			if err := p.showWebhook(w); err != nil {
 				return err
 			}
-			p.hint("Try it: telltale webhooks test %s", w.ID)
+			if !p.json {
+				p.hint("Try it: telltale webhooks test %s", w.ID)
+			}
 			return nil
 		},
 	}

@@ -35,7 +35,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 type world struct {
 	t          *testing.T
 	handler    http.Handler
-	store      *faulty
+	store      *faultyStore
 	dispatcher *fakeDispatcher
 	keys       *auth.Keys
 
@@ -50,7 +50,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inner, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "telltale.db"), sqlite.Options{Node: telltale.NewNodeID(), Sealer: ring})
+	inner, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "data", "telltale.db"), sqlite.Options{Node: telltale.NewNodeID(), Sealer: ring})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	store := &faulty{Store: inner}
+	store := &faultyStore{Store: inner}
 	sender := send.New(send.Config{Guard: guard, Node: telltale.NewNodeID(), Version: "test"})
 	w := &world{
 		t: t, store: store, keys: auth.NewKeys(store, log), tokens: map[string]string{},
@@ -263,8 +263,8 @@ func (r *receiver) lastBody() string {
 	return r.bodies[len(r.bodies)-1]
 }
 
-// faulty is a store that can be made to fail.
-type faulty struct {
+// faultyStore is a store that can be made to fail.
+type faultyStore struct {
 	telltale.Store
 	mu        sync.Mutex
 	err       error  // what every reading and changing of webhooks gives
@@ -272,13 +272,13 @@ type faulty struct {
 	meanwhile func() // is called in place of those updates
 }
 
-func (f *faulty) fail(err error) {
+func (f *faultyStore) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.err = err
 }
 
-func (f *faulty) Webhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID) (*telltale.Webhook, error) {
+func (f *faultyStore) Webhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID) (*telltale.Webhook, error) {
 	f.mu.Lock()
 	err := f.err
 	f.mu.Unlock()
@@ -288,7 +288,7 @@ func (f *faulty) Webhook(ctx context.Context, project telltale.ProjectID, id tel
 	return f.Store.Webhook(ctx, project, id)
 }
 
-func (f *faulty) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
+func (f *faultyStore) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
 	f.mu.Lock()
 	conflicts, meanwhile := f.conflicts, f.meanwhile
 	if conflicts > 0 {

@@ -118,7 +118,7 @@ func (d *Dispatcher) make(ctx context.Context, c *telltale.Claim, w *telltale.We
 		slog.Int("attempt", c.Attempt), slog.String("trigger", string(c.Trigger)),
 		slog.Int("status", a.Status), slog.String("error", string(a.Error)), slog.String("failure", string(a.Failure)), slog.Duration("duration", a.Duration),
 		slog.String("state", string(outcome.State)), slog.Duration("wait", outcome.Wait))
-	return telltale.Result{ClaimRef: c.ClaimRef, Attempt: &a, Outcome: outcome}
+	return telltale.Result{ClaimRef: c.ClaimRef, Attempt: &a, Outcome: outcome, WebhookVersion: w.Version}
 }
 
 // send makes the attempt. A sender that panics has not sent, as far as we know;

@@ -27,14 +27,24 @@ type purgeMark struct {
 // file does not shrink.
 func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (removed int, more bool, err error) {
 	err = s.write(ctx, "purging", 1<<20, func(tx *tx) error {
-		removed, more = 0, false
-		mark := tx.purged
-		for _, step := range []func(telltale.Retention, *purgeMark) (int, bool, error){tx.purgeEvents, tx.purgeCallers, tx.purgeBins, tx.purgeIndexes} {
-			n, rest, err := step(retention, &mark)
+		before, mark := tx.purged, tx.purged
+		tx.onUndo(func() { tx.purged = before })
+		if removed, more, err = tx.purgeEvents(retention.Events, &mark); err != nil {
+			return err
+		}
+		steps := []func() (bool, error){
+			func() (bool, error) { return tx.purgeCallers(retention.CallerIDs) },
+			tx.purgeBins,
+		}
+		if !more {
+			steps = append(steps, func() (bool, error) { return tx.purgeIndexes(&mark) })
+		}
+		for _, step := range steps {
+			rest, err := step()
 			if err != nil {
 				return err
 			}
-			removed, more = removed+n, more || rest
+			more = more || rest
 		}
 		if !more {
 			mark = purgeMark{}
@@ -52,12 +62,12 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 func (tx *tx) olderThan(age time.Duration) int64 { return firstNumber(tx.now.Add(-age)) }
 
 // purgeEvents removes events with their deliveries and attempts.
-func (tx *tx) purgeEvents(retention telltale.Retention, mark *purgeMark) (removed int, more bool, err error) {
-	if retention.Events == 0 {
+func (tx *tx) purgeEvents(age time.Duration, mark *purgeMark) (removed int, more bool, err error) {
+	if age == 0 {
 		return 0, false, nil
 	}
 	var events []int64
-	err = tx.query(`SELECT number FROM event WHERE number > ? AND number < ? ORDER BY number LIMIT ?`).int(mark.event).int(tx.olderThan(retention.Events)).int(purgeEvents + 1).
+	err = tx.query(`SELECT number FROM event WHERE number > ? AND number < ? ORDER BY number LIMIT ?`).int(mark.event).int(tx.olderThan(age)).int(purgeEvents + 1).
 		each(func(q *query) error {
 			events = append(events, q.getInt())
 			return nil
@@ -136,56 +146,56 @@ func (tx *tx) purgeAttempts(delivery, last int64) (rows int, err error) {
 
 // purgeCallers forgets callers' ids. What is forgotten is no repetition any
 // more, whatever the retention says; see [telltale.CallerIDMemory].
-func (tx *tx) purgeCallers(retention telltale.Retention, _ *purgeMark) (int, bool, error) {
-	if retention.CallerIDs == 0 {
-		return 0, false, nil
+func (tx *tx) purgeCallers(age time.Duration) (more bool, err error) {
+	if age == 0 {
+		return false, nil
 	}
-	err := tx.change(`DELETE FROM caller WHERE number IN (SELECT number FROM caller WHERE number < ? ORDER BY number LIMIT ?)`).
-		int(tx.olderThan(retention.CallerIDs)).int(purgeRows).run()
-	return 0, tx.conn.Changes() == purgeRows, err
+	err = tx.change(`DELETE FROM caller WHERE number IN (SELECT number FROM caller WHERE number < ? ORDER BY number LIMIT ?)`).
+		int(tx.olderThan(age)).int(purgeRows).run()
+	return tx.conn.Changes() == purgeRows, err
 }
 
-func (tx *tx) purgeBins(telltale.Retention, *purgeMark) (int, bool, error) {
+func (tx *tx) purgeBins() (more bool, err error) {
 	const chunk = 10 // with 200 requests of 256 KiB each at worst
 	var expired []telltale.BinID
-	err := tx.query(`SELECT id FROM bin WHERE expires_at <= ? LIMIT ?`).int(tx.milli).int(chunk).each(func(q *query) error {
+	err = tx.query(`SELECT id FROM bin WHERE expires_at <= ? LIMIT ?`).int(tx.milli).int(chunk).each(func(q *query) error {
 		expired = append(expired, telltale.BinID(q.getText()))
 		return nil
 	})
 	if err != nil {
-		return 0, false, err
+		return false, err
 	}
 	for _, id := range expired {
 		if err := tx.removeBin(id); err != nil {
-			return 0, false, err
+			return false, err
 		}
 	}
-	return 0, len(expired) == chunk, nil
+	return len(expired) == chunk, nil
 }
 
 // purgeIndexes removes spans and digests that end before the oldest event.
-func (tx *tx) purgeIndexes(_ telltale.Retention, mark *purgeMark) (int, bool, error) {
+func (tx *tx) purgeIndexes(mark *purgeMark) (more bool, err error) {
 	oldest := tx.last + 1
 	if _, err := tx.query(`SELECT number FROM event ORDER BY number LIMIT 1`).one(func(q *query) { oldest = q.getInt() }); err != nil {
-		return 0, false, err
+		return false, err
 	}
 	if err := tx.change(`DELETE FROM digest WHERE first IN (SELECT first FROM digest ORDER BY first LIMIT ?) AND last < ?`).int(purgeEvents).int(oldest).run(); err != nil {
-		return 0, false, fmt.Errorf("digests: %w", err)
+		return false, fmt.Errorf("digests: %w", err)
 	}
-	more := tx.conn.Changes() == purgeEvents
+	more = tx.conn.Changes() == purgeEvents
 	for rows := 0; ; {
 		found, err := tx.query(`SELECT owner FROM span WHERE owner > ? ORDER BY owner LIMIT 1`).int(mark.owner).one(func(q *query) { mark.owner = q.getInt() })
 		if err != nil || !found {
-			return 0, more, err
+			return more, err
 		}
 		err = tx.change(`DELETE FROM span WHERE owner = ?1 AND span IN (SELECT span FROM span WHERE owner = ?1 AND span < ?2 ORDER BY span LIMIT ?3)`).
 			int(mark.owner).int(spanOf(oldest)).int(purgeRows).run()
 		if err != nil {
-			return 0, false, fmt.Errorf("spans of %d: %w", mark.owner, err)
+			return false, fmt.Errorf("spans of %d: %w", mark.owner, err)
 		}
 		if rows += tx.conn.Changes() + 1; rows >= purgeRows {
 			mark.owner-- // it may have more
-			return 0, true, nil
+			return true, nil
 		}
 	}
 }
