@@ -147,7 +147,7 @@ func parse[T any](raw []byte, location string, read func(*parser) (T, error)) (T
 	p.dec.Reset(&p.input)
 	p.text, p.location = string(raw), location
 	v, err := read(p)
-	if err != nil && err != errStop {
+	if err != nil && !errors.Is(err, errStop) {
 		p.note(p.syntaxFault(err))
 		return none, &Error{Code: Malformed, Message: "The input cannot be parsed.", Faults: p.faults}
 	}
@@ -389,7 +389,7 @@ func (p *parser) loneValue() (string, error) {
 
 // end checks that nothing follows.
 func (p *parser) end() error {
-	if _, err := p.dec.ReadToken(); err != io.EOF {
+	if _, err := p.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errTrailing
 	}
 	return nil
@@ -464,7 +464,7 @@ func (p *parser) name(max int64) (string, error) {
 		return "", err
 	}
 	if len(name) > MaxKeyBytes && len(unquote(name)) > MaxKeyBytes {
-		err = p.note(Fault{Location: p.path(p.dec.StackPointer()), Message: "The key is too long.", Expected: fmt.Sprintf("at most %d bytes", MaxKeyBytes)})
+		err = p.noteOrStop(Fault{Location: p.path(p.dec.StackPointer()), Message: "The key is too long.", Expected: fmt.Sprintf("at most %d bytes", MaxKeyBytes)})
 	}
 	if _, n := p.dec.StackIndex(p.dec.StackDepth()); (n+1)/2 > max {
 		p.note(tooManyKeys(p.path(p.dec.StackPointer().Parent())))
@@ -488,7 +488,7 @@ func (p *parser) scalar() (string, error) {
 		exponent = strings.TrimLeft(v[i+1:], "+-")
 	}
 	if len(v) > MaxNumberChars || len(exponent) > MaxExponent {
-		err = p.note(Fault{
+		err = p.noteOrStop(Fault{
 			Location: p.path(p.dec.StackPointer()), Message: "The number is too long.",
 			Expected: fmt.Sprintf("at most %d characters, of them %d for the digits of an exponent", MaxNumberChars, MaxExponent), Value: CutValue(v),
 		})
@@ -506,15 +506,21 @@ func (p *parser) token() (string, error) {
 	return p.text[end-int64(len(v)) : end], nil
 }
 
-// note keeps a fault, once, and stops the reading when there are enough.
-func (p *parser) note(f Fault) error {
+// note keeps a fault, once, as long as there are not too many.
+func (p *parser) note(f Fault) {
+	known := func(g Fault) bool { return g.Location == f.Location && g.Message == f.Message }
+	if len(p.faults) < maxFaults && !slices.ContainsFunc(p.faults, known) {
+		p.faults = append(p.faults, f)
+	}
+}
+
+// noteOrStop is note for what an input may be full of: with enough faults, the
+// reading ends.
+func (p *parser) noteOrStop(f Fault) error {
 	if len(p.faults) >= maxFaults {
 		return errStop
 	}
-	known := func(g Fault) bool { return g.Location == f.Location && g.Message == f.Message }
-	if !slices.ContainsFunc(p.faults, known) {
-		p.faults = append(p.faults, f)
-	}
+	p.note(f)
 	return nil
 }
 
@@ -525,9 +531,9 @@ func (p *parser) syntaxFault(err error) Fault {
 	switch {
 	case strings.HasPrefix(p.text, "\ufeff"):
 		return Fault{Location: p.location, Message: "The input begins with a byte order mark.", Expected: expected}
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return Fault{Location: p.location, Message: "The input is empty.", Expected: expected}
-	case err == errTrailing:
+	case errors.Is(err, errTrailing):
 		return Fault{Location: p.location, Message: "There is more data after the end.", Expected: expected}
 	case !errors.As(err, &syntax):
 		return Fault{Location: p.location, Message: "The input cannot be read: " + err.Error() + ".", Expected: expected}

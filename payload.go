@@ -519,7 +519,7 @@ func checkIndexed(s string, max int) string {
 // noteTexts notes each element of an array that is no string.
 func (l *laidOut) noteTexts(value, path string, f *field) {
 	d := jsontext.NewDecoder(strings.NewReader(value))
-	d.ReadToken() // the bracket; the value was read before, so that nothing here can fail
+	_, _ = d.ReadToken() // the bracket; the value was read before, so that nothing here can fail
 	for i := 0; d.PeekKind() != ']'; i++ {
 		v, err := d.ReadValue()
 		if err != nil {

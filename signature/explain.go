@@ -150,7 +150,7 @@ func faultSentence(err error) string {
 	if !errors.As(err, &e) {
 		return err.Error()
 	}
-	if e.Reason == ErrMissingHeader {
+	if errors.Is(e.Reason, ErrMissingHeader) {
 		return fmt.Sprintf("The header %s is missing.", e.Header)
 	}
 	return fmt.Sprintf("The header %s cannot be used: %s.", e.Header, e.Detail)

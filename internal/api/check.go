@@ -158,7 +158,7 @@ func checkBody(registry huma.Registry, s *huma.Schema, body []byte) error {
 	if err == nil {
 		if _, err = c.dec.ReadToken(); err == nil {
 			err = errTrailing
-		} else if err == io.EOF {
+		} else if errors.Is(err, io.EOF) {
 			return telltale.Faulty("Invalid body.", c.faults)
 		}
 	}
@@ -173,9 +173,9 @@ func syntaxFault(err error, body []byte) telltale.Fault {
 	switch {
 	case bytes.HasPrefix(body, []byte("\ufeff")):
 		f.Message = "The body begins with a byte order mark."
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		f.Message = "The body is empty."
-	case err == errTrailing:
+	case errors.Is(err, errTrailing):
 		f.Message = "There is more data after the end."
 	case !errors.As(err, &syntax):
 		f.Message = "The body cannot be read."

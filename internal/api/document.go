@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -48,7 +49,7 @@ func (a *api) description() *huma.OpenAPI {
 				"Unknown fields and unknown query parameters are refused, by name. Every error is problem+json (RFC 9457).",
 			License: &huma.License{Name: "MIT", Identifier: "MIT"},
 		},
-		Servers: []*huma.Server{{URL: strings.TrimSuffix(a.config.PublicURL, "/")}},
+		Servers: []*huma.Server{{URL: cmp.Or(strings.TrimSuffix(a.config.PublicURL, "/"), "/")}},
 		Tags: []*huma.Tag{
 			{Name: tagEvents, Description: "What happened to messages and users: the way in, and the log."},
 			{Name: tagWebhooks, Description: "Subscriptions: where events are posted to, and how."},

@@ -198,7 +198,7 @@ func register[I, O, W any](a *api, op huma.Operation, h handler[I, O], form func
 		out, err := h(ctx, c.identity, in)
 		if err != nil {
 			c.err = err
-			return nil, nil //nolint:nilnil // the call has the error, and huma has nothing to write
+			return nil, nil // the call has the error, and huma nothing to write
 		}
 		return form(c, out), nil
 	})

@@ -120,7 +120,7 @@ func TestAWrongWebhookIsAnsweredWithEveryFault(t *testing.T) {
 		{"the-rules", `{"url":"exmaple","events":["sent","snet"],"timeout":"1h","concurrency":0,"rate_limit":-1,"retry_schedule":["0s"],"headers":{"Host":"x","webhook-id":"s3cr3t","X-A":"` + strings.Repeat("s3cr3t", 1000) + `"},"basic_auth":{"username":"a:b","password":"s3cr3t\n"},"format":"xml"}`},
 		{"no-events", `{"url":"https://a.example.com/","events":[]}`},
 		{"a-private-address", `{"url":"https://10.2.0.8/","events":["sent"]}`},
-		{"plain-http", `{"url":"http://a.example.com/","events":["sent"]}`},
+		{"plain-http", `{"url":"http://8.8.8.8/","events":["sent"]}`},
 		{"credentials-in-the-url", `{"url":"https://user:s3cr3t@a.example.com/","events":["sent"]}`},
 		{"no-url", `{"url":"","events":["sent"]}`},
 		{"a-url-that-is-too-long", `{"url":"https://a.example.com/` + strings.Repeat("a", 3000) + `","events":["sent"]}`},
@@ -137,7 +137,7 @@ func TestAWrongWebhookIsAnsweredWithEveryFault(t *testing.T) {
 
 	id := w.webhook("acme manage", `{"url":"https://a.example.com/","events":["sent"]}`)
 	for body, status := range map[string]int{
-		`{"url":null}`: 422, `{"events":null}`: 422, `{"url":"http://localhost/"}`: 422, `{"enabled":false}`: 422, `{"headers":{"X":{"secret":true}}}`: 422, `[`: 400, ``: 400,
+		`{"url":null}`: 422, `{"events":null}`: 422, `{"url":"ftp://a.example.com/"}`: 422, `{"enabled":false}`: 422, `{"headers":{"X":{"secret":true}}}`: 422, `[`: 400, ``: 400,
 	} {
 		w.do("acme manage", "PATCH", "/v1/webhooks/"+id, body).want(status)
 	}

@@ -107,7 +107,7 @@ func writePrivate(path, text string, place func(temporary string) error) (err er
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // there is nothing to remove after a rename
+	defer func() { _ = os.Remove(file.Name()) }() // there is nothing to remove after a rename
 	_, err = file.WriteString(text)
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err

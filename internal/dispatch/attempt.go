@@ -33,6 +33,7 @@ func (d *Dispatcher) begin(l *lane, c telltale.Claim, b budgetKind, now time.Tim
 		d.link(a)
 	}
 	l.begun.count(now)
+	l.pulse.began(now)
 	d.underWay++
 	if c.Attempt == 1 && c.Trigger == telltale.TriggerAutomatic {
 		d.metrics.delay.Observe(now.Sub(c.Event.ReceivedAt).Seconds())
@@ -146,7 +147,7 @@ func (d *Dispatcher) end(a *attempt, r telltale.Result, now time.Time) {
 	}
 	d.take(l, a.budget, -1)
 	d.underWay--
-	l.slow, l.ended = now.Sub(a.began) >= slowAfter, now
+	l.pulse.ended(a.began, now)
 	if r.Attempt.Status == http.StatusTooManyRequests {
 		l.slowDown(a.began, now)
 	}

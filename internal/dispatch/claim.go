@@ -12,7 +12,7 @@ func (d *Dispatcher) ask(l *lane, b budgetKind, now time.Time) {
 	rate := l.rate(now)
 	n := 1 // a lane with claims of its own leaves it at one
 	if l.waiting() == 0 {
-		n = min(l.webhook.Concurrency-l.busy, d.allowed(l.project, b), l.pace.ready(rate, now))
+		n = min(l.width()-l.busy, d.allowed(l.project, b), l.pace.ready(rate, now))
 		if b == budgetSlow {
 			n = min(n, max(1, slowLaneShares*d.budgets[b].free()-l.slowBusy))
 		}

@@ -42,8 +42,8 @@ type Config struct {
 	Sender Sender
 	Node   telltale.NodeID
 
-	// Workers is how many attempts are under way at once, and how many more may
-	// be while receivers hang; 0 for [DefaultWorkers].
+	// Workers is how many attempts are under way at once; while receivers hang,
+	// twice as many more may be. 0 stands for [DefaultWorkers].
 	Workers int
 	// PollInterval is how often the store is asked for work that nobody told of:
 	// a second where nodes share a store; 0 for [DefaultPollInterval].
@@ -132,9 +132,7 @@ func New(c Config) *Dispatcher {
 	if workers <= 0 {
 		workers = DefaultWorkers
 	}
-	for b := range d.budgets {
-		d.budgets[b].size = workers
-	}
+	d.budgets[budgetFirst].size, d.budgets[budgetSlow].size = workers, 2*workers
 	d.metrics = newMetrics(c.Registerer, d)
 	return d
 }

@@ -20,15 +20,15 @@
 // last (a retry; what waits in the store, in a lane whose memory never runs
 // empty), so that nothing starves.
 //
-// One receiver must not delay another. There are two budgets of [Config.Workers]
-// slots each. An attempt begins on the first; a lane whose last attempt took half
-// a second or more, or has one under way that does, is slow and uses the second.
-// When the first is short, what has lasted that long moves to the second and
-// leaves its slot. So receivers that hang hold back others for half a second at
-// most, and afterwards only each other. In either budget a project may hold
-// three times as many slots as are free, so one alone can have three quarters,
-// and whoever comes next always finds some; in the second, a webhook may hold as
-// many as are free.
+// One receiver must not delay another. There are two budgets of slots: the first
+// has [Config.Workers], the second twice as many. A lane begins on the first, with
+// one attempt; when that has ended it has all its webhook's concurrency. A lane whose last attempt took longer, or whose
+// attempts under way do, is slow and uses the second budget. When the first is
+// short, what has lasted half a second moves to the second and leaves its slot. So
+// receivers that hang hold back others for half a second at most, and afterwards
+// only each other. In either budget a project may hold three times as many slots
+// as are free, so one alone can have three quarters, and whoever comes next finds
+// some; in the second, a webhook may hold as many as are free.
 //
 // # Room
 //

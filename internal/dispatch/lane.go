@@ -50,8 +50,7 @@ type lane struct {
 	held     bool      // there are held deliveries to release
 	asked    ask       // what the store is being asked for
 
-	slow     bool      // the last attempt was slow
-	ended    time.Time // when it ended
+	pulse    pulse
 	pace     pace
 	release  pace // of held deliveries
 	throttle throttle
@@ -73,7 +72,16 @@ type ask struct {
 // stopped reports whether nothing may be attempted.
 func (l *lane) stopped() bool { return l.paused || !l.webhook.Enabled || l.webhook.Deleted }
 
-func (l *lane) isSlow() bool { return l.slow || l.slowBusy > 0 }
+// width is how many slots the lane may take: one until an attempt has ended, so
+// that many receivers that hang from the start take few.
+func (l *lane) width() int {
+	if l.pulse.quick || l.pulse.slow {
+		return l.webhook.Concurrency
+	}
+	return 1
+}
+
+func (l *lane) isSlow(now time.Time) bool { return l.slowBusy > 0 || l.pulse.isSlow(now) }
 
 func (l *lane) waiting() int { return l.fresh.len() + l.later.len() }
 
@@ -112,7 +120,7 @@ func (l *lane) asksAt() (at time.Time, ever bool) {
 // noRing and zero stand for a lane that waits for something to happen. The store
 // is not asked before askFrom.
 func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
-	if l.stopped() || l.busy >= l.webhook.Concurrency {
+	if l.stopped() || l.busy >= l.width() {
 		return noRing, time.Time{}
 	}
 	at := now
@@ -128,7 +136,7 @@ func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
 		return noRing, at
 	}
 	switch {
-	case l.isSlow():
+	case l.isSlow(now):
 		return ringSlow, time.Time{}
 	case l.fresh.len() > 0, l.dueFresh:
 		return ringFresh, time.Time{}
@@ -148,7 +156,7 @@ func (l *lane) forgettable(now time.Time) bool {
 	_, throttled := l.throttle.at(now)
 	return !slices.Contains(l.queued[:], true) && l.kept == 0 && l.busy == 0 && l.due.IsZero() && !l.held && !throttled &&
 		!l.pace.next.After(now) && !l.release.next.After(now) &&
-		(!l.slow || now.Sub(l.ended) > slowMemory)
+		(!l.pulse.slow || now.Sub(l.pulse.last) > slowMemory)
 }
 
 func later(a, b time.Time) time.Time {
@@ -156,6 +164,32 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// pulse is what a lane knows of its receiver's speed.
+type pulse struct {
+	flying      int       // attempts under way
+	last        time.Time // when one ended, or began with no other under way
+	quick, slow bool      // how the one that ended last was; neither: none has ended
+}
+
+func (p *pulse) began(now time.Time) {
+	if p.flying == 0 {
+		p.last = now
+	}
+	p.flying++
+}
+
+func (p *pulse) ended(began, now time.Time) {
+	p.flying--
+	p.last = now
+	p.slow = now.Sub(began) >= slowAfter
+	p.quick = !p.slow
+}
+
+// isSlow reports whether the last attempt was slow, or those under way are.
+func (p *pulse) isSlow(now time.Time) bool {
+	return p.slow || p.flying > 0 && now.Sub(p.last) >= slowAfter
 }
 
 // project is the lanes of a project that are in memory.

@@ -31,7 +31,7 @@ func (d *Dispatcher) Reserve(w *telltale.Webhook) bool {
 	l, _ := d.laneOf(w)
 	free := maxKept - d.room.kept
 	if l.stopped() || free <= 0 || l.project.kept >= projectShare*free || l.kept >= laneRoomShare*free ||
-		l.isSlow() && l.kept >= max(slowKept, 2*l.webhook.Concurrency) {
+		l.kept >= max(slowKept, 2*l.webhook.Concurrency) && l.isSlow(time.Now()) {
 		return false
 	}
 	d.keep(l, 1)

@@ -71,7 +71,8 @@ func parseURL(raw string) (target, string, error) {
 
 // parseAuthority reads host and port as they stand in a URL.
 func parseAuthority(scheme, authority string) (target, error) {
-	host, port, hasPort := authority, "", false
+	var host, port string
+	var hasPort bool
 	if inner, ok := strings.CutPrefix(authority, "["); ok {
 		var after string
 		inner, after, ok = strings.Cut(inner, "]")

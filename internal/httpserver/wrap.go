@@ -162,7 +162,7 @@ func (x *exchange) survive(p any) (cut bool) {
 	switch {
 	case p == nil:
 		return false
-	case p == http.ErrAbortHandler:
+	case p == http.ErrAbortHandler: //nolint:errorlint // net/http knows this very value and none that wraps it
 		return true
 	}
 	x.stack = debug.Stack()
