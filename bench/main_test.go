@@ -77,10 +77,10 @@ func TestChooseGivesEachLoadOnce(t *testing.T) {
 
 func TestJudgeHoldsTheMedianAgainstTheGoal(t *testing.T) {
 	runs := []*run{
-		{Load: "one", Before: 10_000, After: 20_000, DeliveredPerSecond: 3_000, CPU: cpuCost{Server: 0.2}}, // 0.2
-		{Load: "batch", Before: 10_000, After: 10_000, DeliveredPerSecond: 9_000},
-		{Load: "one", Before: 10_000, After: 10_000, DeliveredPerSecond: 1_000, CPU: cpuCost{Server: 0.5}}, // 0.1
-		{Load: "one", Before: 10_000, After: 10_000, DeliveredPerSecond: 1_600, CPU: cpuCost{Server: 0.4}}, // 0.16
+		{Load: "one", Before: bareLoop{PerSecond: 10_000}, After: bareLoop{PerSecond: 20_000}, DeliveredPerSecond: 3_000, CPU: cpuCost{Server: 0.2}}, // 0.2
+		{Load: "batch", Before: bareLoop{PerSecond: 10_000}, After: bareLoop{PerSecond: 10_000}, DeliveredPerSecond: 9_000},
+		{Load: "one", Before: bareLoop{PerSecond: 10_000}, After: bareLoop{PerSecond: 10_000}, DeliveredPerSecond: 1_000, CPU: cpuCost{Server: 0.5}}, // 0.1
+		{Load: "one", Before: bareLoop{PerSecond: 10_000}, After: bareLoop{PerSecond: 10_000}, DeliveredPerSecond: 1_600, CPU: cpuCost{Server: 0.4}}, // 0.16
 	}
 	for _, test := range []struct {
 		name   string

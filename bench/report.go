@@ -23,7 +23,7 @@ func (r *run) String() string {
 	if r.Bare != nil {
 		return head + fmt.Sprintf("p50 %.2f p99 %.2f max %.2f ms (bare loop %.2f, %.2f, %.2f); ", r.Latency.P50, r.Latency.P99, r.Latency.Max, r.Bare.P50, r.Bare.P99, r.Bare.Max) + tail
 	}
-	return head + fmt.Sprintf("%.0f/s = %.3f of %.0f/s; accepted %.0f/s, backlog %d; ", r.DeliveredPerSecond, r.ratio(), r.yardstick(), r.AcceptedPerSecond, r.Backlog) + tail
+	return head + fmt.Sprintf("%.0f/s = %.3f of %.0f/s (%.3f by CPU); accepted %.0f/s, backlog %d; ", r.DeliveredPerSecond, r.ratio(), r.yardstick(), r.cpuRatio(), r.AcceptedPerSecond, r.Backlog) + tail
 }
 
 // write prints the report as Markdown tables, fit for a page.
@@ -54,11 +54,11 @@ func (p *report) write(w io.Writer) {
 }
 
 func (p *report) writeSaturated(w io.Writer, l *load) {
-	writeRow(w, "run", "yardstick/s before, after", "deliveries/s", "÷ yardstick", "accepted/s", "backlog", "events", "CPU s per 1,000: server, sink, drive", "peak MiB", "others, cores")
-	writeRow(w, strings.Split("---,---,---,---,---,---,---,---,---,---", ",")...)
+	writeRow(w, "run", "yardstick/s before, after", "deliveries/s", "÷ yardstick", "by CPU", "accepted/s", "backlog", "events", "CPU s per 1,000: server, sink, drive", "peak MiB", "others, cores")
+	writeRow(w, strings.Split("---,---,---,---,---,---,---,---,---,---,---", ",")...)
 	for _, r := range p.runsOf(l) {
-		writeRow(w, fmt.Sprint(r.Round), fmt.Sprintf("%.0f, %.0f", r.Before, r.After), fmt.Sprintf("%.0f", r.DeliveredPerSecond),
-			fmt.Sprintf("**%.3f**", r.ratio()), fmt.Sprintf("%.0f", r.AcceptedPerSecond), fmt.Sprint(r.Backlog), fmt.Sprint(r.Accepted),
+		writeRow(w, fmt.Sprint(r.Round), fmt.Sprintf("%.0f, %.0f", r.Before.PerSecond, r.After.PerSecond), fmt.Sprintf("%.0f", r.DeliveredPerSecond),
+			fmt.Sprintf("**%.3f**", r.ratio()), fmt.Sprintf("%.3f", r.cpuRatio()), fmt.Sprintf("%.0f", r.AcceptedPerSecond), fmt.Sprint(r.Backlog), fmt.Sprint(r.Accepted),
 			fmt.Sprintf("%.3f, %.3f, %.3f", r.CPU.Server, r.CPU.Sink, r.CPU.Drive), fmt.Sprintf("%.0f", r.Memory.Peak), fmt.Sprintf("%.2f", r.Others))
 	}
 }

@@ -16,9 +16,9 @@ type run struct {
 	Load  string `json:"load"`
 	Round int    `json:"round"`
 
-	// The yardstick, in requests a second; nothing for a load with a rate.
-	Before float64 `json:"yardstick_before,omitempty"`
-	After  float64 `json:"yardstick_after,omitempty"`
+	// The yardstick; nothing for a load with a rate.
+	Before bareLoop `json:"yardstick_before,omitzero"`
+	After  bareLoop `json:"yardstick_after,omitzero"`
 	// What the bare loop takes at the load's rate, in its place.
 	Bare *latency `json:"bare_loop,omitempty"`
 
@@ -49,6 +49,12 @@ type run struct {
 	Others float64 `json:"others"` // cores that processes beside ours took meanwhile
 }
 
+// bareLoop is one run of the yardstick.
+type bareLoop struct {
+	PerSecond float64 `json:"per_second"` // requests
+	CPU       float64 `json:"cpu"`        // seconds per 1,000 requests, of the loop and the sink together
+}
+
 // cpuCost is CPU seconds per 1,000 deliveries, in user and system mode.
 type cpuCost struct {
 	Server float64 `json:"server"`
@@ -71,17 +77,23 @@ func latencyOf(times []float64) latency {
 }
 
 // yardstick is what the run is held against: the mean of before and after.
-func (r *run) yardstick() float64 { return (r.Before + r.After) / 2 }
+func (r *run) yardstick() float64 { return (r.Before.PerSecond + r.After.PerSecond) / 2 }
 
 // ratio is the deliveries per second in units of the yardstick.
 func (r *run) ratio() float64 { return r.DeliveredPerSecond / r.yardstick() }
+
+// cpuRatio is what the ratio would be if CPU time alone set the pace, of the
+// server's run and of the yardstick. It moves less when others use the machine.
+func (r *run) cpuRatio() float64 {
+	return (r.Before.CPU + r.After.CPU) / 2 / (r.CPU.Server + r.CPU.Sink + r.CPU.Drive)
+}
 
 // bench is what all runs have in common.
 type bench struct {
 	options
 	sink   *sinkClient
 	binary string
-	last   float64 // what the yardstick gave last, 0 if that is long ago
+	last   bareLoop // what the yardstick gave last; zero if that is long ago
 	say    func(format string, args ...any)
 }
 
@@ -90,7 +102,7 @@ const verifyEvery = 10
 
 // rounds measures a load as often as asked, each time on a fresh server.
 func (b *bench) rounds(ctx context.Context, l *load) ([]*run, error) {
-	b.last = 0
+	b.last = bareLoop{}
 	var runs []*run
 	for round := 1; round <= b.Rounds; round++ {
 		r, err := b.round(ctx, l, round)
@@ -114,7 +126,7 @@ func (b *bench) round(ctx context.Context, l *load, round int) (r *run, err erro
 		r.Bare = &bare
 		return r, b.measure(ctx, l, r)
 	}
-	if r.Before = b.last; r.Before == 0 {
+	if r.Before = b.last; r.Before == (bareLoop{}) {
 		if r.Before, err = b.saturateYardstick(ctx); err != nil {
 			return nil, err
 		}
@@ -130,34 +142,44 @@ func (b *bench) round(ctx context.Context, l *load, round int) (r *run, err erro
 // yardstickPath is where the bare loop posts.
 const yardstickPath = "/yardstick"
 
-func (b *bench) saturateYardstick(ctx context.Context) (perSecond float64, err error) {
-	result, _, err := b.besideYardstick(ctx, yardstickConfig{Workers: yardstickWorkers, Warm: b.Yardstick / 8, Length: b.Yardstick}, false)
-	return result.PerSecond, err
+func (b *bench) saturateYardstick(ctx context.Context) (loop bareLoop, err error) {
+	loop, _, err = b.runBareLoop(ctx, yardstickConfig{Workers: yardstickWorkers, Warm: b.Yardstick / 8, Length: b.Yardstick}, false)
+	return loop, err
 }
 
 func (b *bench) paceYardstick(ctx context.Context, rate float64) (latency, error) {
-	_, tally, err := b.besideYardstick(ctx, yardstickConfig{Workers: yardstickWorkers, Rate: rate, Length: b.Yardstick}, true)
+	_, tally, err := b.runBareLoop(ctx, yardstickConfig{Workers: yardstickWorkers, Rate: rate, Length: b.Yardstick}, true)
 	return latencyOf(tally.Latencies), err
 }
 
-func (b *bench) besideYardstick(ctx context.Context, c yardstickConfig, latency bool) (result yardstickResult, t tally, err error) {
+func (b *bench) runBareLoop(ctx context.Context, c yardstickConfig, latency bool) (loop bareLoop, t tally, err error) {
 	c.URL, c.Secret = b.sink.url(yardstickPath), newSecret()
 	err = b.sink.expect(ctx, map[string]pathConfig{yardstickPath: {Secret: c.Secret, VerifyEvery: verifyEvery, Latency: latency}})
 	if err != nil {
-		return result, t, err
+		return loop, t, err
 	}
-	if _, err := runChild(ctx, "yardstick", c, &result); err != nil {
-		return result, t, err
+	before, err := processCPU(b.sink.process.pid())
+	if err != nil {
+		return loop, t, err
+	}
+	var result yardstickResult
+	cpu, err := runChild(ctx, "yardstick", c, &result)
+	if err != nil {
+		return loop, t, err
+	}
+	after, err := processCPU(b.sink.process.pid())
+	if err != nil {
+		return loop, t, err
 	}
 	tallies, err := b.sink.tallies(ctx)
 	if err != nil {
-		return result, t, err
+		return loop, t, err
 	}
 	t = tallies[yardstickPath]
 	if t.Hits < result.Requests || t.Refused > 0 {
-		return result, t, fmt.Errorf("the yardstick counted %d requests, the sink %d, %d of them with a wrong signature", result.Requests, t.Hits, t.Refused)
+		return loop, t, fmt.Errorf("the yardstick counted %d requests, the sink %d, %d of them with a wrong signature", result.Requests, t.Hits, t.Refused)
 	}
-	return result, t, nil
+	return bareLoop{PerSecond: result.PerSecond, CPU: (cpu + after - before).Seconds() / float64(t.Hits) * 1000}, t, nil
 }
 
 // measure runs the load on a fresh server.

@@ -76,7 +76,8 @@ func TestStories(t *testing.T) {
 			env.Setenv("PATH", binary+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "xdg"))
-			env.Setenv("GORACE", "halt_on_error=1 exitcode=66")
+			// A race ends the process at once; without one, it does not linger a second as it would by default.
+			env.Setenv("GORACE", "halt_on_error=1 exitcode=66 atexit_sleep_ms=0")
 			s := &story{receivers: map[string]*receiver{}, processes: map[string]*process{}}
 			env.Values[storyKey{}] = s
 			env.Defer(s.end)

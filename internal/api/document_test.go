@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"telltale.example/telltale"
@@ -198,6 +199,28 @@ func TestTheDocumentHasEveryRouteAndNoOther(t *testing.T) {
 	}
 }
 
+// The scopes stand in a file too, so that no change of one goes unseen.
+func TestTheScopesOfTheRoutes(t *testing.T) {
+	t.Parallel()
+	var got strings.Builder
+	for _, r := range build(Config{}).routes() {
+		fmt.Fprintf(&got, "%-6s %-36s %s\n", r.method, r.path, cmp.Or(string(r.scope), "public"))
+	}
+	path := filepath.Join("testdata", "routes.txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
 func asList(v any) []any {
 	list, _ := v.([]any)
 	return list
@@ -284,7 +307,7 @@ func TestAProblemIsWhatTheServerWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := wire.Problem{Type: "/docs/errors#invalid", Title: "The request is invalid", Status: 422, Detail: "Invalid.", Instance: "/v1/x", Errors: []wire.Fault{{Location: "l", Message: "m", Expected: "e", Value: "v"}}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

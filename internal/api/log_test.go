@@ -250,6 +250,15 @@ func TestPagesOverHTTP(t *testing.T) {
 		t.Errorf("seen %v over %d links, want %v", seen, links, want)
 	}
 
+	page := read[wire.Page[wire.Event]](w.do("acme read", "GET", "/v1/events?limit=2", "").want(200))
+	page = read[wire.Page[wire.Event]](w.do("acme read", "GET", "/v1/events?limit=2&after="+*page.Next, "").want(200))
+	page = read[wire.Page[wire.Event]](w.do("acme read", "GET", "/v1/events?limit=2&after="+*page.Next, "").want(200))
+	back := w.do("acme read", "GET", "/v1/events?limit=2&before="+*page.Prev, "").want(200)
+	page = read[wire.Page[wire.Event]](back)
+	if len(page.Data) != 2 || page.Data[0].ID != want[2] || page.Data[1].ID != want[3] || page.Prev == nil || page.Next == nil || len(back.Header().Values("Link")) != 2 {
+		t.Errorf("one page back is %s", back.Body)
+	}
+
 	next := *read[wire.Page[wire.Event]](w.do("acme read", "GET", "/v1/events?limit=1", "").want(200)).Next
 	w.do("acme read", "GET", "/v1/events?after="+next, "").want(200)
 	w.do("acme read", "GET", "/v1/deliveries?after="+next, "").want(422).golden("cursor-of-another-list")

@@ -554,4 +554,7 @@ func enabled(on bool) func(*telltale.Webhook) {
 var unavailable = telltale.Errorf(telltale.Unavailable, "The disk is full.")
 
 // pass lets the bubble's time pass, and everything happen that happens in it.
-func pass(d time.Duration) { <-time.After(d) }
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}

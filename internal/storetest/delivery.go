@@ -1,0 +1,181 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// manyDeliveries makes deliveries in every state, of several webhooks, types
+// and users, and gives the events in order.
+func (w *world) manyDeliveries() ([]*telltale.Webhook, []*telltale.Event) {
+	w.Helper()
+	enabled, disabled, deleted := w.newWebhook(), w.newWebhook(), w.newWebhook()
+	var events []*telltale.Event
+	types := []telltale.EventType{telltale.Opened, telltale.Clicked, telltale.Opened, telltale.Bounced, telltale.Sent}
+	for i := range 30 {
+		e := w.newEvent(ofType(types[i%len(types)]), ofUser(fmt.Sprint("user-", i%2), fmt.Sprintf("jo-%d@example.com", i%3), fmt.Sprint("msg-", i%7)))
+		events = append(events, e)
+		claims := w.acceptWith(newRoom(1), e).Claims
+		switch i % 6 {
+		case 0: // sending
+		case 1:
+			w.finish(claims[0])
+			w.giveUp(claims[1])
+			w.fail(claims[2])
+		case 2:
+			w.giveUp(claims[0])
+			w.fail(claims[1])
+			w.finish(claims[2])
+		default:
+			for _, c := range claims {
+				w.fail(c)
+			}
+		}
+		w.Advance(time.Second)
+	}
+	w.disable(disabled.ID)
+	w.delete(deleted.ID)
+	return []*telltale.Webhook{enabled, disabled, deleted}, events
+}
+
+var deliveryListTests = []test{
+	{"a delivery tells its event, webhook, type and time", func(w *world) {
+		hook := w.newWebhook()
+		before := milli(w.Now())
+		event := w.newEvent(ofType(telltale.Bounced))
+		w.accept(event)
+		d := w.only(hook.ID)
+		if d.CreatedAt.Before(before) || d.CreatedAt.After(w.Now()) || d.DueAt.Before(before) {
+			w.Fatalf("created at %v and due at %v, not at %v", d.CreatedAt, d.DueAt, before)
+		}
+		d.CreatedAt, d.DueAt = time.Time{}, time.Time{}
+		w.equal("the delivery", d, telltale.Delivery{
+			ID: d.ID, ProjectID: w.project.ID, EventID: event.ID, EventType: telltale.Bounced, WebhookID: hook.ID, State: telltale.StateWaiting,
+		})
+		if !telltale.ValidID("dlv_", string(d.ID)) {
+			w.Fatalf("%q is not a delivery's id", d.ID)
+		}
+	}},
+	{"deliveries are listed newest first, without attempts, and read by id with them", func(w *world) {
+		w.newWebhook()
+		a, b := w.deliverOne(), w.deliverOne()
+		w.finish(a)
+		list := w.deliveries(telltale.DeliveryFilter{})
+		w.equal("the deliveries", ids(list, deliveryID), []telltale.DeliveryID{b.DeliveryID, a.DeliveryID})
+		byID := w.delivery(a.DeliveryID)
+		w.equal("the attempts", len(byID.Attempts), 1)
+		byID.Attempts = nil
+		w.equal("the delivery", list[1], byID)
+	}},
+	{"ids rise with time", func(w *world) {
+		w.newWebhook()
+		w.newWebhook()
+		var made []telltale.DeliveryID
+		for range 20 {
+			for _, c := range w.deliver() {
+				made = append(made, c.DeliveryID)
+			}
+		}
+		if !slices.IsSorted(made) || len(slices.Compact(slices.Clone(made))) != 40 {
+			w.Fatalf("the ids do not rise: %v", made)
+		}
+	}},
+	{"a project does not see another's deliveries", func(w *world) {
+		other := w.newProject("other")
+		hook := w.newWebhook()
+		event := w.newEvent()
+		w.accept(event)
+		for _, f := range []telltale.DeliveryFilter{
+			{}, {WebhookID: hook.ID}, {EventID: event.ID}, {State: telltale.StateWaiting}, {Match: "42"}, {Type: telltale.Delivered},
+			{WebhookID: hook.ID, State: telltale.StateWaiting}, {EventID: event.ID, Match: "42"},
+		} {
+			ds, err := w.Deliveries(w.ctx, other.ID, f, telltale.Page{Limit: 10})
+			w.must(err)
+			w.equal(fmt.Sprintf("the deliveries of %+v", f), len(ds), 0)
+		}
+	}},
+	{"a filter keeps what it says, in every combination and page", func(w *world) {
+		hooks, events := w.manyDeliveries()
+		everyDelivery := w.deliveries(telltale.DeliveryFilter{})
+		w.equal("the number of deliveries", len(everyDelivery), len(hooks)*len(events))
+		byID := map[telltale.EventID]*telltale.Event{}
+		for _, e := range events {
+			byID[e.ID] = e
+		}
+		states := map[telltale.State]int{}
+		for _, d := range everyDelivery {
+			states[d.State]++
+		}
+		for _, state := range telltale.States() {
+			if states[state] == 0 {
+				w.Fatalf("there is nothing in the state %s: %v", state, states)
+			}
+		}
+		since, until := everyDelivery[60].CreatedAt, everyDelivery[20].CreatedAt
+		for _, state := range append(telltale.States(), "") {
+			for _, webhook := range []telltale.WebhookID{"", hooks[0].ID, hooks[1].ID, hooks[2].ID} {
+				for _, rest := range []telltale.DeliveryFilter{
+					{}, {Type: telltale.Opened}, {Match: "user-1"}, {Match: "jo-2@example.com"}, {Match: "msg-3"}, {EventID: events[7].ID}, {EventID: events[7].ID, Match: "nobody"},
+					{Since: since}, {Until: until}, {Type: telltale.Opened, Match: "user-0", Since: since, Until: until}, {Type: telltale.Complained}, {Match: "nobody"},
+				} {
+					f := rest
+					f.State, f.WebhookID = state, webhook
+					var want []telltale.DeliveryID
+					for _, d := range everyDelivery {
+						e := byID[d.EventID]
+						if (f.State == "" || d.State == f.State) && (f.WebhookID == "" || d.WebhookID == f.WebhookID) && (f.Type == "" || d.EventType == f.Type) &&
+							(f.EventID == "" || d.EventID == f.EventID) && (f.Match == "" || e.UserID == f.Match || e.Email == f.Match || e.MessageID == f.Match) &&
+							(f.Since.IsZero() || !d.CreatedAt.Before(f.Since)) && (f.Until.IsZero() || d.CreatedAt.Before(f.Until)) {
+							want = append(want, d.ID)
+						}
+					}
+					name := fmt.Sprintf("the deliveries of %+v", f)
+					got := w.deliveries(f)
+					if len(want) == 0 {
+						w.equal(name, len(got), 0)
+						continue
+					}
+					w.equal(name, ids(got, deliveryID), want)
+					middle := want[len(want)/2]
+					older, err := w.Deliveries(w.ctx, w.project.ID, f, telltale.Page{Limit: 2, After: string(middle)})
+					w.must(err)
+					w.equal(name+" after one", ids(older, deliveryID), append([]telltale.DeliveryID{}, want[len(want)/2+1:min(len(want), len(want)/2+3)]...))
+					newer, err := w.Deliveries(w.ctx, w.project.ID, f, telltale.Page{Limit: 2, Before: string(middle)})
+					w.must(err)
+					w.equal(name+" before one", ids(newer, deliveryID), append([]telltale.DeliveryID{}, want[max(0, len(want)/2-2):len(want)/2]...))
+				}
+			}
+		}
+	}},
+	{"deliveries are paged", func(w *world) {
+		hooks, _ := w.manyDeliveries()
+		for _, f := range []telltale.DeliveryFilter{
+			{}, {WebhookID: hooks[1].ID}, {State: telltale.StateCancelled}, {State: telltale.StateHeld}, {State: telltale.StateSucceeded}, {State: telltale.StateFailed},
+			{Match: "user-1"}, {Match: "user-1", State: telltale.StateFailed}, {Type: telltale.Opened}, {Type: telltale.Opened, WebhookID: hooks[0].ID},
+		} {
+			pages(w, func(p telltale.Page) ([]telltale.Delivery, error) { return w.Deliveries(w.ctx, w.project.ID, f, p) },
+				func(d telltale.Delivery) string { return string(d.ID) })
+		}
+	}},
+	{"what does not exist has no deliveries", func(w *world) {
+		w.newWebhook()
+		w.accept(w.newEvent())
+		for _, f := range []telltale.DeliveryFilter{
+			{WebhookID: telltale.NewWebhookID()}, {EventID: telltale.NewEventID()}, {WebhookID: "nonsense"}, {EventID: "nonsense"}, {State: "nonsense"}, {Type: "nonsense"},
+		} {
+			w.equal(fmt.Sprintf("the deliveries of %+v", f), len(w.deliveries(f)), 0)
+		}
+	}},
+	{"an event's deliveries are those to its webhooks", func(w *world) {
+		a, b := w.newWebhook(), w.newWebhook(wanting(telltale.Opened))
+		first, second, third := w.newEvent(), w.newEvent(ofType(telltale.Opened)), w.newEvent()
+		w.accept(first, second, third)
+		for event, want := range map[*telltale.Event][]telltale.WebhookID{first: {a.ID}, second: sorted([]telltale.WebhookID{a.ID, b.ID}), third: {a.ID}} {
+			ds := w.deliveries(telltale.DeliveryFilter{EventID: event.ID})
+			w.equal("the webhooks", sorted(ids(ds, func(d telltale.Delivery) telltale.WebhookID { return d.WebhookID })), want)
+		}
+	}},
+}
