@@ -74,8 +74,8 @@ var word = regexp.MustCompile(`'[^']*'|"[^"]*"|\S+`)
 // exist, with these flags and this number of arguments.
 func TestExamplesAreCommands(t *testing.T) {
 	t.Parallel()
-	p := &program{}
-	walk(p.root(), func(cmd *cobra.Command) {
+	calls := 0
+	walk((&program{}).root(), func(cmd *cobra.Command) {
 		text := strings.ReplaceAll(cmd.Example, "\\\n", " ")
 		for line := range strings.Lines(text) {
 			for _, call := range regexp.MustCompile(`\|{1,2}|&&|\$\(|\)`).Split(line, -1) {
@@ -83,8 +83,8 @@ func TestExamplesAreCommands(t *testing.T) {
 				if !ok {
 					continue
 				}
-				call, _, _ = strings.Cut(call, "                ") // what is explained beside it
-				call, _, _ = strings.Cut(strings.TrimSpace(call), "     ")
+				calls++
+				call, _, _ = strings.Cut(strings.TrimSpace(call), "     ") // what is explained beside it
 				var args []string
 				for _, w := range word.FindAllString(call, -1) {
 					if w == ">" {
@@ -113,6 +113,9 @@ func TestExamplesAreCommands(t *testing.T) {
 			}
 		}
 	})
+	if calls < 100 {
+		t.Errorf("only %d examples were found", calls)
+	}
 }
 
 func TestUsageErrorsSayWhatWasMeant(t *testing.T) {
@@ -253,8 +256,8 @@ func TestDryRunShowsTheRequestAndNoSecret(t *testing.T) {
 		t.Parallel()
 		got := try(t, "webhooks", "create", "https://a.example", "--concurrency", "0", "--retry-schedule", "1ms", "--dry-run")
 		want := "telltale: Invalid webhook.\n" +
-			"telltale:   concurrency: The number of parallel requests is out of range. It is \"0\". Expected: 1 to 100.\n" +
-			"telltale:   retry_schedule[0]: The wait is out of range. It is \"1ms\". Expected: 1s to 720h.\n"
+			"telltale:   concurrency: The number of parallel requests is out of range. It is 0. Expected: 1 to 100.\n" +
+			"telltale:   retry_schedule[0]: The wait is out of range. It is 1ms. Expected: 1s to 720h.\n"
 		if got.err != want || got.status != exitUsage || got.out != "" {
 			t.Errorf("status %d\n got %s\nwant %s", got.status, got.err, want)
 		}

@@ -183,8 +183,9 @@ func (p *program) showDelivery(w wire.Delivery) error {
 	for _, a := range w.Attempts {
 		p.say("")
 		p.say("attempt %d (%s)  %s  %s  %s", a.Number, a.Trigger, stamp(a.StartedAt.Time), outcomeOf(a), millis(a.DurationMS))
-		if a.Detail != "" || a.FailureCode != "" {
-			p.say("  reason: %s", strings.TrimSpace(a.FailureCode+" "+a.Detail))
+		p.say("  %s", strings.TrimSpace(a.Message+" "+a.Fix))
+		if a.Request.Method == "" {
+			continue // nothing is known of what was sent: the node ended
 		}
 		p.say("  timing: dns %s, connect %s, tls %s, first byte %s", millis(a.Timing.DNS), millis(a.Timing.Connect), millis(a.Timing.TLS), millis(a.Timing.FirstByte))
 		if a.RemoteAddr != "" {

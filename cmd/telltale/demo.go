@@ -56,7 +56,11 @@ func (p *program) runDemo(ctx context.Context, cfg config.Config, exit bool) (er
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() {
+		if rmErr := os.RemoveAll(dir); err == nil {
+			err = rmErr
+		}
+	}()
 	node, err := p.startDemo(ctx, cfg, dir)
 	if err != nil {
 		return err

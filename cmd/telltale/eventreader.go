@@ -47,13 +47,13 @@ func (e *eventReader) next() (jsontext.Value, error) {
 		if _, err := e.dec.ReadToken(); err != nil {
 			return nil, e.fault(err)
 		}
-		if _, err := e.dec.ReadToken(); err != io.EOF {
+		if _, err := e.dec.ReadToken(); !errors.Is(err, io.EOF) {
 			return nil, usage("there is more data after the array of events; expected one array, or events without brackets and commas")
 		}
 		return nil, io.EOF
 	}
 	v, err := e.dec.ReadValue()
-	if err == io.EOF && !e.array {
+	if errors.Is(err, io.EOF) && !e.array {
 		return nil, io.EOF
 	}
 	if err != nil {

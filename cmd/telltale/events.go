@@ -196,7 +196,7 @@ func (s *sender) sendAll(in io.Reader) error {
 			if r.err == nil {
 				r.err = s.add(r.event)
 			}
-			if r.err == io.EOF {
+			if errors.Is(r.err, io.EOF) {
 				return s.finish()
 			}
 			if r.err != nil {

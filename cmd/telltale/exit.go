@@ -103,7 +103,7 @@ func errorText(err error) string {
 	for _, f := range answer.Faults {
 		fmt.Fprintf(&b, "\n  %s: %s", strings.TrimPrefix(f.Location, "body."), f.Message)
 		if f.Value != "" {
-			fmt.Fprintf(&b, " It is %q.", f.Value)
+			fmt.Fprintf(&b, " It is %s.", printable(f.Value))
 		}
 		if f.Expected != "" {
 			fmt.Fprintf(&b, " Expected: %s.", strings.TrimSuffix(f.Expected, "."))

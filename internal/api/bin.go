@@ -42,7 +42,7 @@ func (a *api) getBin(ctx context.Context, who auth.Identity, in *BinPath) (wire.
 
 // bin finds the project's bin. The store knows bins by their id alone.
 func (a *api) bin(ctx context.Context, who auth.Identity, id string) (telltale.Bin, error) {
-	if len(id) > maxRow {
+	if len(id) > maxRow { // no id is that long
 		return telltale.Bin{}, notFound("bin", id)
 	}
 	b, err := a.config.Store.Bin(ctx, telltale.BinID(id))

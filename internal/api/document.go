@@ -74,13 +74,17 @@ func (a *api) complete() {
 	// huma registers its own form of an error, which nobody gets to see.
 	delete(a.registry.Map(), "ErrorModel")
 	delete(a.registry.Map(), "ErrorDetail")
-	a.openAnswers()
+	a.settle()
 	a.huma.OpenAPI().Webhooks = a.webhooks()
 }
 
-// openAnswers lets answers gain members: later versions add some. What comes in
-// stays closed.
-func (a *api) openAnswers() {
+// bodyProblems are those of routes that read a body.
+var bodyProblems = []telltale.Code{telltale.TooLarge, telltale.UnsupportedMedia, requestTimeout}
+
+// settle sets right what could not be known before all routes were there. Answers
+// may gain members, since later versions add some; what comes in stays closed. And
+// a route that reads no body has no problem with it.
+func (a *api) settle() {
 	closed := map[string]bool{}
 	var taken func(*huma.Schema)
 	taken = func(s *huma.Schema) {
@@ -97,8 +101,14 @@ func (a *api) openAnswers() {
 	}
 	for _, item := range a.huma.OpenAPI().Paths {
 		for _, op := range []*huma.Operation{item.Post, item.Patch} {
-			if op != nil && op.RequestBody != nil {
+			switch {
+			case op == nil:
+			case op.RequestBody != nil:
 				taken(op.RequestBody.Content["application/json"].Schema)
+			default: // nothing is read, so nothing can be wrong with it
+				for _, code := range bodyProblems {
+					delete(op.Responses, strconv.Itoa(problemOf(code, "").status))
+				}
 			}
 		}
 	}
@@ -137,7 +147,7 @@ func (a *api) operation(r route) huma.Operation {
 		codes = append(codes, telltale.NotFound)
 	}
 	if r.method == http.MethodPost || r.method == http.MethodPatch {
-		codes = append(codes, telltale.TooLarge, telltale.UnsupportedMedia, requestTimeout, telltale.Conflict)
+		codes = append(append(codes, telltale.Conflict), bodyProblems...)
 	}
 	if r.scope == ingestKey {
 		codes = append(codes, telltale.RateLimited)

@@ -164,6 +164,8 @@ func TestTheDocumentHasEveryRouteAndNoOther(t *testing.T) {
 		}
 		if op["requestBody"] != nil {
 			wanted = append(wanted, "408", "413", "415")
+		} else if responses["408"] != nil || responses["413"] != nil || responses["415"] != nil {
+			t.Errorf("%s: it reads no body, and finds fault with it", name)
 		}
 		for _, status := range wanted {
 			if responses[status] == nil {

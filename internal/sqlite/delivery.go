@@ -505,5 +505,5 @@ func (s *deliverySearch) behind(c *conn, event int64, page telltale.Page) error 
 	if conditions != nil {
 		l.where("((" + strings.Join(conditions, ") OR (") + "))")
 	}
-	return s.list(c, l, "delivery d", within)
+	return s.list(c, l, "delivery d NOT INDEXED", within) // but for its number
 }

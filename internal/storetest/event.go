@@ -285,7 +285,7 @@ var eventListTests = []test{
 	}},
 	{"events are paged", func(w *world) {
 		w.manyEvents()
-		for _, f := range []telltale.EventFilter{{}, {Type: telltale.Opened}, {Match: "user-1"}, {Match: "user-1", Type: telltale.Opened}} {
+		for _, f := range []telltale.EventFilter{{}, {Type: telltale.Opened}, {Match: "user-1"}, {Match: "user-0", Type: telltale.Opened}} {
 			pages(w, func(p telltale.Page) ([]*telltale.Event, error) { return w.Events(w.ctx, w.project.ID, f, p) },
 				func(e *telltale.Event) string { return string(e.ID) })
 		}
@@ -304,7 +304,7 @@ var eventListTests = []test{
 			"since":                 {Since: since},
 			"until":                 {Until: until},
 			"since and until":       {Since: since, Until: until},
-			"everything at once":    {Type: telltale.Opened, Match: "user-1", Since: since, Until: until},
+			"everything at once":    {Type: telltale.Opened, Match: "user-0", Since: since, Until: until},
 			"an empty time":         {Since: until, Until: since},
 		} {
 			var want []*telltale.Event

@@ -1,0 +1,437 @@
+package sqlite
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+var (
+	benchRows     = flag.Int("rows", 20_000, "deliveries in the log before BenchmarkPage and BenchmarkLifeOnLog")
+	benchWebhooks = flag.Int("webhooks", 10, "webhooks that take turns in BenchmarkLife")
+)
+
+// benchStore is a store with webhooks that want one type each in turn, and all
+// the room in the world.
+type benchStore struct {
+	*Store
+	b       testing.TB
+	project telltale.Project
+	hooks   []*telltale.Webhook
+	next    int
+}
+
+type anyRoom struct{}
+
+func (anyRoom) Reserve(*telltale.Webhook) bool { return true }
+func (anyRoom) Release(*telltale.Webhook)      {}
+
+// newBenchStore makes n webhooks, each in a project of its own, so that events
+// go to one each.
+func newBenchStore(b testing.TB, n int) *benchStore {
+	s := &benchStore{Store: newStore(b), b: b}
+	s.makeWebhooks(n)
+	return s
+}
+
+func (s *benchStore) makeWebhooks(n int) {
+	var wait sync.WaitGroup
+	s.hooks = make([]*telltale.Webhook, n)
+	for i := range s.hooks {
+		wait.Go(func() {
+			p := telltale.NewProject(fmt.Sprint("p-", i), "Project")
+			if err := s.CreateProject(s.b.Context(), p); err != nil {
+				s.b.Error(err)
+			}
+			var err error
+			if s.hooks[i], err = s.CreateWebhook(s.b.Context(), telltale.NewWebhook(p.ID, "https://receiver.example/hooks/telltale", telltale.AllEventTypes)); err != nil {
+				s.b.Error(err)
+			}
+		})
+		if i%500 == 499 {
+			wait.Wait()
+		}
+	}
+	wait.Wait()
+}
+
+var benchPayload = func() []byte {
+	b := make([]byte, 350)
+	rand.Read(b)
+	return []byte(hex.EncodeToString(b))
+}()
+
+func randomText(prefix string, n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return prefix + hex.EncodeToString(b)
+}
+
+// newEvents makes events as an ingest would: 700 bytes of payload, a user of a
+// million, a message of its own.
+func (s *benchStore) newEvents(project telltale.ProjectID, n int) []*telltale.Event {
+	events := make([]*telltale.Event, n)
+	types := telltale.EventTypes()
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	for i := range events {
+		user := mathrand.IntN(1_000_000)
+		events[i] = &telltale.Event{
+			ID: telltale.NewEventID(), ProjectID: project, Type: types[i%len(types)], Source: "api", OccurredAt: now, ReceivedAt: now, Payload: benchPayload,
+			UserID: fmt.Sprint(user), Email: fmt.Sprintf("user.%d@mail.example", user), MessageID: randomText("", 12), CampaignID: "1234",
+		}
+	}
+	return events
+}
+
+// finish records a success with the headers of a usual exchange, some 450
+// bytes in the request and 250 in the response.
+func (s *benchStore) finish(claims []telltale.Claim) {
+	results := make([]telltale.Result, len(claims))
+	for i := range claims {
+		c := &claims[i]
+		a := &telltale.Attempt{
+			Number: c.Attempt, Trigger: c.Trigger, StartedAt: time.Now(), Duration: 4321 * time.Microsecond, Node: testNode, Status: 200, RemoteAddr: "203.0.113.9:443",
+			Timing: telltale.Timing{FirstByte: 4 * time.Millisecond},
+			Request: telltale.SentRequest{Method: "POST", URL: c.Webhook.URL, Headers: []telltale.Header{
+				{Name: "Host", Value: "receiver.example"}, {Name: "User-Agent", Value: "Telltale/1.0 (+https://telltale.example)"}, {Name: "Content-Length", Value: "700"},
+				{Name: "Content-Type", Value: "application/json"}, {Name: "webhook-id", Value: string(c.Event.ID)}, {Name: "webhook-timestamp", Value: "1767225600"},
+				{Name: "webhook-signature", Value: "v1," + randomText("", 22)}, {Name: "telltale-source", Value: "api"}, {Name: "telltale-attempt", Value: "1"},
+				{Name: "Accept-Encoding", Value: "identity"}, {Name: "traceparent", Value: randomText("00-", 26)},
+			}},
+			Response: telltale.GotResponse{Body: []byte(`{"ok":true}`), Headers: []telltale.Header{
+				{Name: "Date", Value: "Mon, 23 Nov 2026 21:00:00 GMT"}, {Name: "Content-Type", Value: "application/json; charset=utf-8"}, {Name: "Content-Length", Value: "11"},
+				{Name: "Server", Value: "nginx/1.27.3"}, {Name: "Connection", Value: "keep-alive"}, {Name: "X-Request-Id", Value: randomText("", 16)},
+				{Name: "Strict-Transport-Security", Value: "max-age=31536000; includeSubDomains"}, {Name: "Vary", Value: "Accept-Encoding"},
+			}},
+		}
+		results[i] = telltale.Result{ClaimRef: c.ClaimRef, Attempt: a, Outcome: telltale.Outcome{State: telltale.StateSucceeded, Step: 1}, WebhookVersion: c.Webhook.Version}
+	}
+	recorded, err := s.RecordAttempts(s.b.Context(), results)
+	if err != nil {
+		s.b.Fatal(err)
+	}
+	for i, applied := range recorded.Applied {
+		if !applied {
+			s.b.Fatalf("result %d was not applied", i)
+		}
+	}
+}
+
+func (s *benchStore) accept(hook *telltale.Webhook, n int) []telltale.Claim {
+	accepted, err := s.AcceptEvents(s.b.Context(), telltale.Acceptance{ProjectID: hook.ProjectID, Events: s.newEvents(hook.ProjectID, n), Room: anyRoom{}})
+	if err != nil {
+		s.b.Fatal(err)
+	}
+	return accepted.Claims
+}
+
+// lives lets n deliveries live from acceptance to success, in one transaction
+// for all acceptances and one for all results: group at a time, one event to
+// an operation as it comes from an API, spread over the webhooks.
+func (s *benchStore) lives(n, group int) {
+	for done := 0; done < n; done += group {
+		claims := make([][]telltale.Claim, group)
+		s.together(group, func(i int) { claims[i] = s.accept(s.hooks[(s.next+i)%len(s.hooks)], 1) })
+		s.next += group
+		all := make([]telltale.Claim, 0, group)
+		for _, c := range claims {
+			all = append(all, c...)
+		}
+		s.finish(all)
+	}
+}
+
+// together runs operations that end in one transaction, by holding the writer
+// until all are queued.
+func (s *benchStore) together(n int, do func(i int)) {
+	if n == 1 {
+		do(0)
+		return
+	}
+	hold := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		_ = s.write(s.b.Context(), "waiting", 0, func(*tx) error {
+			<-hold
+			return nil
+		})
+	})
+	for i := range n {
+		wait.Go(func() { do(i) })
+	}
+	for {
+		s.writer.queue.mu.Lock()
+		queued := len(s.writer.queue.ops)
+		s.writer.queue.mu.Unlock()
+		if queued >= n {
+			break
+		}
+		time.Sleep(10 * time.Microsecond) //nolint:forbidigo // nothing tells when all have queued
+	}
+	close(hold)
+	wait.Wait()
+}
+
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// fileSize is the size of the database when the log is empty.
+func (s *benchStore) fileSize() int64 {
+	if _, _, err := logState(s.checkpoint.conn, "TRUNCATE"); err != nil {
+		s.b.Fatal(err)
+	}
+	info, err := os.Stat(s.path)
+	if err != nil {
+		s.b.Fatal(err)
+	}
+	return info.Size()
+}
+
+func (s *benchStore) measure(b *testing.B, do func()) {
+	before, size := cpuTime(), s.fileSize()
+	b.ReportAllocs()
+	b.ResetTimer()
+	do()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+	b.ReportMetric(float64((cpuTime()-before).Microseconds())/float64(b.N), "cpu-µs/op")
+	b.ReportMetric(float64(s.fileSize()-size)/float64(b.N), "disk-B/op")
+}
+
+// BenchmarkLife is the life of a delivery: its event accepted, itself born
+// claimed, its attempt recorded. An operation is one delivery.
+func BenchmarkLife(b *testing.B) {
+	for _, group := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("group=%d", group), func(b *testing.B) {
+			s := newBenchStore(b, *benchWebhooks)
+			s.measure(b, func() { s.lives(b.N, group) })
+		})
+	}
+}
+
+// BenchmarkBatchLife is BenchmarkLife for events that come many to a call.
+func BenchmarkBatchLife(b *testing.B) {
+	for _, group := range []int{100, 1000} {
+		b.Run(fmt.Sprintf("batch=%d", group), func(b *testing.B) {
+			s := newBenchStore(b, 1)
+			s.measure(b, func() {
+				for done := 0; done < b.N; done += group {
+					s.finish(s.accept(s.hooks[0], group))
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkFanOut is the life of deliveries of which ten share an event.
+func BenchmarkFanOut(b *testing.B) {
+	s := newBenchStore(b, 1)
+	for range 9 {
+		if _, err := s.CreateWebhook(b.Context(), telltale.NewWebhook(s.hooks[0].ProjectID, "https://receiver.example/in", telltale.AllEventTypes)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	s.measure(b, func() {
+		for done := 0; done < b.N; done += 1000 {
+			s.finish(s.accept(s.hooks[0], 100))
+		}
+	})
+}
+
+// BenchmarkAccept is acceptance alone, in one call.
+func BenchmarkAccept(b *testing.B) {
+	for _, group := range []int{1, 100} {
+		b.Run(fmt.Sprintf("batch=%d", group), func(b *testing.B) {
+			s := newBenchStore(b, 1)
+			s.measure(b, func() {
+				for done := 0; done < b.N; done += group {
+					s.accept(s.hooks[0], group)
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkCallerID is acceptance of events that callers named, at random.
+func BenchmarkCallerID(b *testing.B) {
+	s := newBenchStore(b, 1)
+	s.measure(b, func() {
+		for done := 0; done < b.N; done += 100 {
+			events := s.newEvents(s.hooks[0].ProjectID, 100)
+			for _, e := range events {
+				e.CallerID = randomText("", 16)
+			}
+			if _, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: s.hooks[0].ProjectID, Events: events, Room: anyRoom{}}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkConcurrent is BenchmarkLife as 64 callers make it, each for itself,
+// with whatever groups come of it.
+func BenchmarkConcurrent(b *testing.B) {
+	s := newBenchStore(b, *benchWebhooks)
+	s.measure(b, func() {
+		var wait sync.WaitGroup
+		const callers = 64
+		for c := range callers {
+			wait.Go(func() {
+				for i := c; i < b.N; i += callers {
+					s.finish(s.accept(s.hooks[i%len(s.hooks)], 1))
+				}
+			})
+		}
+		wait.Wait()
+	})
+}
+
+// BenchmarkClaim claims deliveries that wait, a hundred at a time.
+func BenchmarkClaim(b *testing.B) {
+	s := newBenchStore(b, 1)
+	for done := 0; done < b.N; done += 1000 {
+		_, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: s.hooks[0].ProjectID, Events: s.newEvents(s.hooks[0].ProjectID, 1000)})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	s.measure(b, func() {
+		for done := 0; done < b.N; done += 100 {
+			lanes, err := s.ClaimDue(b.Context(), []telltale.LaneRoom{{WebhookID: s.hooks[0].ID, Slots: 100}})
+			if err != nil || len(lanes[0].Claims) != 100 {
+				b.Fatalf("%d claims: %v", len(lanes[0].Claims), err)
+			}
+		}
+	})
+}
+
+// fill makes a log of the wanted number of deliveries, one in a thousand to
+// the last webhook, and one in a hundred of the others failed.
+func (s *benchStore) fill(rows int) {
+	last := len(s.hooks) - 1
+	for done := 0; done < rows; done += 1000 {
+		for i := range last {
+			claims := s.accept(s.hooks[i], 1000/last)
+			s.finish(claims[len(claims)/100:])
+			for _, c := range claims[:len(claims)/100] {
+				a := &telltale.Attempt{Number: 1, Trigger: c.Trigger, Status: 500, Error: telltale.ErrorHTTPStatus}
+				if _, err := s.RecordAttempts(s.b.Context(), []telltale.Result{{ClaimRef: c.ClaimRef, Attempt: a, Outcome: telltale.Outcome{State: telltale.StateFailed}}}); err != nil {
+					s.b.Fatal(err)
+				}
+			}
+		}
+		s.finish(s.accept(s.hooks[last], 1))
+	}
+}
+
+// logStore opens the log that -log names, and makes it there if it is not, so
+// that a log of millions is made once.
+var logFolder = flag.String("log", "", "folder of a log that is kept for BenchmarkPage and BenchmarkLifeOnLog; empty makes a new one of -rows")
+
+func newLogStore(b *testing.B) *benchStore {
+	if *logFolder == "" {
+		s := newBenchStore(b, 11)
+		s.fill(*benchRows)
+		return s
+	}
+	began := time.Now()
+	s := &benchStore{Store: openStore(b, filepath.Join(*logFolder, "telltale.db")), b: b}
+	b.Logf("opened in %v", time.Since(began))
+	b.Cleanup(func() { s.Close() })
+	for i := range 11 {
+		if p := s.known.projectBySlug(fmt.Sprint("p-", i)); p != nil {
+			s.hooks = append(s.hooks, s.known.liveWebhooks(p)[0].now.Load().Webhook)
+		}
+	}
+	if len(s.hooks) == 0 {
+		s.makeWebhooks(11)
+		s.fill(*benchRows)
+		b.Logf("made a log of %d bytes", s.fileSize())
+	}
+	return s
+}
+
+// BenchmarkLifeOnLog is BenchmarkLife on a log that is there already.
+func BenchmarkLifeOnLog(b *testing.B) {
+	s := newLogStore(b)
+	s.measure(b, func() { s.lives(b.N, 100) })
+}
+
+// BenchmarkPage reads pages of the log of a store with many deliveries.
+func BenchmarkPage(b *testing.B) {
+	s := newLogStore(b)
+	busy, quiet := s.hooks[0], s.hooks[len(s.hooks)-1]
+	page := telltale.Page{Limit: 51}
+	middle, err := s.Deliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{Until: time.Now()}, page)
+	if err != nil || len(middle) == 0 {
+		b.Fatal(err)
+	}
+	one, err := s.Events(b.Context(), busy.ProjectID, telltale.EventFilter{}, telltale.Page{Limit: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, read := range map[string]func() (int, error){
+		"busy": func() (int, error) {
+			ds, err := s.Deliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{WebhookID: busy.ID}, page)
+			return len(ds), err
+		},
+		"quiet": func() (int, error) {
+			ds, err := s.Deliveries(b.Context(), quiet.ProjectID, telltale.DeliveryFilter{}, page)
+			return len(ds), err
+		},
+		"failed": func() (int, error) {
+			ds, err := s.Deliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{State: telltale.StateFailed}, page)
+			return len(ds), err
+		},
+		"type": func() (int, error) {
+			ds, err := s.Deliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{Type: telltale.Bounced}, page)
+			return len(ds), err
+		},
+		"older": func() (int, error) {
+			ds, err := s.Deliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{}, telltale.Page{Limit: 51, After: string(middle[len(middle)-1].ID)})
+			return len(ds), err
+		},
+		"match": func() (int, error) {
+			ds, err := s.Deliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{Match: one[0].MessageID}, page)
+			return len(ds), err
+		},
+		"no match": func() (int, error) {
+			ds, err := s.Deliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{Match: "nobody"}, page)
+			return 1 - len(ds), err
+		},
+		"events": func() (int, error) {
+			es, err := s.Events(b.Context(), busy.ProjectID, telltale.EventFilter{}, page)
+			return len(es), err
+		},
+		"one delivery": func() (int, error) {
+			_, err := s.Delivery(b.Context(), busy.ProjectID, middle[0].ID)
+			return 1, err
+		},
+		"due webhooks": func() (int, error) {
+			due, err := s.DueWebhooks(b.Context())
+			return len(due), err
+		},
+	} {
+		b.Run(strings.ReplaceAll(name, " ", "-"), func(b *testing.B) {
+			for b.Loop() {
+				if n, err := read(); err != nil || n == 0 {
+					b.Fatalf("%d rows: %v", n, err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,134 @@
+package sqlite
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// Every way of listing must find its rows by an index and in order: a plan
+// that sorts, or that reads a table from end to end, works in a test and
+// stalls on ten million rows.
+func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		ctx := t.Context()
+		project, err := s.ProjectBySlug(ctx, telltale.DefaultProjectSlug)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hook, err := s.CreateWebhook(ctx, telltale.NewWebhook(project.ID, "https://receiver.example/in", telltale.AllEventTypes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		event := &telltale.Event{ID: telltale.NewEventID(), ProjectID: project.ID, Type: telltale.Opened, ReceivedAt: time.Now(), UserID: "42", CallerID: "a"}
+		if _, err := s.AcceptEvents(ctx, telltale.Acceptance{ProjectID: project.ID, Events: []*telltale.Event{event}}); err != nil {
+			t.Fatal(err)
+		}
+		lanes, err := s.ClaimDue(ctx, []telltale.LaneRoom{{WebhookID: hook.ID, Slots: 2, Held: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		delivery := lanes[0].Claims[0].DeliveryID
+		attempt := &telltale.Attempt{Number: 1, Trigger: telltale.TriggerAutomatic, Status: 500, Node: "nod_other"}
+		result := telltale.Result{ClaimRef: lanes[0].Claims[0].ClaimRef, Attempt: attempt, Outcome: telltale.Outcome{State: telltale.StateFailed}}
+
+		now := time.Now()
+		pages := []telltale.Page{
+			{Limit: 10}, {Limit: 10, After: string(event.ID)}, {Limit: 10, Before: string(event.ID)},
+			{Limit: 10, After: string(delivery)}, {Limit: 10, Before: string(delivery)},
+		}
+		for _, match := range []string{"", "42"} {
+			for _, kind := range []telltale.EventType{"", telltale.Opened} {
+				for _, since := range []time.Time{{}, now.Add(-time.Hour)} {
+					for _, page := range pages {
+						// Half of the pages are of the other list, and refused.
+						_, _ = s.Events(ctx, project.ID, telltale.EventFilter{Match: match, Type: kind, Since: since, Until: since}, page)
+						for _, state := range append(telltale.States(), "") {
+							for _, webhook := range []telltale.WebhookID{"", hook.ID} {
+								for _, of := range []telltale.EventID{"", event.ID} {
+									f := telltale.DeliveryFilter{Match: match, Type: kind, Since: since, State: state, WebhookID: webhook, EventID: of}
+									_, _ = s.Deliveries(ctx, project.ID, f, page)
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+		_, err1 := s.DueWebhooks(ctx)
+		_, err2 := s.RecordAttempts(ctx, []telltale.Result{result})
+		_, err3 := s.RetryDelivery(ctx, project.ID, delivery)
+		_, err4 := s.Delivery(ctx, project.ID, delivery)
+		_, err5 := s.Event(ctx, project.ID, event.ID)
+		_, err6 := s.TakeOver(ctx)
+		_, _, err7 := s.Purge(ctx, telltale.Retention{Events: time.Nanosecond, CallerIDs: time.Nanosecond})
+		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		queries := map[string]bool{}
+		conns := []*conn{s.writer.conn}
+		for range readerCount {
+			conns = append(conns, <-s.readers.free)
+		}
+		for _, c := range conns {
+			for sql := range c.queries {
+				queries[sql] = true
+			}
+			if c != s.writer.conn {
+				s.readers.free <- c
+			}
+		}
+		if len(queries) < 100 {
+			t.Fatalf("only %d queries were seen", len(queries))
+		}
+		planner, err := openConn(s.path, 1) // reads only
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer planner.Close()
+		for sql := range queries {
+			for _, step := range plan(t, planner, sql) {
+				words := strings.Fields(step)
+				sorts := strings.Contains(step, "TEMP B-TREE")
+				scans := words[0] == "SCAN" && slices.Contains(grows, words[1]) && strings.Contains(sql, "WHERE") // else it reads one end of the table
+				if sorts || scans {
+					t.Errorf("%s\n\tin %s", step, sql)
+				}
+			}
+		}
+	})
+}
+
+// grows are the tables, and their aliases, that have a row per event or more.
+var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "span", "s"}
+
+func plan(t *testing.T, c *conn, sql string) []string {
+	t.Helper()
+	if !strings.HasPrefix(sql, "SELECT") && !strings.HasPrefix(sql, "UPDATE") && !strings.HasPrefix(sql, "DELETE") {
+		return nil
+	}
+	stmt, _, err := c.PrepareTransient("EXPLAIN QUERY PLAN " + sql)
+	if err != nil {
+		t.Fatalf("%v in %s", err, sql)
+	}
+	defer stmt.Finalize()
+	var steps []string
+	for {
+		row, err := stmt.Step()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !row {
+			return steps
+		}
+		steps = append(steps, stmt.ColumnText(3))
+	}
+}

@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/internal/storetest"
+)
+
+const testNode = telltale.NodeID("nod_01JD0000000000000000000000")
+
+// xorSealer seals so that a test can tell: what is sealed cannot be read, and
+// opens only in its row.
+type xorSealer struct{}
+
+func (xorSealer) Seal(plain []byte, row string) ([]byte, error) {
+	sealed := append([]byte(row+"\n"), plain...)
+	for i := range sealed {
+		sealed[i] ^= 0xa5
+	}
+	return sealed, nil
+}
+
+func (xorSealer) Open(sealed []byte, row string) ([]byte, error) {
+	plain := bytes.Clone(sealed)
+	for i := range plain {
+		plain[i] ^= 0xa5
+	}
+	plain, ok := bytes.CutPrefix(plain, []byte(row+"\n"))
+	if !ok {
+		return nil, errors.New("this was sealed for another row")
+	}
+	return plain, nil
+}
+
+// testOptions fail the test if the store fails.
+func testOptions(t testing.TB) Options {
+	return Options{Node: testNode, Sealer: xorSealer{}, Fatal: func(err error) { t.Errorf("the store failed: %v", err) }}
+}
+
+// dataFolder is a new folder that only the test's user may enter.
+func dataFolder(t testing.TB) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.Chmod(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func openStore(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), path, testOptions(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func newStore(t testing.TB) *Store {
+	t.Helper()
+	s := openStore(t, filepath.Join(dataFolder(t), "telltale.db"))
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	})
+	return s
+}
+
+func TestTheStoreKeepsItsContract(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, test func(*testing.T, storetest.Harness)) {
+		synctest.Test(t, func(t *testing.T) {
+			test(t, storetest.Harness{
+				Node: testNode,
+				Open: func(t *testing.T) telltale.Store {
+					return openStore(t, filepath.Join(dataFolder(t), "telltale.db"))
+				},
+				Reopen: func(t *testing.T, s telltale.Store) telltale.Store {
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					return openStore(t, s.(*Store).path)
+				},
+				Advance: func(d time.Duration) { <-time.After(d) },
+				Now:     time.Now,
+			})
+		})
+	})
+}
+
