@@ -62,6 +62,10 @@ const (
 	maxFaults = 100          // reported for one event
 )
 
+// Location is where the activity stood in the input that it was parsed from, as
+// in body[3]; empty for one that was made in code.
+func (a Activity) Location() string { return a.location }
+
 // Clone gives a copy whose members can be changed without changing a's.
 func (a Activity) Clone() Activity {
 	a.Top, a.User, a.Campaign, a.Trigger, a.Changes = a.Top.Clone(), a.User.Clone(), a.Campaign.Clone(), a.Trigger.Clone(), a.Changes.Clone()

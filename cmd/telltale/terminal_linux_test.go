@@ -60,7 +60,7 @@ func TestAPersonIsAsked(t *testing.T) {
 			}
 			fmt.Fprintln(stream)
 			question := ""
-			for in := bufio.NewScanner(person); in.Scan() && !strings.Contains(question, "?"); {
+			for in := bufio.NewScanner(person); !strings.Contains(question, "?") && in.Scan(); {
 				question = in.Text()
 			}
 			if !strings.Contains(question, "Delete it? [y/N]") {

@@ -69,8 +69,11 @@ type ask struct {
 	fresh       bool // first attempts may be among them
 }
 
+// off reports whether the webhook is disabled or deleted.
+func (l *lane) off() bool { return !l.webhook.Enabled || l.webhook.Deleted }
+
 // stopped reports whether nothing may be attempted.
-func (l *lane) stopped() bool { return l.paused || !l.webhook.Enabled || l.webhook.Deleted }
+func (l *lane) stopped() bool { return l.paused || l.off() }
 
 // width is how many slots the lane may take: one until an attempt has ended, so
 // that many receivers that hang from the start take few.
@@ -154,7 +157,7 @@ func (l *lane) hint(at time.Time) {
 // forgettable reports whether nothing is lost with the lane.
 func (l *lane) forgettable(now time.Time) bool {
 	_, throttled := l.throttle.at(now)
-	return !slices.Contains(l.queued[:], true) && l.kept == 0 && l.busy == 0 && l.due.IsZero() && !l.held && !throttled &&
+	return !slices.Contains(l.queued[:], true) && l.kept == 0 && l.busy == 0 && (l.off() || l.due.IsZero() && !l.held) && !throttled &&
 		!l.pace.next.After(now) && !l.release.next.After(now) &&
 		(!l.pulse.slow || now.Sub(l.pulse.last) > slowMemory)
 }
@@ -249,7 +252,7 @@ func (d *Dispatcher) learn(l *lane, w *telltale.Webhook, now time.Time) {
 	wasEnabled := l.webhook.Enabled
 	l.webhook = w
 	switch {
-	case !w.Enabled || w.Deleted:
+	case l.off():
 		d.giveBack(l)
 		l.due, l.held = time.Time{}, false
 	case !wasEnabled:

@@ -38,6 +38,8 @@ func (d *Dispatcher) Test(ctx context.Context, c telltale.Claim) (telltale.Attem
 	select {
 	case <-t.done:
 		return t.attempt, t.err
+	case <-d.finished: // a stop ran out of time; the next start finds the test
+		return telltale.Attempt{}, telltale.Errorf(telltale.Unavailable, "The node has stopped. Try again in a moment.")
 	case <-ctx.Done():
 		return telltale.Attempt{}, &telltale.Error{Code: telltale.Unavailable, Message: "The test goes on; its result is in the log.", Cause: ctx.Err()}
 	}

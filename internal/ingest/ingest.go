@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,6 +62,7 @@ func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string,
 	}
 	accepted, err := in.store.AcceptEvents(ctx, telltale.Acceptance{ProjectID: p.ID, Events: events, Room: in.dispatcher})
 	if err != nil {
+		locate(err, activities)
 		return telltale.Accepted{}, fmt.Errorf("ingest: storing %d events of project %s: %w", len(events), p.ID, err)
 	}
 	in.dispatcher.Offer(accepted)
@@ -114,6 +116,20 @@ func newEvents(project telltale.ProjectID, source string, activities []telltale.
 		return nil, err
 	}
 	return events, nil
+}
+
+// locate mends the locations of what the store finds, which counts events: a
+// request of one event has no index.
+func locate(err error, activities []telltale.Activity) {
+	var e *telltale.Error
+	if len(activities) != 1 || activities[0].Location() == "" || !errors.As(err, &e) {
+		return
+	}
+	for i := range e.Faults {
+		if rest, ok := strings.CutPrefix(e.Faults[i].Location, "body[0]"); ok {
+			e.Faults[i].Location = activities[0].Location() + rest
+		}
+	}
 }
 
 // refusal is the code under which a failure is counted.

@@ -139,6 +139,9 @@ func TestTheSameEventAgain(t *testing.T) {
 			if telltale.CodeOf(err) != test.code {
 				t.Fatalf("got %v", err)
 			}
+			if clash, ok := errors.AsType[*telltale.Error](err); ok && clash.Faults[0].Location != "body.telltale.id" {
+				t.Errorf("the clash is said to be at %s", clash.Faults[0].Location)
+			}
 			if want := []telltale.AcceptedEvent{{ID: before.Events[0].ID, Duplicate: true}}; err == nil && !cmp.Equal(after.Events, want) {
 				t.Errorf("got %+v, want %+v", after.Events, want)
 			}

@@ -159,14 +159,16 @@ func (s *benchStore) together(n int, do func(i int)) {
 		do(0)
 		return
 	}
-	hold := make(chan struct{})
+	held, hold := make(chan struct{}), make(chan struct{})
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		_ = s.write(s.b.Context(), "waiting", 0, func(*tx) error {
+			close(held)
 			<-hold
 			return nil
 		})
 	})
+	<-held
 	for i := range n {
 		wait.Go(func() { do(i) })
 	}
