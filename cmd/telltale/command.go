@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"telltale.example/telltale/internal/client"
 	"telltale.example/telltale/internal/config"
 )
 
@@ -164,6 +165,36 @@ func expectation(invalid *pflag.InvalidValueError) string {
 		return "a duration, such as 30s or 5m"
 	}
 	return invalid.Unwrap().Error()
+}
+
+// each does the same to several things. If some of it fails, the rest is done
+// all the same, and the exit status says so.
+func (p *program) each(ids []string, done string, do func(id string) error) error {
+	var errs []error
+	for _, id := range ids {
+		err := do(id)
+		switch {
+		case errors.Is(err, client.ErrDryRun):
+		case err == nil && p.json:
+			err = p.writeJSON(map[string]any{"id": id, done: true})
+		case err == nil:
+			p.say("%s %s", id, done)
+		case len(ids) > 1:
+			err = fmt.Errorf("%s: %w", id, err)
+		}
+		if err != nil && !errors.Is(err, client.ErrDryRun) {
+			errs = append(errs, err)
+		}
+	}
+	switch {
+	case len(errs) == 0:
+		return nil
+	case len(errs) == len(ids) && len(ids) == 1:
+		return errs[0]
+	case len(errs) == len(ids):
+		return &failure{statusOf(errs[0]), errors.Join(errs...)}
+	}
+	return &failure{exitPartly, errors.Join(errs...)}
 }
 
 const helpWidth = 100

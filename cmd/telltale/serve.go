@@ -58,6 +58,9 @@ func (p *program) runServer(ctx context.Context, cfg config.Config) error {
 	level := new(slog.LevelVar)
 	level.Set(cfg.LogLevel)
 	log := newLog(p.stderr, cfg.LogFormat, level)
+	reload, dump := operatorSignals() // before Start, during which a SIGHUP would end the process
+	defer signal.Stop(reload)
+	defer signal.Stop(dump)
 	node, err := app.Start(ctx, cfg, version, log)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -68,9 +71,6 @@ func (p *program) runServer(ctx context.Context, cfg config.Config) error {
 	if !p.quiet {
 		p.banner(node, cfg, time.Since(began))
 	}
-	reload, dump := operatorSignals()
-	defer signal.Stop(reload)
-	defer signal.Stop(dump)
 	for {
 		select {
 		case err := <-node.Failed():

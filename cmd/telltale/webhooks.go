@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -391,36 +390,6 @@ a webhook for a while, disable it: then nothing is lost.`,
 			return p.each(args, "deleted", func(id string) error { return api.DeleteWebhook(cmd.Context(), id) })
 		},
 	}))
-}
-
-// each does the same to several things. If some of it fails, the rest is done
-// all the same, and the exit status says so.
-func (p *program) each(ids []string, done string, do func(id string) error) error {
-	var errs []error
-	for _, id := range ids {
-		err := do(id)
-		switch {
-		case errors.Is(err, client.ErrDryRun):
-		case err == nil && p.json:
-			err = p.writeJSON(map[string]any{"id": id, done: true})
-		case err == nil:
-			p.say("%s %s", id, done)
-		case len(ids) > 1:
-			err = fmt.Errorf("%s: %w", id, err)
-		}
-		if err != nil && !errors.Is(err, client.ErrDryRun) {
-			errs = append(errs, err)
-		}
-	}
-	switch {
-	case len(errs) == 0:
-		return nil
-	case len(errs) == len(ids) && len(ids) == 1:
-		return errs[0]
-	case len(errs) == len(ids):
-		return &failure{statusOf(errs[0]), errors.Join(errs...)}
-	}
-	return &failure{exitPartly, errors.Join(errs...)}
 }
 
 func (p *program) webhooksEnable() *cobra.Command {

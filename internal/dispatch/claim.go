@@ -11,7 +11,7 @@ import (
 func (d *Dispatcher) ask(l *lane, b budgetKind, now time.Time) {
 	rate := l.rate(now)
 	n := 1 // a lane with claims of its own leaves it at one
-	if l.waiting() == 0 {
+	if l.claims.len() == 0 {
 		n = min(l.width()-l.busy, d.allowed(l.project, b), l.pace.ready(rate, now))
 		if b == budgetSlow {
 			n = min(n, max(1, slowLaneShares*d.budgets[b].free()-l.slowBusy))
@@ -137,7 +137,7 @@ func (d *Dispatcher) answered(l *lane, answer *telltale.LaneClaims, now time.Tim
 		case slot && d.open(now):
 			d.begin(l, c, asked.budget, now)
 		default:
-			l.push(c)
+			l.claims.push(c)
 			if slot {
 				d.take(l, asked.budget, -1)
 			}

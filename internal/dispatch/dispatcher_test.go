@@ -41,7 +41,7 @@ func TestWhatIsAcceptedIsSentAtOnce(t *testing.T) {
 		if got, want := w.net.delays(id), []time.Duration{0, 10 * time.Millisecond, 10 * time.Millisecond}; !slices.Equal(got, want) {
 			t.Errorf("delays %v; want %v", got, want)
 		}
-		if n := w.model.calls["ClaimDue"]; n != 0 {
+		if n := w.called("ClaimDue"); n != 0 {
 			t.Errorf("the store was asked for claims %d times", n)
 		}
 		w.stop()
@@ -59,7 +59,7 @@ func TestConcurrencyIsNeverExceeded(t *testing.T) {
 		pass(100 * time.Millisecond)
 		w.change(four, func(h *telltale.Webhook) { h.Concurrency = 2 })
 		for id, want := range map[telltale.WebhookID]int{one: 1, four: 4, many: 100} {
-			if got := w.net.most[id]; got != want {
+			if got := w.atOnce(id); got != want {
 				t.Errorf("%s had %d attempts at once; want %d", id, got, want)
 			}
 		}
@@ -68,7 +68,7 @@ func TestConcurrencyIsNeverExceeded(t *testing.T) {
 		clear(w.net.most)
 		w.net.mu.Unlock()
 		pass(5 * time.Second)
-		if got := w.net.most[four]; got > 2 {
+		if got := w.atOnce(four); got > 2 {
 			t.Errorf("%d at once after it was made 2", got)
 		}
 		w.want(map[telltale.State]int{succeeded: 600})
@@ -174,7 +174,7 @@ func TestGoneDisablesTheWebhook(t *testing.T) {
 		pass(time.Minute)
 		// Two were under way; whatever waited in memory or in the store is held.
 		w.want(map[telltale.State]int{succeeded: 1, failed: 2, held: 17})
-		if h := w.model.webhooks[id]; h.Enabled || h.DisabledReason != telltale.DisabledGone {
+		if h := w.hook(id); h.Enabled || h.DisabledReason != telltale.DisabledGone {
 			t.Errorf("webhook %+v; want it disabled as gone", h)
 		}
 		w.stop()
@@ -337,6 +337,64 @@ func TestHeldDeliveriesComeBackAtTheRateLimit(t *testing.T) {
 	})
 }
 
+func TestEnablingAWebhookThatHasNoLaneReleasesWhatIsHeldAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{PollInterval: time.Hour})
+		id := w.add("prj_1", enabled(false))
+		for range 20 {
+			w.model.owe(w.model.webhooks[id]).state = held
+		}
+		w.change(id, enabled(true))
+		pass(2 * time.Second)
+		w.want(map[telltale.State]int{succeeded: 20})
+		w.stop()
+	})
+}
+
+// Slots that were asked for and not used take nothing of the rate.
+func TestWhatTheStoreDoesNotHaveCostsNoRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		id := w.add("prj_1", func(h *telltale.Webhook) { h.RateLimit, h.Concurrency = 0.01, 10 })
+		for range 5 {
+			w.Due(w.hook(id)) // there is nothing
+			synctest.Wait()
+		}
+		w.accept(1, id)
+		pass(time.Second)
+		w.want(map[telltale.State]int{succeeded: 1})
+		w.stop()
+	})
+}
+
+// Another node may have locked what is due.
+func TestAStoreThatHasNothingThoughItSaysSoIsNotAskedOnAndOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{PollInterval: time.Hour})
+		id := w.add("prj_1")
+		w.store = empty{w.model}
+		w.Due(w.hook(id))
+		pass(10*time.Second + time.Millisecond)
+		if n := w.called("ClaimDue"); n != 11 {
+			t.Errorf("it was asked %d times in ten seconds; want once a second", n)
+		}
+		w.stop()
+	})
+}
+
+type empty struct{ *model }
+
+func (e empty) ClaimDue(ctx context.Context, lanes []telltale.LaneRoom) ([]telltale.LaneClaims, error) {
+	answers, err := e.model.ClaimDue(ctx, lanes)
+	for i := range answers {
+		answers[i].In = 0
+	}
+	return answers, err
+}
+
 func TestADeletedWebhookGetsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -378,7 +436,7 @@ func TestAnAttemptUsesTheNewestVersion(t *testing.T) {
 		id := w.add("prj_1", func(h *telltale.Webhook) { h.Concurrency = 1 })
 		w.accept(3, id)
 		synctest.Wait()
-		older := w.model.webhooks[id]
+		older := w.hook(id)
 		w.change(id, func(h *telltale.Webhook) { h.URL = "https://new.example.com/" })
 		w.Changed(older) // old news
 		pass(time.Second)
@@ -452,7 +510,7 @@ func TestTheNextStartTakesOver(t *testing.T) {
 		w.begin(Config{})
 		pass(5 * time.Second)
 		w.want(map[telltale.State]int{succeeded: 10})
-		for _, o := range w.model.deliveries {
+		for _, o := range w.owed() {
 			if len(o.attempts) != 2 || o.attempts[0].Error != telltale.ErrorInterrupted || o.attempts[1].Number != 2 {
 				t.Errorf("attempts %+v; want an interrupted one and a success", o.attempts)
 			}
@@ -474,8 +532,8 @@ func TestADeliveryThatWasTakenOverIsNotChanged(t *testing.T) {
 		o.number++ // another node's now
 		w.model.mu.Unlock()
 		pass(time.Minute)
-		if len(o.attempts) != 0 || len(w.net.starts(id)) != 1 {
-			t.Errorf("%d attempts recorded, %d made; want 0, 1", len(o.attempts), len(w.net.starts(id)))
+		if recorded, made := len(w.owed()[0].attempts), len(w.net.starts(id)); recorded != 0 || made != 1 {
+			t.Errorf("%d attempts recorded, %d made; want 0, 1", recorded, made)
 		}
 		w.model.mu.Lock()
 		o.state = succeeded
@@ -502,7 +560,7 @@ func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
 		if err := w.Ready(); err == nil {
 			t.Error("the dispatcher says that it is ready")
 		}
-		if w.Reserve(w.model.webhooks[ids[0]]) {
+		if w.Reserve(w.hook(ids[0])) {
 			t.Error("there is room for more")
 		}
 		pass(10 * time.Minute)
@@ -548,7 +606,7 @@ func TestACommitOfUnknownOutcome(t *testing.T) {
 		w.accept(20, id)
 		pass(5 * time.Minute)
 		w.want(map[telltale.State]int{succeeded: 20})
-		for _, o := range w.model.deliveries {
+		for _, o := range w.owed() {
 			if len(o.attempts) != 3 {
 				t.Errorf("%d attempts recorded; want 3", len(o.attempts))
 			}
@@ -609,14 +667,18 @@ func TestAStopUnderLoadLeavesNothing(t *testing.T) {
 		w.reply(func(begun) (int, time.Duration) { return 200, 3 * time.Second })
 		w.accept(30, ids...)
 		pass(time.Second)
-		offer := w.model.acceptLate(w.Dispatcher, 1, ids[0])
+		other := w.add("prj_2")
+		offer := w.model.acceptLate(w.Dispatcher, 1, other)
+		if w.model.states()[sending] == 0 {
+			t.Fatal("there was no room")
+		}
 		began := time.Now()
 		stopped := make(chan error)
 		go func() { stopped <- w.Stop(context.Background()) }()
 		synctest.Wait()
 		offer() // a request that was being accepted
 		flying := len(w.net.starts(""))
-		if w.Reserve(w.model.webhooks[ids[0]]) {
+		if w.Reserve(w.hook(ids[0])) {
 			t.Error("there is room in a dispatcher that stops")
 		}
 		if err := <-stopped; err != nil {
@@ -650,7 +712,7 @@ func TestAStopInterruptsWhatTakesTooLong(t *testing.T) {
 			t.Errorf("the stop took %v", took)
 		}
 		w.want(map[telltale.State]int{waiting: 4})
-		for _, o := range w.model.deliveries {
+		for _, o := range w.owed() {
 			if len(o.attempts) != 1 || o.attempts[0].Error != telltale.ErrorInterrupted || o.step != 0 {
 				t.Errorf("attempts %+v, step %d; want one that was interrupted and counts nothing", o.attempts, o.step)
 			}
@@ -731,14 +793,18 @@ func TestNoAttemptWithoutAHeartbeat(t *testing.T) {
 		}
 		// The lease has ended: what waits in memory goes back, and is claimed anew.
 		w.breaks(nil)
+		pass(5 * time.Second)
+		if more := w.net.starts(id); len(more) < len(starts)+3 {
+			t.Errorf("%d attempts in the first seconds with a heartbeat; want one a second", len(more)-len(starts))
+		}
 		pass(20 * time.Minute)
 		w.want(map[telltale.State]int{succeeded: 600})
-		for _, o := range w.model.deliveries {
+		for _, o := range w.owed() {
 			if len(o.attempts) != 1 {
 				t.Errorf("%d attempts", len(o.attempts))
 			}
 		}
-		if n := w.model.calls["ReleaseClaims"]; n == 0 {
+		if n := w.called("ReleaseClaims"); n == 0 {
 			t.Error("no claim was given back")
 		}
 		w.stop()
@@ -750,9 +816,7 @@ func TestAStoreThatIsAwayForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config{})
 		id := w.add("prj_1")
-		for range 300 {
-			w.model.owe(w.model.webhooks[id]) // nobody tells of them
-		}
+		w.backlog(300, false, id)
 		w.breaks(func(string) (error, bool) { return unavailable, false })
 		pass(10 * time.Minute)
 		if n := len(w.net.starts(id)); n != 0 {
@@ -841,7 +905,7 @@ func TestASenderThatPanicsFailsTheAttemptAlone(t *testing.T) {
 		w.accept(2, id)
 		pass(3 * time.Second)
 		w.want(map[telltale.State]int{succeeded: 1, waiting: 1})
-		a := w.model.deliveries["dlv_1"].attempts
+		a := w.owed()[0].attempts
 		if len(a) != 1 || a[0].Error != telltale.ErrorInternal || a[0].Failure != telltale.FailureInternal || a[0].Number != 1 {
 			t.Errorf("attempts %+v; want an internal error", a)
 		}

@@ -3,9 +3,9 @@
 //
 // # Lanes
 //
-// Every webhook that has work has a lane: claims that wait for a slot, first
-// attempts before others, and a note of when the store has more for it. A
-// delivery comes into its lane in two ways. Most are born claimed: whoever
+// Every webhook that has work has a lane: claims that wait for a slot, in order,
+// and a note of when the store has more for it. A delivery comes into its lane in
+// two ways. Most are born claimed: whoever
 // accepts an event asks for room ([Dispatcher.Reserve]) and hands the claims
 // over ([Dispatcher.Offer]); nothing is read again. All others wait in the store,
 // and are claimed only for slots that are free now: a lane that is full is never

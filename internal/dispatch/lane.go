@@ -37,9 +37,9 @@ type lane struct {
 	project *project
 	paused  bool // an outcome disables the webhook, and is not recorded yet
 
-	fresh, later fifo[telltale.Claim] // claims that wait for a slot: first attempts; others
-	kept         int                  // deliveries in memory: reserved, waiting, under way, not recorded
-	reserved     int                  // of these, those that are being accepted
+	claims   fifo[telltale.Claim] // that wait for a slot
+	kept     int                  // deliveries in memory: reserved, waiting, under way, not recorded
+	reserved int                  // of these, those that are being accepted
 
 	busy     int // slots taken: attempts under way and claims asked for
 	slowBusy int // of these, those of the slow budget
@@ -86,25 +86,6 @@ func (l *lane) width() int {
 
 func (l *lane) isSlow(now time.Time) bool { return l.slowBusy > 0 || l.pulse.isSlow(now) }
 
-func (l *lane) waiting() int { return l.fresh.len() + l.later.len() }
-
-// push puts a claim at the end of its queue.
-func (l *lane) push(c telltale.Claim) {
-	if c.Attempt <= 1 {
-		l.fresh.push(c)
-	} else {
-		l.later.push(c)
-	}
-}
-
-// pop takes the claim that is next; there is one.
-func (l *lane) pop() telltale.Claim {
-	if l.fresh.len() > 0 {
-		return l.fresh.pop()
-	}
-	return l.later.pop()
-}
-
 // asksAt is when the lane has cause to ask the store, if ever.
 func (l *lane) asksAt() (at time.Time, ever bool) {
 	if l.asked.slots > 0 {
@@ -127,7 +108,7 @@ func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
 		return noRing, time.Time{}
 	}
 	at := now
-	if l.waiting() == 0 {
+	if l.claims.len() == 0 {
 		asks, ever := l.asksAt()
 		if !ever {
 			return noRing, time.Time{}
@@ -141,7 +122,7 @@ func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
 	switch {
 	case l.isSlow(now):
 		return ringSlow, time.Time{}
-	case l.fresh.len() > 0, l.dueFresh:
+	case l.claims.len() > 0, l.dueFresh:
 		return ringFresh, time.Time{}
 	}
 	return ringLater, time.Time{}
@@ -256,15 +237,14 @@ func (d *Dispatcher) learn(l *lane, w *telltale.Webhook, now time.Time) {
 		d.giveBack(l)
 		l.due, l.held = time.Time{}, false
 	case !wasEnabled:
-		l.hint(now)
-		l.held = true // perhaps: the store will say
+		l.hint(now) // the store knows what is due, and whether there are held ones
 	}
 }
 
 // giveBack returns the claims that wait in the lane to the store.
 func (d *Dispatcher) giveBack(l *lane) {
-	for l.waiting() > 0 {
-		d.release(l, l.pop())
+	for l.claims.len() > 0 {
+		d.release(l, l.claims.pop())
 	}
 }
 

@@ -535,6 +535,53 @@ func (w *world) breaks(f func(method string) (error, bool)) {
 	w.model.fault = f
 }
 
+// hook gives a webhook as it is stored.
+func (w *world) hook(id telltale.WebhookID) *telltale.Webhook {
+	w.model.mu.Lock()
+	defer w.model.mu.Unlock()
+	return w.model.webhooks[id]
+}
+
+// owed gives copies of all deliveries, in the order of acceptance.
+func (w *world) owed() []owed {
+	w.model.mu.Lock()
+	defer w.model.mu.Unlock()
+	var list []owed
+	for n := range w.model.seq {
+		if o := w.model.deliveries[telltale.DeliveryID(fmt.Sprintf("dlv_%d", n+1))]; o != nil {
+			list = append(list, *o)
+		}
+	}
+	return list
+}
+
+// called is how often a method of the store was called.
+func (w *world) called(method string) int {
+	w.model.mu.Lock()
+	defer w.model.mu.Unlock()
+	return w.model.calls[method]
+}
+
+// atOnce is the most attempts to a webhook that were under way at once.
+func (w *world) atOnce(id telltale.WebhookID) int {
+	w.net.mu.Lock()
+	defer w.net.mu.Unlock()
+	return w.net.most[id]
+}
+
+// backlog stores deliveries that nobody told of; of old ones an attempt was made.
+func (w *world) backlog(n int, old bool, ids ...telltale.WebhookID) {
+	w.model.mu.Lock()
+	defer w.model.mu.Unlock()
+	for range n {
+		for _, id := range ids {
+			if o := w.model.owe(w.model.webhooks[id]); old {
+				w.model.note(o, telltale.Attempt{Number: 1, StartedAt: time.Now()})
+			}
+		}
+	}
+}
+
 // want compares how many deliveries are in which state.
 func (w *world) want(states map[telltale.State]int) {
 	w.t.Helper()

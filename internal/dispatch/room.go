@@ -69,7 +69,7 @@ func (d *Dispatcher) Offer(a telltale.Accepted) {
 		if l.stopped() || d.stopping {
 			d.release(l, *c)
 		} else {
-			l.push(*c)
+			l.claims.push(*c)
 		}
 		d.settle(l, now)
 	}

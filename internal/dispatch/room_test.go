@@ -114,7 +114,7 @@ func TestAStoppedLaneHasNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config{})
 		id := w.add("prj_1")
-		older := w.model.webhooks[id]
+		older := w.hook(id)
 		w.change(id, enabled(false))
 		if w.Reserve(older) {
 			t.Error("there is room for a webhook that is disabled")

@@ -137,9 +137,7 @@ func (h *history) receiver(mended bool) func(begun) (int, time.Duration) {
 func (h *history) one() telltale.WebhookID { return h.ids[h.rng.IntN(len(h.ids))] }
 
 func (h *history) deleted(id telltale.WebhookID) bool {
-	h.model.mu.Lock()
-	defer h.model.mu.Unlock()
-	return h.model.webhooks[id].Deleted
+	return h.hook(id).Deleted
 }
 
 func (h *history) step() {
@@ -167,8 +165,8 @@ func (h *history) step() {
 	case n < 76:
 		h.change(id, func(w *telltale.Webhook) { w.Deleted = true })
 	case n < 82:
-		if d := telltale.DeliveryID(fmt.Sprintf("dlv_%d", 1+h.rng.IntN(h.model.seq+1))); h.model.deliveries[d] != nil {
-			if w, ok := h.model.retry(d); ok {
+		if all := h.owed(); len(all) > 0 {
+			if w, ok := h.model.retry(all[h.rng.IntN(len(all))].id); ok {
 				h.Due(w)
 			}
 		}
@@ -256,8 +254,8 @@ func (h *history) check() {
 	for _, b := range h.net.starts("") {
 		starts[b.claim.DeliveryID]++
 	}
-	for id, o := range h.model.deliveries {
-		reached := 0
+	for _, o := range h.owed() {
+		id, reached := o.id, 0
 		for i, a := range o.attempts {
 			if a.Number != i+1 {
 				h.t.Errorf("%s: attempt %d is numbered %d", id, i+1, a.Number)
@@ -274,8 +272,8 @@ func (h *history) check() {
 		}
 	}
 	for _, id := range h.ids {
-		w := h.model.webhooks[id]
-		if most := h.net.most[id]; most > w.Concurrency {
+		w := h.hook(id)
+		if most := h.atOnce(id); most > w.Concurrency {
 			h.t.Errorf("%s had %d attempts at once; want %d", id, most, w.Concurrency)
 		}
 		if w.RateLimit > 0 {

@@ -133,13 +133,13 @@ func (d *Dispatcher) serve(l *lane, b budgetKind, now time.Time) {
 	l.turn++
 	at, ever := l.asksAt()
 	asks := ever && !later(at, d.askFrom).After(now)
-	if asks && (l.waiting() == 0 || l.turn%favour == 0) {
+	if asks && (l.claims.len() == 0 || l.turn%favour == 0) {
 		d.ask(l, b, now)
 		return
 	}
 	l.pace.take(1, l.rate(now), now)
 	d.take(l, b, 1)
-	d.begin(l, l.pop(), b, now)
+	d.begin(l, l.claims.pop(), b, now)
 }
 
 // relieve moves what has lasted long out of the first budget, and reports

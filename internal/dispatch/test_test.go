@@ -50,7 +50,7 @@ func TestATestThatIsGoneDisablesNothing(t *testing.T) {
 		if a, err := w.Test(t.Context(), w.model.acceptTest(id)); err != nil || a.Status != 410 {
 			t.Errorf("attempt %+v, %v", a, err)
 		}
-		if !w.model.webhooks[id].Enabled {
+		if !w.hook(id).Enabled {
 			t.Error("the webhook is disabled")
 		}
 		w.stop()

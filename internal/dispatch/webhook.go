@@ -22,9 +22,7 @@ func (d *Dispatcher) Changed(w *telltale.Webhook) {
 func (d *Dispatcher) changed(w *telltale.Webhook, now time.Time) {
 	l, made := d.laneOf(w)
 	if made && !l.stopped() {
-		// It may have been enabled, and have held deliveries: the store knows.
-		l.hint(now)
-		l.held = true
+		l.hint(now) // it may have been enabled, and have held deliveries: the store knows
 	}
 	d.learn(l, w, now)
 	d.settle(l, now)

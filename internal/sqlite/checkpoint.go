@@ -78,6 +78,7 @@ func (k *checkpointer) afterCommit(c *conn) error {
 // failed looks at the error of a checkpoint. A full disk, and a lock that
 // another reader holds, only put it off.
 func (k *checkpointer) failed(err error) {
+	err = k.store.diagnose(err)
 	k.store.log.Warn("A checkpoint of the write-ahead log failed.", "error", err)
 	_ = k.store.explain("checkpoint", err) // ends the store if it is fatal
 }

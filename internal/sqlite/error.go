@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -20,6 +23,7 @@ const (
 var (
 	errClosed     = errors.New("the store is closed")
 	errOverloaded = errors.New("too many operations wait to be written")
+	errNoRoom     = errors.New("there is no room")
 )
 
 func unavailable(message string, retryAfter time.Duration, cause error) error {
@@ -33,6 +37,9 @@ func notFound(noun string) error {
 // fatal reports whether err says that the disk, or what is on it, cannot be
 // trusted. A full disk is not among them.
 func fatal(err error) bool {
+	if errors.Is(err, errNoRoom) {
+		return false
+	}
 	switch primaryCode(err) {
 	case sqlite.ResultIOErr, sqlite.ResultCorrupt, sqlite.ResultNotADB, sqlite.ResultReadOnly, sqlite.ResultCantOpen:
 		return true
@@ -40,7 +47,35 @@ func fatal(err error) bool {
 	return false
 }
 
-func isFull(err error) bool { return primaryCode(err) == sqlite.ResultFull }
+func isFull(err error) bool {
+	return primaryCode(err) == sqlite.ResultFull || errors.Is(err, errNoRoom)
+}
+
+// diagnose tells a quota, or a limit on the size of files, from a broken disk:
+// SQLite calls only ENOSPC a full disk, and all else an I/O error. It tries
+// what SQLite tried, to write a page behind the end of the files.
+func (s *Store) diagnose(err error) error {
+	if err == nil || sqlite.ErrCode(err) != sqlite.ResultIOErrWrite {
+		return err
+	}
+	var end int64
+	for _, path := range []string{s.path, s.path + "-wal"} {
+		if info, statErr := os.Stat(path); statErr == nil {
+			end = max(end, info.Size())
+		}
+	}
+	probe, openErr := os.CreateTemp(filepath.Dir(s.path), "probe")
+	if openErr != nil {
+		return err
+	}
+	defer os.Remove(probe.Name()) //nolint:errcheck // there is nothing to do about it
+	defer probe.Close()
+	_, writeErr := probe.WriteAt(make([]byte, pageSize), end)
+	if errors.Is(writeErr, syscall.ENOSPC) || errors.Is(writeErr, syscall.EDQUOT) || errors.Is(writeErr, syscall.EFBIG) {
+		return fmt.Errorf("%w: %w: %w", errNoRoom, writeErr, err)
+	}
+	return err
+}
 
 // isConstraint reports whether err says that a unique row exists already.
 func isConstraint(err error) bool { return primaryCode(err) == sqlite.ResultConstraint }

@@ -198,12 +198,12 @@ func (w *writer) write(group []*operation) {
 func (w *writer) transact(ops []*operation) bool {
 	tx := w.begin()
 	if err := w.conn.query("BEGIN IMMEDIATE").run(); err != nil {
-		w.answer(ops, err)
+		w.answer(ops, w.store.diagnose(err))
 		return true
 	}
 	for _, op := range ops {
 		tx.wrote = false
-		op.err = op.do(tx)
+		op.err = w.store.diagnose(op.do(tx))
 		if op.err == nil || !tx.wrote && !fatal(op.err) {
 			continue
 		}
@@ -221,7 +221,7 @@ func (w *writer) transact(ops []*operation) bool {
 	if err := w.conn.query("COMMIT").run(); err != nil {
 		// What has a fatal error may be stored or not; all else is undone.
 		w.rollback(tx)
-		w.answer(ops, err)
+		w.answer(ops, w.store.diagnose(err))
 		return true
 	}
 	w.store.full.Store(false)
