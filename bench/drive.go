@@ -124,7 +124,7 @@ func (d *drive) pace(ctx context.Context) error {
 
 // finish closes a connection and adds up what its requests came to.
 func (d *drive) finish(c *driveConn) {
-	c.Close() //nolint:errcheck // all answers are read
+	c.Close()
 	part := &c.part
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -154,7 +154,7 @@ func (d *drive) dial(ctx context.Context) (*driveConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // to wake who reads from it
+	context.AfterFunc(ctx, func() { conn.Close() })
 	return &driveConn{Conn: conn, r: bufio.NewReaderSize(conn, bufferSize)}, nil
 }
 

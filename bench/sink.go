@@ -108,7 +108,7 @@ func (s *sink) serve(ctx context.Context, l net.Listener) error {
 func (s *sink) converse(ctx context.Context, conn net.Conn, number int64) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // nothing is left to say
+	context.AfterFunc(ctx, func() { conn.Close() })
 	var m message
 	r := bufio.NewReaderSize(conn, bufferSize)
 	for m.read(r) == nil {

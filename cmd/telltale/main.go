@@ -22,12 +22,22 @@ import (
 var version = "dev"
 
 func main() {
-	// The first signal asks to end; from then on signals have their default
-	// effect again, so that the second one ends the process at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
 	p := program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}
-	os.Exit(p.run(ctx, os.Args[1:]))
+	os.Exit(p.run(untilSignal(), os.Args[1:]))
+}
+
+// untilSignal gives a context that the first signal ends. By then signals have
+// their default effect again, so that the second one ends the process at once.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel()
+	}()
+	return ctx
 }
 
 // program is one run of the binary.
