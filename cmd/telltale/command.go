@@ -79,12 +79,9 @@ func asGroup(cmd *cobra.Command) {
 		for _, c := range cmd.Commands() {
 			names = append(names, c.Name())
 		}
-		meant := ""
+		meant := "; there are " + strings.Join(names, ", ")
 		if nearest := config.Nearest(args[0], names); nearest != "" {
 			meant = fmt.Sprintf("; did you mean %s %s?", cmd.CommandPath(), nearest)
-		}
-		if meant == "" {
-			meant = "; there are " + strings.Join(names, ", ")
 		}
 		return usage("there is no command %q%s", cmd.CommandPath()+" "+args[0], meant)
 	}
@@ -96,24 +93,15 @@ func nameOf(cmd *cobra.Command) string {
 	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
 
-// args checks the arguments by their names: "WEBHOOK" must be there, "[FILE]"
-// may, and "WEBHOOK..." is one or more.
+// args checks the arguments by their names; the last may be "WEBHOOK...", one or more.
 func args(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		least, most := 0, len(names)
-		for _, name := range names {
-			if !strings.HasPrefix(name, "[") {
-				least++
-			}
-			if strings.Contains(name, "...") {
-				most = len(args)
-			}
-		}
+		more := len(names) > 0 && strings.HasSuffix(names[len(names)-1], "...")
 		switch {
-		case len(args) < least:
+		case len(args) < len(names):
 			return usage("%s: the argument %s is missing; see %s --help", nameOf(cmd), strings.TrimSuffix(names[len(args)], "..."), cmd.CommandPath())
-		case len(args) > most:
-			return usage("%s: there is one argument too many: %q; see %s --help", nameOf(cmd), args[most], cmd.CommandPath())
+		case len(args) > len(names) && !more:
+			return usage("%s: there is one argument too many: %q; see %s --help", nameOf(cmd), args[len(names)], cmd.CommandPath())
 		}
 		return nil
 	}

@@ -145,7 +145,7 @@ message says with which event to go on.`,
 
 // linger is how long an event waits for others to share a request with, so that
 // those of a slow pipe do not wait for a thousand of them.
-const linger = 250 * time.Millisecond
+const linger = time.Second
 
 // sender sends a stream of events in requests.
 type sender struct {
@@ -155,6 +155,7 @@ type sender struct {
 
 	pending    [][]byte
 	bytes      int
+	before     int // events of the input before those that are pending
 	sent       int // events that the server accepted
 	duplicates int
 }
@@ -193,11 +194,11 @@ func (s *sender) sendAll(in io.Reader) error {
 				return s.partly(err)
 			}
 		case r := <-events:
+			if r.err == io.EOF { //nolint:errorlint // the reader's own end, and not one of a connection that another error wraps
+				return s.finish()
+			}
 			if r.err == nil {
 				r.err = s.add(r.event)
-			}
-			if errors.Is(r.err, io.EOF) {
-				return s.finish()
 			}
 			if r.err != nil {
 				return s.partly(r.err)
@@ -231,16 +232,19 @@ func (s *sender) flush() error {
 			return s.locate(err)
 		}
 	}
+	n := len(s.pending)
 	accepted, err := s.api.SendEvents(s.cmd.Context(), s.pending)
-	if errors.Is(err, client.ErrDryRun) {
-		s.pending, s.bytes = nil, 0
-		return nil
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, client.ErrDryRun):
+	case errors.Is(err, client.ErrUnreachable):
+		return fmt.Errorf("%w\nwhether the events %d to %d were accepted is not known; those with a telltale.id can be sent again", err, s.before+1, s.before+n)
+	case err != nil:
 		return s.locate(err)
+	default:
+		s.sent += n
+		s.duplicates += accepted.Duplicates
 	}
-	s.sent += len(s.pending)
-	s.duplicates += accepted.Duplicates
+	s.before += n
 	s.pending, s.bytes = nil, 0
 	if s.p.json {
 		for _, e := range accepted.Events {
@@ -290,7 +294,7 @@ func (s *sender) locate(err error) error {
 			continue
 		}
 		at := f.Location[len(m[0]):]
-		f.Location = fmt.Sprintf("event %d", s.sent+n+1)
+		f.Location = fmt.Sprintf("event %d", s.before+n+1)
 		if at != "" {
 			f.Location += ", " + at
 		}
@@ -315,10 +319,10 @@ func (s *sender) partly(err error) error {
 	case s.sent == 0:
 		return err
 	case errors.Is(err, context.Canceled):
-		s.p.hint("%s accepted; go on with event %d", plenty(s.sent, "event"), s.sent+1)
+		s.p.hint("%s accepted; go on with event %d", plenty(s.sent, "event"), s.before+1)
 		return err
 	}
-	return &failure{exitPartly, fmt.Errorf("%w\n%s accepted before that; go on with event %d", err, plenty(s.sent, "event"), s.sent+1)}
+	return &failure{exitPartly, fmt.Errorf("%w\n%s accepted before that; go on with event %d", err, plenty(s.sent, "event"), s.before+1)}
 }
 
 // plenty writes a number of things.

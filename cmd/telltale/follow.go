@@ -22,7 +22,7 @@ type outcome struct {
 	Result     string  `json:"result"`              // "200 OK", or why it failed
 	DurationMS float64 `json:"duration_ms"`         // of the attempt
 	Signature  string  `json:"signature,omitempty"` // the inspector's verdict; empty for other receivers
-	settled    bool
+	settled    bool    // there was an attempt, or none will come for now
 }
 
 func (o outcome) success() bool { return o.State == string(telltale.StateSucceeded) }
@@ -32,6 +32,7 @@ type follower struct {
 	api  *client.Client
 	bins map[string]string            // the bin that a webhook points to, by the webhook's id
 	seen map[string]map[string]string // verdicts by delivery, by bin
+	read int                          // how often a bin was read
 }
 
 // newFollower learns which webhooks point to bins of the inspector.
@@ -99,8 +100,7 @@ func (f *follower) look(ctx context.Context, event string) (found []wire.Deliver
 	return found, settled, err
 }
 
-// attempted reports whether there is an outcome of the first attempt, or none
-// will come for now.
+// attempted reports whether there was a first attempt, or none will come for now.
 func attempted(d wire.Delivery) bool {
 	switch telltale.State(d.State) {
 	case telltale.StateSending:
@@ -139,6 +139,11 @@ func (f *follower) verdict(ctx context.Context, webhook, delivery string) (strin
 	}
 	if v, ok := f.seen[bin][delivery]; ok {
 		return v, nil
+	}
+	// A bin forgets what was long ago: after very many events there is nothing
+	// to find, however often it is read.
+	if f.read++; f.read > telltale.MaxCaughtRequests {
+		return "", nil
 	}
 	f.seen[bin] = map[string]string{}
 	_, err := f.api.CaughtRequests(ctx, bin, client.Page{}, func(r wire.CaughtRequest) error {

@@ -21,30 +21,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// binary is the folder of the telltale that the stories run, built from this tree.
-var binary string
-
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "telltale-test-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	build := []string{"build", "-ldflags", "-X main.version=0.0.0-test", "-o", filepath.Join(dir, "telltale")}
-	if raceDetector {
-		build = append(build, "-race")
-	}
-	if out, err := exec.Command("go", append(build, ".")...).CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building telltale: %v\n%s", err, out)
-		return 1
-	}
-	binary = dir
-	return m.Run()
-}
-
 // TestStories runs testdata/script: whole-program stories over the built binary,
 // with real servers on loopback. docs of testscript explain the language; these
 // are the commands beside its own:
@@ -68,17 +44,19 @@ func testMain(m *testing.M) int {
 //	api METHOD PATH [FILE]   call the API with $TOKEN (- for none); prints status and body
 func TestStories(t *testing.T) {
 	t.Parallel()
+	binary := build(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
+		WorkdirRoot:         t.TempDir(),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("PATH", binary+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "xdg"))
 			// A race ends the process at once; without one, it does not linger a second as it would by default.
 			env.Setenv("GORACE", "halt_on_error=1 exitcode=66 atexit_sleep_ms=0")
-			s := &story{receivers: map[string]*receiver{}, processes: map[string]*process{}}
+			s := &story{binary: binary, receivers: map[string]*receiver{}, processes: map[string]*process{}}
 			env.Values[storyKey{}] = s
 			env.Defer(s.end)
 			return os.CopyFS(filepath.Join(env.WorkDir, "documented"), os.DirFS("testdata/documented"))
@@ -107,6 +85,20 @@ func TestStories(t *testing.T) {
 	})
 }
 
+// build makes the telltale that the stories run from this tree.
+func build(t *testing.T) (binary string) {
+	t.Helper()
+	binary = filepath.Join(t.TempDir(), "telltale")
+	args := []string{"build", "-ldflags", "-X main.version=0.0.0-test", "-o", binary}
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
+		t.Fatalf("building telltale: %v\n%s", err, out)
+	}
+	return binary
+}
+
 // patience bounds every wait of a story: long, for a machine that does much
 // else; nobody waits so long where all is well.
 const patience = 60 * time.Second
@@ -132,6 +124,7 @@ func poll(ts *testscript.TestScript, what string, ask func() (bool, string)) {
 
 // story is what a script has running.
 type story struct {
+	binary    string
 	receivers map[string]*receiver
 	processes map[string]*process
 }
@@ -204,7 +197,7 @@ func startProcess(ts *testscript.TestScript, _ bool, args []string) {
 	log, err := os.Create(ts.MkAbs(name + ".err"))
 	ts.Check(err)
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(binary, "telltale"), args[2:]...)
+	cmd := exec.Command(s.binary, args[2:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), out, log
 	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "GORACE", "TMPDIR", "TELLTALE_SERVER", "TELLTALE_DATA"} {
 		if value := ts.Getenv(name); value != "" {

@@ -116,7 +116,6 @@ func (d *Dispatcher) answered(l *lane, answer *telltale.LaneClaims, now time.Tim
 	unused := max(0, asked.slots-len(answer.Claims))
 	d.take(l, asked.budget, -unused)
 	l.pace.take(-unused, l.rate(now), now)
-	l.release.take(-max(0, asked.held-len(answer.Claims)), l.releaseRate(), now)
 
 	d.learn(l, answer.Webhook, now)
 	l.held = l.held || answer.Held

@@ -320,6 +320,48 @@ func TestADisabledWebhookGetsNothing(t *testing.T) {
 	})
 }
 
+func TestADisabledWebhookThatIsEnabledAgainGoesOnAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{PollInterval: time.Hour})
+		id := w.add("prj_1", func(h *telltale.Webhook) { h.Concurrency = 1 })
+		w.accept(10, id)
+		w.change(id, enabled(false))
+		pass(time.Second)
+		w.want(map[telltale.State]int{succeeded: 1, held: 9})
+		w.change(id, enabled(true))
+		pass(time.Second)
+		w.want(map[telltale.State]int{succeeded: 10})
+		w.stop()
+	})
+}
+
+// The delivery was taken over before the receiver's 410 was recorded: nothing is
+// disabled, and the lane goes on.
+func TestAnOutcomeThatIsNotAppliedDisablesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		id := w.add("prj_1")
+		w.reply(func(b begun) (int, time.Duration) {
+			if b.claim.DeliveryID == "dlv_1" {
+				return http.StatusGone, time.Second
+			}
+			return http.StatusOK, 0
+		})
+		w.accept(3, id)
+		w.model.mu.Lock()
+		w.model.deliveries["dlv_1"].number++
+		w.model.mu.Unlock()
+		pass(2 * time.Second)
+		w.want(map[telltale.State]int{sending: 1, succeeded: 2})
+		w.model.mu.Lock()
+		w.model.deliveries["dlv_1"].state = succeeded
+		w.model.mu.Unlock()
+		w.stop()
+	})
+}
+
 func TestHeldDeliveriesComeBackAtTheRateLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -623,7 +665,7 @@ func TestAResultThatTheStoreRefusesHoldsUpNobody(t *testing.T) {
 		store := &refusing{model: w.model, refuse: "dlv_7"}
 		w.store = store
 		w.accept(50, id)
-		pass(time.Minute)
+		pass(5 * time.Minute)
 		got := w.model.states()
 		if got[succeeded] != 49 || got[sending] != 1 {
 			t.Errorf("deliveries %v; want all but one", got)
@@ -648,6 +690,7 @@ type refusing struct {
 }
 
 func (r *refusing) RecordAttempts(ctx context.Context, results []telltale.Result) (telltale.Recorded, error) {
+	<-time.After(time.Second) // so that results pile up
 	for _, result := range results {
 		if result.DeliveryID == r.refuse {
 			return telltale.Recorded{}, errors.New("constraint failed")
@@ -740,6 +783,28 @@ func TestAStopWithAStoreThatCannotWriteEnds(t *testing.T) {
 		}
 		<-w.ran
 	})
+}
+
+// The store answers a claim when the stop has begun.
+func TestAStopGivesBackWhatItStillClaims(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		id := w.add("prj_1")
+		w.store = sluggish{w.model}
+		w.backlog(4, false, id)
+		w.Due(w.hook(id))
+		synctest.Wait()
+		w.stop()
+		w.want(map[telltale.State]int{waiting: 4})
+	})
+}
+
+type sluggish struct{ *model }
+
+func (s sluggish) ClaimDue(ctx context.Context, lanes []telltale.LaneRoom) ([]telltale.LaneClaims, error) {
+	<-time.After(time.Second)
+	return s.model.ClaimDue(ctx, lanes)
 }
 
 func TestTheEndOfItsContextStopsIt(t *testing.T) {
@@ -891,6 +956,30 @@ func TestIdleLanesAreForgotten(t *testing.T) {
 		w.mu.Unlock()
 		if lanes+projects+asleep != 0 {
 			t.Errorf("%d lanes, %d projects, %d asleep; want none", lanes, projects, asleep)
+		}
+		w.stop()
+	})
+}
+
+func TestASlowLaneIsRememberedForAWhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		id := w.add("prj_1")
+		w.reply(func(begun) (int, time.Duration) { return 200, time.Second })
+		w.accept(1, id)
+		lanes := func() int {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return len(w.lanes)
+		}
+		pass(slowMemory)
+		if n := lanes(); n != 1 {
+			t.Errorf("%d lanes", n)
+		}
+		pass(2 * DefaultPollInterval)
+		if n := lanes(); n != 0 {
+			t.Errorf("%d lanes long after", n)
 		}
 		w.stop()
 	})

@@ -108,6 +108,28 @@ func TestOthersDoNotWaitForThoseThatHang(t *testing.T) {
 	}
 }
 
+// What hangs leaves its slot after half a second, even if nothing else happens.
+func TestASlotIsFreeAfterHalfASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{Workers: 4})
+		var dead []telltale.WebhookID
+		for n := range 4 {
+			dead = append(dead, w.add(telltale.ProjectID(fmt.Sprintf("prj_dead%d", n))))
+		}
+		id := w.add("prj_1")
+		w.reply(hanging(dead, 30*time.Second))
+		w.accept(1, dead...)
+		pass(100 * time.Millisecond)
+		w.accept(1, id)
+		pass(time.Second)
+		if d := w.net.delays(id); len(d) != 1 || d[0] != slowAfter-100*time.Millisecond {
+			t.Errorf("delays %v; want %v", d, slowAfter-100*time.Millisecond)
+		}
+		w.stop()
+	})
+}
+
 // T8: ten thousand retries due to a dead receiver, and 500 events a second, of
 // one project, against five a second of another.
 func TestANoisyNeighbour(t *testing.T) {

@@ -159,6 +159,31 @@ func TestAStopFinishesTestsAndGivesBackThoseThatWait(t *testing.T) {
 	})
 }
 
+// A stop that runs out of time leaves nobody waiting.
+func TestATestEndsWithTheNode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		id := w.add("prj_1")
+		w.reply(func(begun) (int, time.Duration) { return 200, time.Hour })
+		failed := make(chan error)
+		go func() {
+			_, err := w.Test(t.Context(), w.model.acceptTest(id))
+			failed <- err
+		}()
+		synctest.Wait()
+		gone, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := w.Stop(gone); err == nil {
+			t.Error("the stop says that nothing was left")
+		}
+		if err := <-failed; telltale.CodeOf(err) != telltale.Unavailable {
+			t.Errorf("error %v; want Unavailable", err)
+		}
+		<-w.ran
+	})
+}
+
 func TestATestThatCannotBeRecordedIsNotSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -24,8 +24,12 @@ type checkpointer struct {
 const (
 	// logPages is how long the log gets before it is copied: 16 MiB.
 	logPages = 2048
-	// finishPages bounds what the writer copies by itself.
-	finishPages = 256
+	// finishPages bounds what the writer copies by itself: two of its largest
+	// transactions.
+	finishPages = 2 * maxGroupBytes / pageSize
+	// mostLogPages is how long the log gets before the writer copies all of
+	// it, since the copying beside it cannot keep up.
+	mostLogPages = 4 * logPages
 )
 
 func newCheckpointer(s *Store, c *conn) *checkpointer {
@@ -64,15 +68,16 @@ func (k *checkpointer) afterCommit(c *conn) error {
 	}
 	left := log - copied
 	switch {
+	case left <= finishPages && k.near.CompareAndSwap(true, false), left > finishPages && log >= mostLogPages:
+		_, _, err = logState(c, "PASSIVE")
+		return err
 	case left > finishPages:
 		select {
 		case k.due <- struct{}{}:
 		default: // it will be seen to
 		}
-	case k.near.CompareAndSwap(true, false):
-		_, _, err = logState(c, "PASSIVE")
 	}
-	return err
+	return nil
 }
 
 // failed looks at the error of a checkpoint. A full disk, and a lock that

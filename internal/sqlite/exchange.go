@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -25,10 +26,8 @@ var headerNames = []string{
 	"Transfer-Encoding", "Content-Encoding", "Strict-Transport-Security", "X-Request-Id", "X-Content-Type-Options", "X-Frame-Options", "X-Powered-By", "Via",
 	"X-Cache", "Cf-Ray", "Cf-Cache-Status", "Alt-Svc", "Report-To", "Nel", "Access-Control-Allow-Origin", "Content-Security-Policy",
 	"Referrer-Policy", "Expires", "Pragma", "Last-Modified", "X-Xss-Protection", "X-Runtime", "Accept", "X-Signature",
-	"webhook-id", "webhook-timestamp", "webhook-signature", "telltale-source", "telltale-occurred-at", "telltale-url", "telltale-ip", "telltale-machine",
-	"telltale-event", "telltale-attempt", "telltale-delivery", "telltale-test", "telltale-replay", "telltale-sequence",
-	"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "Telltale-Source", "Telltale-Occurred-At", "Telltale-Url", "Telltale-Ip", "Telltale-Machine",
-	"Telltale-Event", "Telltale-Attempt", "Telltale-Delivery", "Telltale-Test", "Telltale-Replay", "Telltale-Sequence",
+	"webhook-id", "webhook-timestamp", "webhook-signature", "telltale-event", "telltale-delivery", "telltale-attempt", "telltale-test",
+	"telltale-source", "telltale-occurred-at", "telltale-url", "telltale-ip", "telltale-machine",
 }
 
 var headerPlaces = func() map[string]uint64 {
@@ -47,7 +46,7 @@ func encodeExchange(a *telltale.Attempt) []byte {
 	}
 	b := append(make([]byte, 0, 512), exchangeVersion)
 	for _, d := range [...]time.Duration{a.Timing.DNS, a.Timing.Connect, a.Timing.TLS, a.Timing.FirstByte, a.RetryAfter} {
-		b = binary.AppendVarint(b, d.Microseconds())
+		b = binary.AppendVarint(b, max(d, 0).Microseconds())
 	}
 	truncated := byte(0)
 	if a.Response.Truncated {
@@ -128,7 +127,7 @@ func (d *exchangeDecoder) uvarint() uint64 {
 
 func (d *exchangeDecoder) duration() time.Duration {
 	v, n := binary.Varint(d.rest)
-	if n <= 0 {
+	if n <= 0 || v < 0 || v > math.MaxInt64/int64(time.Microsecond) {
 		d.broken = true
 		return 0
 	}

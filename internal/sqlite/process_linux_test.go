@@ -1,9 +1,13 @@
 package sqlite
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +17,319 @@ import (
 
 	"telltale.example/telltale"
 )
+
+// Some tests need a process of its own: it is this test binary again, told by
+// the environment what to be.
+const (
+	childEnv = "TELLTALE_TEST_CHILD"
+	pathEnv  = "TELLTALE_TEST_PATH"
+)
+
+var children = map[string]func(path string) error{
+	"open":   childOpens,
+	"accept": childAccepts,
+	"limit":  childIsLimited,
+	"break":  childBreaks,
+}
+
+func TestMain(m *testing.M) {
+	name := os.Getenv(childEnv)
+	if name == "" {
+		os.Exit(m.Run())
+	}
+	if err := children[name](os.Getenv(pathEnv)); err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+}
+
+func startChild(t *testing.T, name, path string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), executable)
+	cmd.Env = append(os.Environ(), childEnv+"="+name, pathEnv+"="+path)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, bufio.NewScanner(out)
+}
+
+// childStore opens a store in a child. If it fails, the process ends with 3.
+func childStore(path string) (*Store, error) {
+	return Open(context.Background(), path, Options{Node: testNode, Sealer: xorSealer{}, Fatal: func(err error) {
+		fmt.Println("fatal:", err)
+		os.Exit(3)
+	}})
+}
+
+func childOpens(path string) error {
+	s, err := childStore(path)
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+func TestASecondProcessIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	cmd, out := startChild(t, "open", s.path)
+	out.Scan()
+	if want := "another process uses this database"; !strings.Contains(out.Text(), want) {
+		t.Errorf("the second process says %q, not %q", out.Text(), want)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the second process opened the store")
+	}
+}
+
+func TestALockDiesWithItsProcess(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(dataFolder(t), "telltale.db")
+	cmd, out := startChild(t, "accept", path)
+	out.Scan()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	if err := openStore(t, path).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// childAccepts accepts events from several callers, without end, and says of
+// each that it was acknowledged; it attempts some, and switches webhooks.
+func childAccepts(path string) error {
+	s, err := childStore(path)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	if _, err := s.TakeOver(ctx); err != nil {
+		return err
+	}
+	project, err := s.ProjectBySlug(ctx, telltale.DefaultProjectSlug)
+	if err != nil {
+		return err
+	}
+	hooks, err := s.Webhooks(ctx, project.ID, telltale.Page{Limit: 10})
+	for len(hooks) < 3 && err == nil {
+		var hook *telltale.Webhook
+		hook, err = s.CreateWebhook(ctx, telltale.NewWebhook(project.ID, "https://receiver.example/in", telltale.AllEventTypes))
+		hooks = append(hooks, hook)
+	}
+	if err != nil {
+		return err
+	}
+	failed := make(chan error)
+	for caller := range 8 {
+		go func() {
+			for i := 0; ; i++ {
+				if err := childLife(ctx, s, project.ID, hooks, caller+i); err != nil {
+					failed <- err
+					return
+				}
+			}
+		}()
+	}
+	return <-failed
+}
+
+func childLife(ctx context.Context, s *Store, project telltale.ProjectID, hooks []*telltale.Webhook, i int) error {
+	now := time.Now()
+	events := make([]*telltale.Event, 1+i%3)
+	for j := range events {
+		events[j] = &telltale.Event{ID: telltale.NewEventID(), ProjectID: project, Type: telltale.Opened, ReceivedAt: now, OccurredAt: now, Payload: make([]byte, 500)}
+	}
+	accepted, err := s.AcceptEvents(ctx, telltale.Acceptance{ProjectID: project, Events: events, Room: anyRoom{}})
+	if err != nil {
+		return err
+	}
+	for _, e := range accepted.Events {
+		// One write, so that a kill does not cut a line.
+		if _, err := os.Stdout.WriteString("event " + string(e.ID) + "\n"); err != nil {
+			return err
+		}
+	}
+	var results []telltale.Result
+	for j, c := range accepted.Claims {
+		a := &telltale.Attempt{Number: c.Attempt, Trigger: c.Trigger, StartedAt: now, Node: testNode, Status: []int{200, 500, 404}[(i+j)%3]}
+		if !a.Success() {
+			a.Error = telltale.ErrorHTTPStatus
+		}
+		results = append(results, telltale.Result{ClaimRef: c.ClaimRef, Attempt: a, Outcome: c.After(a, nil, 0)})
+	}
+	if _, err := s.RecordAttempts(ctx, results); err != nil {
+		return err
+	}
+	for _, r := range results {
+		if _, err := os.Stdout.WriteString("result " + string(r.DeliveryID) + " " + string(r.Outcome.State) + "\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestNothingAcknowledgedIsLostWhenTheProcessIsKilled(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(dataFolder(t), "telltale.db")
+	events, states := map[telltale.EventID]bool{}, map[telltale.DeliveryID]telltale.State{}
+	rounds := 5
+	if testing.Short() {
+		rounds = 2
+	}
+	for round := range rounds {
+		cmd, out := startChild(t, "accept", path)
+		for lines := 100 + rand.IntN(1000); out.Scan(); lines-- {
+			fields := strings.Fields(out.Text())
+			switch {
+			case fields[0] == "event":
+				events[telltale.EventID(fields[1])] = true
+			case fields[0] == "result":
+				states[telltale.DeliveryID(fields[1])] = telltale.State(fields[2])
+			default:
+				t.Fatalf("the child says %q", out.Text())
+			}
+			if lines == 0 { // what it wrote until it died is read as well
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		_ = cmd.Wait() // it was killed
+		checkAfterCrash(t, round, path, events, states)
+	}
+}
+
+func checkAfterCrash(t *testing.T, round int, path string, events map[telltale.EventID]bool, states map[telltale.DeliveryID]telltale.State) {
+	t.Helper()
+	s := openStore(t, path)
+	defer s.Close()
+	project, err := s.ProjectBySlug(t.Context(), telltale.DefaultProjectSlug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range events {
+		if _, err := s.Event(t.Context(), project.ID, id); err != nil {
+			t.Fatalf("round %d: event %s was acknowledged: %v", round, id, err)
+		}
+	}
+	for id, state := range states {
+		d, err := s.Delivery(t.Context(), project.ID, id)
+		if err != nil || d.State != state || len(d.Attempts) != 1 {
+			t.Fatalf("round %d: delivery %s was recorded as %s: %+v, %v", round, id, state, d, err)
+		}
+	}
+	c := s.writer.conn // nobody writes
+	for what, sql := range map[string]string{
+		"events without their deliveries":   `SELECT count(*) FROM event e WHERE (SELECT count(*) FROM delivery d WHERE d.event = e.number) <> 3`,
+		"deliveries without an event":       `SELECT count(*) FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.number = d.event)`,
+		"attempts without a delivery":       `SELECT count(*) FROM attempt a WHERE NOT EXISTS (SELECT 1 FROM delivery d WHERE d.number = a.delivery)`,
+		"deliveries with too few attempts":  `SELECT count(*) FROM delivery d WHERE d.attempts <> (SELECT count(*) FROM attempt a WHERE a.delivery = d.number)`,
+		"deliveries that no span tells of":  `SELECT count(*) FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM span s WHERE s.owner = d.webhook * 2 + 1 AND s.span = d.number >> 20 AND s.types & (1 << d.type) <> 0)`,
+		"events that no span tells of":      `SELECT count(*) FROM event e WHERE NOT EXISTS (SELECT 1 FROM span s WHERE s.owner = e.project * 2 AND s.span = e.number >> 20 AND s.types & (1 << e.type) <> 0)`,
+		"lines of PRAGMA integrity_check":   `SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'`,
+		"digests that begin with no number": `SELECT count(*) FROM digest WHERE first > last`,
+	} {
+		n := int64(-1)
+		if _, err := c.query(sql).one(func(q *query) { n = q.getInt() }); err != nil || n != 0 {
+			t.Errorf("round %d: %d %s: %v", round, n, what, err)
+		}
+	}
+}
+
+// childIsLimited accepts events until the operating system refuses to let its
+// files grow, looks around, and goes on when it may.
+func childIsLimited(path string) error {
+	s, err := childStore(path)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ctx := context.Background()
+	project, err := s.ProjectBySlug(ctx, telltale.DefaultProjectSlug)
+	if err != nil {
+		return err
+	}
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		return err
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1 << 20, Max: before.Max}); err != nil {
+		return err
+	}
+	accept := func() error {
+		event := &telltale.Event{ID: telltale.NewEventID(), ProjectID: project.ID, Type: telltale.Opened, Payload: make([]byte, 10_000)}
+		_, err := s.AcceptEvents(ctx, telltale.Acceptance{ProjectID: project.ID, Events: []*telltale.Event{event}})
+		if err == nil {
+			_, err = os.Stdout.WriteString("event " + string(event.ID) + "\n")
+		}
+		return err
+	}
+	for err == nil {
+		err = accept()
+	}
+	if telltale.CodeOf(err) != telltale.Unavailable || telltale.CodeOf(s.Ready(ctx)) != telltale.Unavailable {
+		return fmt.Errorf("it is ready: %v, and says: %w", s.Ready(ctx), err)
+	}
+	if _, err := s.Events(ctx, project.ID, telltale.EventFilter{}, telltale.Page{Limit: 10}); err != nil {
+		return fmt.Errorf("reading: %w", err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		return err
+	}
+	return errors.Join(accept(), s.Ready(ctx))
+}
+
+func TestALimitOnFilesIsAFullDiskAndNoBrokenOne(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(dataFolder(t), "telltale.db")
+	cmd, out := startChild(t, "limit", path)
+	acknowledged := readAcknowledged(out)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, out.Text())
+	}
+	checkAcknowledged(t, path, acknowledged)
+}
+
+// readAcknowledged reads the ids that a child printed.
+func readAcknowledged(out *bufio.Scanner) []telltale.EventID {
+	var acknowledged []telltale.EventID
+	for out.Scan() {
+		id, ok := strings.CutPrefix(out.Text(), "event ")
+		if !ok {
+			break
+		}
+		acknowledged = append(acknowledged, telltale.EventID(id))
+	}
+	return acknowledged
+}
+
+func checkAcknowledged(t *testing.T, path string, acknowledged []telltale.EventID) {
+	t.Helper()
+	if len(acknowledged) < 10 {
+		t.Fatalf("only %d events were accepted", len(acknowledged))
+	}
+	s := openStore(t, path)
+	defer s.Close()
+	project, err := s.ProjectBySlug(t.Context(), telltale.DefaultProjectSlug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range acknowledged {
+		if _, err := s.Event(t.Context(), project.ID, id); err != nil {
+			t.Fatalf("event %s was acknowledged: %v", id, err)
+		}
+	}
+}
 
 // childBreaks accepts some events, and then has its write-ahead log replaced
 // below SQLite's feet: the null device takes every write and fails each sync.

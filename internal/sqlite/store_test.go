@@ -94,4 +94,3 @@ func TestTheStoreKeepsItsContract(t *testing.T) {
 		})
 	})
 }
-
