@@ -79,12 +79,12 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("the data folder cannot be made: %w", err)
 	}
-	ring, err := keyRing(cfg)
+	_, err = os.Stat(databasePath(cfg))
+	a.fresh = errors.Is(err, os.ErrNotExist)
+	ring, err := keyRing(cfg, a.fresh)
 	if err != nil {
 		return err
 	}
-	_, statErr := os.Stat(databasePath(cfg))
-	a.fresh = errors.Is(statErr, os.ErrNotExist)
 	node := telltale.NewNodeID()
 	store, err := sqlite.Open(ctx, databasePath(cfg), sqlite.Options{Node: node, Sealer: ring, Logger: a.log, Fatal: a.fail})
 	if err != nil {

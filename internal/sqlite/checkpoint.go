@@ -3,6 +3,7 @@ package sqlite
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // checkpointer copies the write-ahead log into the database file, beside the
@@ -44,6 +45,7 @@ func (k *checkpointer) run() {
 		}
 		if _, _, err := logState(k.conn, "PASSIVE"); err != nil {
 			k.failed(err)
+			<-time.After(time.Second) // a full disk is not freed sooner
 			continue
 		}
 		k.near.Store(true)

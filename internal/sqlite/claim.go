@@ -8,43 +8,47 @@ import (
 	"telltale.example/telltale"
 )
 
+// DueWebhooks goes from webhook to webhook that something waits for, past all
+// that waits, beside the list of all webhooks, which is in the same order.
 func (s *Store) DueWebhooks(ctx context.Context) ([]telltale.LaneDue, error) {
-	milli := time.Now().UnixMilli()
+	milli := nowMilli()
 	known := s.known.allWebhooks()
 	due := make([]telltale.LaneDue, 0, len(known))
-	places := make(map[*webhook]int, len(known))
-	for _, w := range known {
-		if state := w.now.Load(); state.Enabled && !state.Deleted {
-			places[w] = len(due)
-			due = append(due, telltale.LaneDue{Webhook: state.Webhook, In: telltale.Never})
-		}
-	}
 	err := s.read(ctx, "looking for what is due", func(c *conn) error {
-		// From webhook to webhook that something waits for, past all that waits.
-		for number := int64(0); ; {
-			found, err := c.query(`SELECT webhook FROM delivery INDEXED BY delivery_queue WHERE state = 2 AND webhook > ? ORDER BY webhook LIMIT 1`).int(number).
-				one(func(q *query) { number = q.getInt() })
-			if err != nil || !found {
-				return err
+		waiting, err := nextWaiting(c, 0)
+		for _, w := range known {
+			for err == nil && waiting != 0 && waiting < w.number {
+				waiting, err = nextWaiting(c, waiting)
 			}
-			w := s.known.webhookByNumber(number)
-			if w == nil {
-				continue // made after the list was
-			}
-			place, ok := places[w]
-			if !ok {
-				continue
-			}
-			due[place], err = laneDue(c, w, w.now.Load(), milli)
 			if err != nil {
 				return err
 			}
+			state := w.now.Load()
+			if !state.Enabled || state.Deleted {
+				continue
+			}
+			lane := telltale.LaneDue{Webhook: state.Webhook, In: telltale.Never}
+			if waiting == w.number {
+				if lane, err = laneDue(c, w, state, milli); err != nil {
+					return err
+				}
+			}
+			due = append(due, lane)
 		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return due, nil
+}
+
+// nextWaiting gives the number of the next webhook that something waits for,
+// or 0.
+func nextWaiting(c *conn, number int64) (next int64, err error) {
+	_, err = c.query(`SELECT webhook FROM delivery INDEXED BY delivery_queue WHERE state = 2 AND webhook > ? ORDER BY webhook LIMIT 1`).int(number).
+		one(func(q *query) { next = q.getInt() })
+	return next, err
 }
 
 // laneDue tells what waits for an enabled webhook.

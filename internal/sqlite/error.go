@@ -107,6 +107,8 @@ func (s *Store) explain(operation string, err error) error {
 		return unavailable("The store failed and is being restarted.", retryFull, err)
 	case isFull(err):
 		return unavailable("The disk is full: nothing was stored.", retryFull, err)
+	case errors.Is(err, errClosed):
+		return unavailable("The store is closed.", retryBusy, err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return unavailable("The store was not waited for.", retryBusy, err)
 	}

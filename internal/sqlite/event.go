@@ -76,16 +76,17 @@ func (tx *tx) accept(a telltale.Acceptance, rows []eventRow) (telltale.Accepted,
 			}
 		})
 	}
-	for i, e := range a.Events {
+	for i := range rows {
+		e, row := a.Events[i], &rows[i]
 		if accepted.Events[i].Duplicate {
 			continue
 		}
 		accepted.Events[i].ID = e.ID
 		e.Sequence = tx.number()
-		if err := tx.insertEvent(p, e, &rows[i]); err != nil {
+		if err := tx.insertEvent(p, e, row); err != nil {
 			return accepted, err
 		}
-		for _, w := range tx.wanting(p, rows[i].code) {
+		for _, w := range tx.wanting(p, row.code) {
 			snapshot, number := tx.state(w).Webhook, tx.number()
 			sending := a.Room != nil && a.Room.Reserve(snapshot)
 			if sending {
@@ -96,7 +97,7 @@ func (tx *tx) accept(a telltale.Acceptance, rows []eventRow) (telltale.Accepted,
 			} else if !slices.Contains(accepted.Waiting, snapshot) {
 				accepted.Waiting = append(accepted.Waiting, snapshot)
 			}
-			if err := tx.insertDelivery(number, e.Sequence, rows[i].code, w, sending, false); err != nil {
+			if err := tx.insertDelivery(number, e.Sequence, row.code, w, sending, false); err != nil {
 				return accepted, err
 			}
 		}

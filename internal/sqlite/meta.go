@@ -64,10 +64,10 @@ func (tx *tx) noteLag(ms int64) error {
 func (l lag) receivedWithin(since, until time.Time) numbers {
 	n := allNumbers()
 	if !since.IsZero() {
-		n.above = firstNumber(since.Add(time.Duration(l.least)*time.Millisecond)) - 1
+		n.above = (since.UnixMilli()+l.least)<<numberBits - 1
 	}
 	if !until.IsZero() {
-		n.below = firstNumber(until.Add(time.Duration(l.most+1) * time.Millisecond))
+		n.below = (ceilMilli(until) + l.most + 1) << numberBits
 	}
 	return n
 }

@@ -8,11 +8,11 @@ import (
 	"telltale.example/telltale"
 )
 
-// Bounds of one call of Purge, so that whoever accepts events waits for no
-// more than this. An event with ten deliveries is some thirty rows.
+// Bounds of one call of Purge, so that whoever accepts events waits some 10 ms
+// for it and no more.
 const (
-	purgeEvents = 500 // looked at
-	purgeRows   = 5000
+	purgeEvents = 200 // looked at
+	purgeRows   = 2000
 )
 
 // purgeMark is where the last call of Purge stopped: what it had to keep, since

@@ -17,6 +17,7 @@ type registry struct {
 	slugs     map[string]*project
 	webhooks  map[telltale.WebhookID]*webhook // deleted ones too
 	byNumber  map[int64]*webhook              // likewise
+	made      []*webhook                      // likewise, by number
 	bySlug    []*project                      // sorted
 	byProject map[int64]*project              // by number
 }
@@ -100,15 +101,12 @@ func (r *registry) liveWebhooks(p *project) []*webhook {
 	return slices.Clone(p.webhooks)
 }
 
-// allWebhooks gives every webhook, in no order.
+// allWebhooks gives every webhook by number. The list is only ever appended
+// to, and not to be changed.
 func (r *registry) allWebhooks() []*webhook {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	all := make([]*webhook, 0, len(r.byNumber))
-	for _, w := range r.byNumber {
-		all = append(all, w)
-	}
-	return all
+	return r.made
 }
 
 // apply shows everyone what the transaction changed.
@@ -125,7 +123,7 @@ func (r *registry) apply(tx *tx) {
 		r.addProject(p)
 	}
 	for _, w := range tx.created {
-		r.webhooks[w.id], r.byNumber[w.number] = w, w
+		r.addWebhook(w)
 	}
 	for w, state := range tx.changed {
 		r.show(w, state)
@@ -138,6 +136,12 @@ func (r *registry) addProject(p *project) {
 	at, _ := slices.BinarySearchFunc(r.bySlug, state.Slug, func(p *project, slug string) int { return cmp.Compare(p.now.Load().Slug, slug) })
 	r.bySlug = slices.Insert(r.bySlug, at, p)
 	p.wants = make([][]*webhook, len(eventTypes))
+}
+
+// addWebhook adds a webhook whose number is the highest.
+func (r *registry) addWebhook(w *webhook) {
+	r.webhooks[w.id], r.byNumber[w.number] = w, w
+	r.made = append(r.made, w)
 }
 
 // show replaces what is known of a webhook.

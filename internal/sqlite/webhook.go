@@ -285,7 +285,7 @@ func (s *Store) loadRegistry(c *conn) (*registry, error) {
 		if err != nil {
 			return err
 		}
-		r.webhooks[known.id], r.byNumber[known.number] = known, known
+		r.addWebhook(known)
 		r.show(known, state)
 		return nil
 	})

@@ -397,9 +397,9 @@ var attemptTests = []test{
 var takeOverTests = []test{
 	{"what a node that is gone had claimed is due, with an interrupted attempt in its log", func(w *world) {
 		hook := w.newWebhook()
-		born, claimed := w.deliverOne(), telltale.Claim{}
+		born := w.deliverOne()
 		w.accept(w.newEvent())
-		claimed = w.claimOne(hook.ID)
+		claimed := w.claimOne(hook.ID)
 		w.restart()
 		n, err := w.TakeOver(w.ctx)
 		w.must(err)
