@@ -362,6 +362,26 @@ func TestAnOutcomeThatIsNotAppliedDisablesNothing(t *testing.T) {
 	})
 }
 
+// The webhook got a new URL while the old one said 410.
+func TestGoneSaysNothingOfANewerVersion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		id := w.add("prj_1")
+		w.reply(func(b begun) (int, time.Duration) {
+			if b.w.Version == 1 {
+				return http.StatusGone, time.Second
+			}
+			return http.StatusOK, 0
+		})
+		w.accept(3, id)
+		w.change(id, func(h *telltale.Webhook) { h.URL = "https://new.example.com/" })
+		pass(2 * time.Second)
+		w.want(map[telltale.State]int{failed: 1, succeeded: 2})
+		w.stop()
+	})
+}
+
 func TestHeldDeliveriesComeBackAtTheRateLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

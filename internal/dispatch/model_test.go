@@ -231,7 +231,7 @@ func (m *model) RecordAttempts(_ context.Context, results []telltale.Result) (te
 			o.once = true
 		}
 		m.fit(o)
-		if r.Outcome.Disable != "" && m.webhooks[o.webhook].Enabled {
+		if w := m.webhooks[o.webhook]; r.Outcome.Disable != "" && w.Enabled && w.Version == r.WebhookVersion {
 			recorded.Changed = append(recorded.Changed, m.change(o.webhook, func(w *telltale.Webhook) {
 				w.Enabled, w.DisabledReason = false, r.Outcome.Disable
 			}))

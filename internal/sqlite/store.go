@@ -159,7 +159,7 @@ func (s *Store) load() error {
 	if err := c.query("BEGIN IMMEDIATE").run(); err != nil {
 		return err
 	}
-	if err := s.begin(tx); err != nil {
+	if err := s.start(tx); err != nil {
 		return errors.Join(err, c.query("ROLLBACK").run())
 	}
 	if err := c.query("COMMIT").run(); err != nil {
@@ -169,8 +169,8 @@ func (s *Store) load() error {
 	return nil
 }
 
-// begin notes a start of the server, and makes the first project of a new store.
-func (s *Store) begin(tx *tx) (err error) {
+// start notes a start of the server, and makes the first project of a new store.
+func (s *Store) start(tx *tx) (err error) {
 	if s.node, err = tx.addNode(s.options.Node); err != nil {
 		return err
 	}

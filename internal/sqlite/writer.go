@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,13 +106,8 @@ func (q *queue) pop(group []*operation) []*operation {
 			n++
 		}
 		group = append(group, q.ops[:n]...)
-		rest := copy(q.ops, q.ops[n:])
-		clear(q.ops[rest:])
-		q.ops = q.ops[:rest]
+		q.ops = slices.Delete(q.ops, 0, n)
 		q.bytes -= bytes
-		if rest > 0 {
-			q.signal()
-		}
 		closed := q.closed
 		q.mu.Unlock()
 		if n > 0 || closed {
@@ -196,6 +192,9 @@ func (w *writer) write(group []*operation) {
 // transact runs the operations as one transaction and answers their callers.
 // It gives false, and answers nobody, if one operation spoilt it for others.
 func (w *writer) transact(ops []*operation) bool {
+	if len(ops) == 0 {
+		return true
+	}
 	tx := w.begin()
 	if err := w.conn.query("BEGIN IMMEDIATE").run(); err != nil {
 		w.answer(ops, w.store.diagnose(err))
@@ -224,7 +223,9 @@ func (w *writer) transact(ops []*operation) bool {
 		w.answer(ops, w.store.diagnose(err))
 		return true
 	}
-	w.store.full.Store(false)
+	if tx.dirty {
+		w.store.full.Store(false)
+	}
 	tx.publish()
 	w.answer(ops, nil)
 	return true
@@ -239,11 +240,11 @@ func (w *writer) rollback(tx *tx) {
 	tx.undo()
 }
 
-// answer tells the callers how it went: each its own error, or err for all.
+// answer tells the callers how it went: each its own error, or else err.
 func (w *writer) answer(ops []*operation, err error) {
 	w.store.full.CompareAndSwap(false, isFull(err))
 	for _, op := range ops {
-		if err != nil {
+		if op.err == nil {
 			op.err = err
 		}
 		op.err = w.store.explain(op.name, op.err)
@@ -257,6 +258,7 @@ type tx struct {
 	now   time.Time
 	milli int64
 	wrote bool // by the operation that runs now
+	dirty bool // by any
 
 	changed  map[*webhook]*webhookState
 	projects map[*project]*projectState
@@ -276,7 +278,7 @@ func (w *writer) begin() *tx {
 func (tx *tx) query(sql string) *query { return tx.conn.query(sql) }
 
 func (tx *tx) change(sql string) *query {
-	tx.wrote = true
+	tx.wrote, tx.dirty = true, true
 	return tx.conn.query(sql)
 }
 
