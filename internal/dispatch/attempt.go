@@ -82,7 +82,7 @@ func (d *Dispatcher) launch() {
 func (d *Dispatcher) work(a *attempt) {
 	inbox := make(chan *attempt, 1)
 	for a != nil {
-		result := d.make(d.sends, &a.claim, a.webhook)
+		result := d.perform(d.sends, &a.claim, a.webhook)
 		d.mu.Lock()
 		d.end(a, result, time.Now())
 		a = nil
@@ -104,8 +104,8 @@ func (d *Dispatcher) work(a *attempt) {
 	}
 }
 
-// make sends, decides, and says so in the log.
-func (d *Dispatcher) make(ctx context.Context, c *telltale.Claim, w *telltale.Webhook) telltale.Result {
+// perform sends, decides, and says so in the log.
+func (d *Dispatcher) perform(ctx context.Context, c *telltale.Claim, w *telltale.Webhook) telltale.Result {
 	a := d.send(ctx, c, w)
 	outcome := c.After(&a, w.RetrySchedule, d.jitter())
 	d.metrics.observe(&a)

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -78,8 +77,8 @@ type Dispatcher struct {
 	finished  chan struct{} // closed when Run is through
 
 	workers sync.WaitGroup
-	sends   context.Context // of attempts
-	stopNow context.CancelCauseFunc
+	sends   context.Context    // of attempts
+	stopNow context.CancelFunc // interrupts them
 	quit    context.CancelFunc // ends the loops
 
 	mu       sync.Mutex
@@ -149,7 +148,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	base := context.WithoutCancel(ctx)
 	loops, quit := context.WithCancel(base)
 	d.quit = quit
-	d.sends, d.stopNow = context.WithCancelCause(base)
+	d.sends, d.stopNow = context.WithCancel(base)
 	d.running = true
 	d.timer = time.AfterFunc(time.Hour, d.tick)
 	d.timer.Stop()
@@ -201,13 +200,13 @@ func (d *Dispatcher) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
-	interrupt := time.AfterFunc(time.Until(deadline)-recordReserve, func() { d.stopNow(errStopping) })
+	interrupt := time.AfterFunc(time.Until(deadline)-recordReserve, d.stopNow)
 	defer interrupt.Stop()
 	select {
 	case <-d.drained:
 	case <-ctx.Done():
 	}
-	d.stopNow(errStopping)
+	d.stopNow()
 	d.quit()
 
 	d.mu.Lock()
@@ -223,8 +222,6 @@ func (d *Dispatcher) stop(ctx context.Context) error {
 	}
 	return nil
 }
-
-var errStopping = errors.New("dispatch: the node is stopping")
 
 // leftover is what a stop waits for.
 type leftover struct{ attempts, results, claims int }

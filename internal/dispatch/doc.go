@@ -5,12 +5,11 @@
 //
 // Every webhook that has work has a lane: claims that wait for a slot, in order,
 // and a note of when the store has more for it. A delivery comes into its lane in
-// two ways. Most are born claimed: whoever
-// accepts an event asks for room ([Dispatcher.Reserve]) and hands the claims
-// over ([Dispatcher.Offer]); nothing is read again. All others wait in the store,
-// and are claimed only for slots that are free now: a lane that is full is never
-// claimed for, so a dead webhook with a million due deliveries costs nothing but
-// rows. Lanes without work are forgotten.
+// two ways. Most are born claimed: whoever accepts an event asks for room
+// ([Dispatcher.Reserve]) and hands the claims over ([Dispatcher.Offer]); nothing
+// is read again. All others wait in the store, and are claimed only for slots that
+// are free now: a lane that is full is never claimed for, so a dead webhook with a
+// million due deliveries costs nothing but rows. Lanes without work are forgotten.
 //
 // # Slots
 //
@@ -22,13 +21,15 @@
 //
 // One receiver must not delay another. There are two budgets of slots: the first
 // has [Config.Workers], the second twice as many. A lane begins on the first, with
-// one attempt; when that has ended it has all its webhook's concurrency. A lane whose last attempt took longer, or whose
-// attempts under way do, is slow and uses the second budget. When the first is
-// short, what has lasted half a second moves to the second and leaves its slot. So
-// receivers that hang hold back others for half a second at most, and afterwards
-// only each other. In either budget a project may hold three times as many slots
-// as are free, so one alone can have three quarters, and whoever comes next finds
-// some; in the second, a webhook may hold as many as are free.
+// one attempt; when that has ended it has all its webhook's concurrency. A lane
+// whose last attempt took half a second or more, or whose attempts under way do,
+// is slow and uses the second budget. When the first is short, what has lasted
+// half a second moves to the second and leaves its slot. So receivers that hang
+// hold back others for half a second, as long as those that begin to hang at once
+// are fewer than the slots, and afterwards only each other. In either budget a
+// project may hold three times as many slots as are free, so one alone can have
+// three quarters, and whoever comes next finds some; in the second, a webhook may
+// hold as many as are free.
 //
 // # Room
 //
@@ -39,6 +40,9 @@
 //
 // # When no attempt begins
 //
+// Whether a lane may take a slot is decided in one function, lane.wants: it is
+// where a breaker belongs.
+//
 // A lane stands still while its webhook is disabled, deleted, or about to be
 // because of an outcome that is being recorded. What a lane knows of its webhook
 // is the newest version that any claim, poll or call of [Dispatcher.Changed]
@@ -47,8 +51,9 @@
 // The whole dispatcher stands still while the last heartbeat is older than
 // [telltale.LeaseGrace] (others may have taken over our claims), and while the
 // store does not take results: nothing is sent that cannot be recorded. Results
-// are kept and tried again; they are given up only if a stop runs out of time,
-// and then the next start finds the claims and logs interrupted attempts.
+// are kept and tried again. They are given up if a stop runs out of time (the next
+// start finds the claims and logs interrupted attempts), and, with an error in the
+// log, if the store takes all others and refuses this one five times.
 //
 // # Pace
 //
