@@ -61,6 +61,12 @@ func lockFile(path string) (*os.File, error) {
 	return nil, fmt.Errorf("the lock file cannot be locked: %w", err)
 }
 
+// unlockFile gives the lock back. Closing alone would leave it to a child
+// process that was forked and has not closed its copy yet.
+func unlockFile(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
+
 // prepareFile makes the database file, readable for its owner alone (SQLite
 // gives its other files the same mode), or looks whether it is one of ours.
 func prepareFile(path string) (err error) {

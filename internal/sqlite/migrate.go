@@ -60,7 +60,7 @@ func withMigrations(ctx context.Context, path string, do func(*goose.Provider) (
 	if err != nil {
 		return m, err
 	}
-	defer lock.Close()
+	defer func() { err = errors.Join(err, unlockFile(lock)) }()
 	if err := prepareFile(path); err != nil {
 		return m, err
 	}

@@ -319,7 +319,7 @@ func (s *Store) release() error {
 		errs = append(errs, s.writer.conn.Close()) // the last one empties the write-ahead log
 	}
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		errs = append(errs, unlockFile(s.lock))
 	}
 	return errors.Join(errs...)
 }
