@@ -14,6 +14,17 @@ type Bin struct {
 	ProjectID ProjectID
 	CreatedAt time.Time
 	ExpiresAt time.Time
+	Answer    BinAnswer
+}
+
+// BinAnswer is what a bin answers, so that people see what a webhook does when
+// its receiver fails. The zero value answers 200 at once.
+type BinAnswer struct {
+	Status     int           // 200 to 599; 0 stands for 200
+	Delay      time.Duration // before the answer, at most [MaxBinDelay]
+	Body       string        // at most [MaxBinAnswerBody] bytes
+	RetryAfter string        // value of that header, as it is; empty for none
+	Reset      bool          // the connection is closed without an answer
 }
 
 // BinID is also the last part of the bin's address. It cannot be guessed,
@@ -43,6 +54,8 @@ const (
 	MaxCaughtRequests = 200       // a bin keeps the newest
 	MaxCaughtBody     = 256 << 10 // bytes
 	MaxBins           = 100       // a project has at a time
+	MaxBinDelay       = 35 * time.Second
+	MaxBinAnswerBody  = 4 << 10 // bytes
 )
 
 // VerdictValid and VerdictUnsigned are the verdicts that are not a reason.

@@ -13,7 +13,7 @@ import (
 //	             ▲  │         ├─────► failed ─ retry ─► waiting
 //	      enable │  │ disable └───────────────────────────────┘
 //	             └ held
-//	waiting, held ─ the webhook is deleted ─► cancelled
+//	waiting, held ─ the webhook is deleted, or an operator cancels ─► cancelled
 type State string
 
 const (
@@ -31,7 +31,8 @@ const (
 	StateFailed State = "failed"
 	// StateHeld: the webhook is disabled. Left when it is enabled or deleted.
 	StateHeld State = "held"
-	// StateCancelled: the webhook was deleted first. Final.
+	// StateCancelled: the webhook was deleted first, or an operator stopped the
+	// retries. Final.
 	StateCancelled State = "cancelled"
 )
 
@@ -59,7 +60,21 @@ type Delivery struct {
 	LastError  ErrorClass
 	LastStatus int
 
+	// For lists: who the event is about (the email, else the user's id), and
+	// what came of the last attempt. Last is nil before the first.
+	Recipient string
+	Last      *LastAttempt
+
 	Attempts []Attempt // of one delivery read by id, oldest first; lists leave it nil
+}
+
+// LastAttempt sums up the attempt that ended last, a success too.
+type LastAttempt struct {
+	StartedAt time.Time
+	Duration  time.Duration
+	Status    int
+	Error     ErrorClass
+	Failure   FailureCode
 }
 
 // Claim is a delivery that this node, and no other, may attempt until its

@@ -22,6 +22,8 @@ type (
 	ReplayID   string // rpl_…
 	NodeID     string // nod_…
 	RequestID  string // req_…, one request that reached our own HTTP server
+	OperatorID string // opr_…
+	AuditID    string // aud_…
 )
 
 const ulidLength = 26
@@ -35,6 +37,9 @@ const (
 	keyPrefix      = "key_"
 	nodePrefix     = "nod_"
 	requestPrefix  = "req_"
+	replayPrefix   = "rpl_"
+	operatorPrefix = "opr_"
+	auditPrefix    = "aud_"
 )
 
 func NewProjectID() ProjectID   { return ProjectID(newID(projectPrefix)) }
@@ -44,6 +49,9 @@ func NewDeliveryID() DeliveryID { return DeliveryID(newID(deliveryPrefix)) }
 func NewKeyID() KeyID           { return KeyID(newID(keyPrefix)) }
 func NewNodeID() NodeID         { return NodeID(newID(nodePrefix)) }
 func NewRequestID() RequestID   { return RequestID(newID(requestPrefix)) }
+func NewReplayID() ReplayID     { return ReplayID(newID(replayPrefix)) }
+func NewOperatorID() OperatorID { return OperatorID(newID(operatorPrefix)) }
+func NewAuditID() AuditID       { return AuditID(newID(auditPrefix)) }
 
 // ids is the one source of ULIDs in a process: strictly rising within a
 // millisecond, which [ulid.MonotonicEntropy] gives only under a lock.

@@ -124,6 +124,17 @@ type WebhookStore interface {
 	DeleteWebhook(ctx context.Context, project ProjectID, id WebhookID) (*Webhook, error)
 }
 
+// UndeleteStore takes back what was deleted by mistake.
+type UndeleteStore interface {
+	// RestoreWebhook brings a deleted webhook back as it was, with its secrets
+	// and what waited for it, within [UndoWindow] of the deletion. NotFound
+	// after it, and for a webhook that is not deleted.
+	RestoreWebhook(ctx context.Context, project ProjectID, id WebhookID) (*Webhook, error)
+}
+
+// UndoWindow is how long a deletion can be taken back.
+const UndoWindow = time.Minute
+
 // EventStore accepts events and finds them again.
 type EventStore interface {
 	// AcceptEvents stores, in one transaction, each event that is not a
@@ -265,9 +276,11 @@ type Recorded struct {
 type DeliveryFilter struct {
 	WebhookID WebhookID
 	EventID   EventID
+	ReplayID  ReplayID
 	State     State
 	Type      EventType
-	Match     string // equals the event's user id, email or message id
+	Match     string  // equals the event's user id, email or message id
+	Answer    *Answer // what the last attempt got; nothing matches before the first
 	// Created at or after Since and before Until.
 	Since, Until time.Time
 }
@@ -309,4 +322,120 @@ type Beat struct {
 	// than [OutageGap] and this is the first beat after it; else 0. The store
 	// notes it: [Claim.Tries] counts from its end.
 	Outage time.Duration
+}
+
+// DeliveryLogStore is the part of the log that people use.
+type DeliveryLogStore interface {
+	// CancelDelivery ends a delivery that is waiting or held: nothing more is
+	// attempted. Conflict in any other state. NotFound.
+	CancelDelivery(ctx context.Context, project ProjectID, id DeliveryID) (Delivery, error)
+	// CountDeliveries counts what Deliveries would list, up to limit.
+	CountDeliveries(ctx context.Context, project ProjectID, f DeliveryFilter, limit int) (n int, more bool, err error)
+	// CountEvents counts what Events would list, up to limit.
+	CountEvents(ctx context.Context, project ProjectID, f EventFilter, limit int) (n int, more bool, err error)
+	// LogEnd is the place behind everything that is committed.
+	LogEnd(ctx context.Context) (Cursor, error)
+	// LogSince lists what stands behind the cursor, at most limit rows of
+	// each kind.
+	LogSince(ctx context.Context, project ProjectID, after Cursor, limit int) (LogPage, error)
+	// Stats gives the steps in which anything was counted, by time, then
+	// webhook, then type. It may run behind the log by a moment.
+	Stats(ctx context.Context, project ProjectID, q StatQuery) ([]Stat, error)
+}
+
+// ReplayStore keeps replays and makes their deliveries.
+type ReplayStore interface {
+	// PlanReplay counts what a replay would send, and changes nothing. NotFound
+	// for a webhook or delivery that the project does not have.
+	PlanReplay(ctx context.Context, project ProjectID, s Selection, to WebhookID) (ReplayPlan, error)
+	// CreateReplay stores a running replay. Conflict if the project has
+	// [MaxRunningReplays]; NotFound as PlanReplay.
+	CreateReplay(ctx context.Context, r Replay) (Replay, error)
+	// Replay gives NotFound.
+	Replay(ctx context.Context, project ProjectID, id ReplayID) (Replay, error)
+	// Replays lists newest first.
+	Replays(ctx context.Context, project ProjectID, page Page) ([]Replay, error)
+	// SwitchReplay pauses, resumes (running) or cancels. To the state that it
+	// has already it changes nothing; Conflict for one that has ended. NotFound.
+	SwitchReplay(ctx context.Context, project ProjectID, id ReplayID, to ReplayState) (Replay, error)
+	// RunningReplays lists those of every project that are running.
+	RunningReplays(ctx context.Context) ([]Replay, error)
+	// AdvanceReplay makes the next deliveries of a running replay, at most n,
+	// as waiting and due, in one transaction with its place, and finishes it
+	// when there are no more. It looks at a bounded number of events, so it
+	// may make fewer. Deliveries whose webhook is disabled are made held; to a
+	// deleted one none are made. It gives the webhooks that have work now.
+	AdvanceReplay(ctx context.Context, id ReplayID, n int) (Replay, []*Webhook, error)
+}
+
+// OperatorStore keeps who may sign in.
+type OperatorStore interface {
+	// CreateOperator stores the operator and uses up the link that let them
+	// in, in one transaction. NotFound if the link does not exist, has expired
+	// or was used; Conflict if the email is taken, or if the link is for
+	// setup and there is an operator already.
+	CreateOperator(ctx context.Context, o Operator, link [32]byte) error
+	// Operator gives NotFound.
+	Operator(ctx context.Context, id OperatorID) (Operator, error)
+	// OperatorByEmail gives NotFound.
+	OperatorByEmail(ctx context.Context, email string) (Operator, error)
+	// Operators lists all, by email.
+	Operators(ctx context.Context) ([]Operator, error)
+	// UpdateOperator changes role, theme, shortcuts and whether they are
+	// disabled. Conflict if no owner who may sign in would be left. NotFound.
+	// Disabling ends their sessions.
+	UpdateOperator(ctx context.Context, o Operator) error
+	// SetPassword changes the password's hash, uses up the link if it is not
+	// zero, and ends all sessions but keep. NotFound.
+	SetPassword(ctx context.Context, id OperatorID, hash string, link, keep [32]byte) error
+	// NoteLogin notes that the operator signed in just now. NotFound.
+	NoteLogin(ctx context.Context, id OperatorID) error
+
+	CreateLink(ctx context.Context, l Link) error
+	// Link looks at a link without using it up. NotFound if it does not
+	// exist, has expired or was used.
+	Link(ctx context.Context, hash [32]byte) (Link, error)
+
+	// SaveSession stores or replaces a session.
+	SaveSession(ctx context.Context, s Session) error
+	// Session gives NotFound, for one that has expired too.
+	Session(ctx context.Context, hash [32]byte) (Session, error)
+	// Sessions lists an operator's, last seen first.
+	Sessions(ctx context.Context, id OperatorID) ([]Session, error)
+	// EndSession removes a session; one that is not there is no error.
+	EndSession(ctx context.Context, hash [32]byte) error
+	// EndSessions removes all of an operator's but keep.
+	EndSessions(ctx context.Context, id OperatorID, keep [32]byte) error
+}
+
+// AuditStore keeps who did what. The store itself writes an entry for every
+// change of a webhook, key, project, operator, delivery or replay that someone
+// asks for, in the transaction of the change, with [ActorOf] of the context.
+type AuditStore interface {
+	// Audit adds an entry for what changes nothing in the store, such as a
+	// secret that was shown or a login that failed. ID, At and Actor are
+	// filled in if they are empty.
+	Audit(ctx context.Context, e AuditEntry) error
+	// AuditEntries lists a project's entries, or, with an empty project, those
+	// of the whole server; newest first.
+	AuditEntries(ctx context.Context, project ProjectID, f AuditFilter, page Page) ([]AuditEntry, error)
+}
+
+// IdempotencyStore remembers requests that their callers named.
+type IdempotencyStore interface {
+	// BeginIdempotent takes the name for this request: nil, and whoever gets
+	// that must end it. If it was answered already, it gives the answer.
+	// Invalid if the name was used for another request; Conflict while the
+	// first is under way.
+	BeginIdempotent(ctx context.Context, r IdempotentRequest) (*IdempotentAnswer, error)
+	// EndIdempotent keeps the answer for [IdempotencyMemory]; nil gives the
+	// name free again.
+	EndIdempotent(ctx context.Context, r IdempotentRequest, a *IdempotentAnswer) error
+}
+
+// SystemStore describes itself to those who run it.
+type SystemStore interface {
+	// Nodes lists the starts of the server, newest first, at most 50.
+	Nodes(ctx context.Context) ([]Node, error)
+	Info(ctx context.Context) (StoreInfo, error)
 }

@@ -25,8 +25,10 @@ type Webhook struct {
 
 	Enabled        bool
 	DisabledReason DisabledReason // empty while enabled
+	DisabledAt     time.Time      // when it was disabled last; zero if it never was. Enabling keeps it
 	Deleted        bool           // gone for everyone but its log; its unfinished deliveries are cancelled
 	Health         Health         // kept by the store, from attempts that are not tests
+	Standing       Standing       // what Health comes from; kept likewise, without a new Version
 
 	Timeout       time.Duration // deadline over a whole attempt
 	RetrySchedule Schedule      // nil is the default, empty is no retries

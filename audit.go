@@ -1,0 +1,61 @@
+package telltale
+
+import "time"
+
+// AuditEntry is one thing that someone did. Entries are only ever added; the
+// store writes those of changes in the transaction of the change.
+type AuditEntry struct {
+	ID        AuditID
+	ProjectID ProjectID // empty for what concerns the whole server
+	At        time.Time
+	Actor     Actor
+	Action    AuditAction
+	Target    string // id of what was changed or looked at
+	Name      string // what people call it: a URL, an email, a name
+	Changes   []AuditChange
+}
+
+// AuditChange is one setting that changed. Secret values read [Redacted].
+type AuditChange struct{ Field, Before, After string }
+
+// AuditAction is noun and verb of what was done.
+type AuditAction string
+
+// Everything that is audited.
+const (
+	AuditLogin             AuditAction = "operator.login"
+	AuditLoginFailed       AuditAction = "operator.login_failed"
+	AuditLogout            AuditAction = "operator.logout"
+	AuditOperatorCreated   AuditAction = "operator.create"
+	AuditOperatorChanged   AuditAction = "operator.update"
+	AuditOperatorInvited   AuditAction = "operator.invite"
+	AuditPasswordChanged   AuditAction = "operator.password"
+	AuditSessionsEnded     AuditAction = "operator.end_sessions"
+	AuditKeyCreated        AuditAction = "key.create"
+	AuditKeyRevoked        AuditAction = "key.revoke"
+	AuditSecretShown       AuditAction = "webhook.show_secret"
+	AuditSecretRotated     AuditAction = "webhook.rotate_secret"
+	AuditWebhookCreated    AuditAction = "webhook.create"
+	AuditWebhookChanged    AuditAction = "webhook.update"
+	AuditWebhookEnabled    AuditAction = "webhook.enable"
+	AuditWebhookDisabled   AuditAction = "webhook.disable"
+	AuditWebhookDeleted    AuditAction = "webhook.delete"
+	AuditWebhookRestored   AuditAction = "webhook.restore"
+	AuditProjectCreated    AuditAction = "project.create"
+	AuditProjectChanged    AuditAction = "project.update"
+	AuditDeliveryRetried   AuditAction = "delivery.retry"
+	AuditDeliveryCancelled AuditAction = "delivery.cancel"
+	AuditReplayStarted     AuditAction = "replay.start"
+	AuditReplayPaused      AuditAction = "replay.pause"
+	AuditReplayResumed     AuditAction = "replay.resume"
+	AuditReplayCancelled   AuditAction = "replay.cancel"
+)
+
+// AuditFilter narrows a list of entries. Zero fields do not narrow.
+type AuditFilter struct {
+	Action AuditAction
+	Actor  string // id or name of the actor
+	Target string
+	Since  time.Time
+	Until  time.Time
+}

@@ -1,0 +1,86 @@
+package telltale
+
+import "time"
+
+// Replay is a durable job that sends stored events again, or for the first
+// time to a webhook that did not get them. It makes deliveries that carry its
+// id, in the order of the events, at most Rate a second; each has the same
+// webhook-id as the first time. A replay survives restarts: what it made and
+// where it stands are written in one transaction.
+type Replay struct {
+	ID        ReplayID
+	ProjectID ProjectID
+	Selection Selection
+	To        WebhookID // where the events go; empty: to the webhook that each was owed to
+	Rate      float64   // deliveries made a second, 0.1 to [MaxRateLimit]
+
+	State     ReplayState
+	Planned   int // how many it was counted to be when it was started; the count may be off, since deliveries move on
+	Made      int // deliveries made so far
+	Succeeded int // of these
+	Failed    int // of these, failed or cancelled; the rest is under way
+
+	CreatedBy   string // name of the actor
+	CreatedAt   time.Time
+	CompletedAt time.Time // zero until finished or cancelled
+}
+
+// ReplayState is where a replay stands.
+type ReplayState string
+
+const (
+	ReplayRunning   ReplayState = "running"   // makes deliveries
+	ReplayPaused    ReplayState = "paused"    // by an operator; left by Resume or Cancel
+	ReplayFinished  ReplayState = "finished"  // it has made them all. Final
+	ReplayCancelled ReplayState = "cancelled" // by an operator; what was made stays. Final
+)
+
+// Selection says what a replay sends: either Deliveries, or all events within
+// a time that match.
+type Selection struct {
+	// Deliveries, if there are any, are what is sent, at most
+	// [MaxReplayDeliveries]; all other fields are empty then.
+	Deliveries []DeliveryID
+
+	// WebhookID is whose deliveries Which asks about. Empty stands for the
+	// webhook that the replay goes to, or else for each of the project's.
+	WebhookID WebhookID
+	Which     Which
+	Types     EventTypeSet // of events; empty stands for all that the webhook that it goes to wants
+	// Since and Until bound the receipt of events. An empty Until is set to the start
+	// of the replay, so that it ends.
+	Since, Until time.Time
+}
+
+// Which says which events of the time are sent, by what became of them at the
+// webhook.
+type Which string
+
+const (
+	WhichFailed      Which = "failed"      // their last delivery failed
+	WhichHeld        Which = "held"        // their delivery is held, or was cancelled
+	WhichUnsent      Which = "unsent"      // there is no delivery: the webhook was off, newer than the event, or did not want it
+	WhichUndelivered Which = "undelivered" // failed, held or unsent: whatever it has not got and will not get by itself
+	WhichAll         Which = "all"         // whatever became of them
+)
+
+// Bounds of replays.
+const (
+	MaxReplayDeliveries = 1000
+	MaxRunningReplays   = 20 // in a project, paused ones too
+	DefaultReplayRate   = 10 // for webhooks without a rate limit; others get half of it
+	MinReplayRate       = 0.1
+)
+
+// ReplayPlan is what a replay would do.
+type ReplayPlan struct {
+	Count     int  // deliveries
+	Complete  bool // false: the count was given up after some time, there are more
+	ByType    map[EventType]int
+	ByWebhook map[WebhookID]int
+	Oldest    time.Time // receipt of the oldest event; zero if there is none
+	OlderThan int       // how many are of events older than [ReplayOldAge]
+}
+
+// ReplayOldAge is the age from which a plan warns.
+const ReplayOldAge = 7 * 24 * time.Hour

@@ -1,0 +1,28 @@
+package telltale
+
+import "time"
+
+// Node is one start of the server, as the store knows it.
+type Node struct {
+	ID        NodeID
+	StartedAt time.Time
+	BeatAt    time.Time // zero before the first beat
+	Alive     bool      // by the store's own measure
+}
+
+// StoreInfo describes the store to those who run it.
+type StoreInfo struct {
+	Engine    string // "SQLite 3.53.1"
+	Location  string // of the database, without passwords
+	Schema    int64  // version
+	Size      int64  // bytes of the database
+	LogSize   int64  // bytes of the write-ahead log, if it has one
+	Waiting   int    // deliveries waiting, at most [MaxCount]
+	Sending   int
+	Held      int
+	Failed    int
+	OldestDue time.Duration // how long the delivery that is due the longest is; 0 if none is due
+}
+
+// MaxCount is how far rows are counted for people: past it there are "10,000+".
+const MaxCount = 10_000
