@@ -152,6 +152,15 @@ func (a *Attempt) Sentence() string {
 	return a.fill(f.sentence)
 }
 
+// Verdict is what whoever pressed Test reads: how the test went, why, and what to
+// do about it.
+func (a *Attempt) Verdict() string {
+	if a.Success() {
+		return "Test succeeded. " + a.Sentence()
+	}
+	return strings.TrimSpace("Test failed. " + a.Sentence() + " " + a.Fix())
+}
+
 // Fix says what to do about a failure; it is empty for a success.
 func (a *Attempt) Fix() string {
 	if a.Success() {

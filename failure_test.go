@@ -126,3 +126,26 @@ func TestDurationsForPeople(t *testing.T) {
 		}
 	}
 }
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	request := SentRequest{URL: "http://localhost:9000/hook"}
+	for _, tt := range []struct {
+		name    string
+		attempt Attempt
+		want    string
+	}{
+		{"a success", Attempt{Status: 200, Duration: 12 * time.Millisecond}, "Test succeeded. localhost answered 200 OK in 12 ms."},
+		{"a server error", Attempt{Status: 500, Duration: 9 * time.Millisecond, Failure: FailureHTTP5xx}, "Test failed. localhost answered 500 Internal Server Error in 9 ms. It should answer with any 2xx status."},
+		{"no answer", Attempt{Failure: FailureResponseTimeout, Detail: "5 s"}, "Test failed. No answer within 5 s. Answer first, process later."},
+		{"a failure whose detail says what to do", Attempt{Error: ErrorBlockedAddress, Failure: FailureAddressBlocked, Detail: "Start the URL with https://."}, "Test failed. Start the URL with https://."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.attempt.Request = request
+			if got := tt.attempt.Verdict(); got != tt.want {
+				t.Errorf("%q; want %q", got, tt.want)
+			}
+		})
+	}
+}

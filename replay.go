@@ -52,6 +52,12 @@ type Selection struct {
 	Since, Until time.Time
 }
 
+// Missed selects what a webhook that was enabled just now did not get while it
+// was disabled; ok is false if it never was.
+func (w *Webhook) Missed() (s Selection, ok bool) {
+	return Selection{WebhookID: w.ID, Which: WhichUnsent, Since: w.DisabledAt, Until: now()}, w.Enabled && !w.DisabledAt.IsZero()
+}
+
 // Which says which events of the time are sent, by what became of them at the
 // webhook.
 type Which string

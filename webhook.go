@@ -3,6 +3,7 @@ package telltale
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math"
 	"net/textproto"
@@ -200,6 +201,42 @@ func (w *Webhook) Validate() error {
 		}
 	}
 	return Faulty("Invalid webhook.", faults)
+}
+
+// Check reports, as one [Invalid] error, the faults that were found in the form
+// in which the webhook was asked for, the rules that it breaks, and what checkURL,
+// the egress guard's, says of its URL.
+func (w *Webhook) Check(faults []Fault, checkURL func(string) error) error {
+	var broken *Error
+	if err := w.Validate(); errors.As(err, &broken) {
+		for _, f := range broken.Faults {
+			if f.Location != "body.events" || !about(faults, "body.events") {
+				faults = append(faults, f)
+			}
+		}
+	} else if err != nil {
+		return err
+	}
+	if !about(faults, "body.url") {
+		if err := checkURL(w.URL); err != nil {
+			f := Fault{Location: "body.url", Message: err.Error(), Value: CutValue(w.URL)}
+			if strings.Contains(w.URL, "@") {
+				f.Value = "" // it may hold a password
+			}
+			faults = append([]Fault{f}, faults...)
+		}
+	}
+	return Faulty("Invalid webhook.", faults)
+}
+
+// about reports whether there is a fault at the location or below it.
+func about(faults []Fault, location string) bool {
+	for _, f := range faults {
+		if strings.HasPrefix(f.Location, location) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s Schedule) faults() []Fault {

@@ -2,14 +2,11 @@ package api
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"time"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/auth"
 	"telltale.example/telltale/internal/wire"
-	"telltale.example/telltale/schema"
 )
 
 type WebhookPath struct {
@@ -33,7 +30,7 @@ func (a *api) createWebhook(ctx context.Context, who auth.Identity, in *struct {
 	Body wire.WebhookCreate
 }) (wire.Webhook, error) {
 	made, faults := in.Body.New(who.Project.ID)
-	if err := a.validate(&made, faults); err != nil {
+	if err := made.Check(faults, a.config.Guard.CheckURL); err != nil {
 		return wire.Webhook{}, err
 	}
 	w, err := a.config.Store.CreateWebhook(ctx, made)
@@ -49,41 +46,6 @@ func withSecret(w *telltale.Webhook) wire.Webhook {
 	out := wire.FromWebhook(w)
 	out.Secret = wire.SecretsOf(w, time.Now()).Secret
 	return out
-}
-
-// validate reports, as one error, the faults of the form, the rules of the
-// domain that the webhook breaks, and what the egress guard says of its URL.
-func (a *api) validate(w *telltale.Webhook, faults []telltale.Fault) error {
-	var broken *telltale.Error
-	if err := w.Validate(); errors.As(err, &broken) {
-		for _, f := range broken.Faults {
-			if f.Location != "body.events" || !about(faults, "body.events") {
-				faults = append(faults, f)
-			}
-		}
-	} else if err != nil {
-		return err
-	}
-	if !about(faults, "body.url") {
-		if err := a.config.Guard.CheckURL(w.URL); err != nil {
-			f := telltale.Fault{Location: "body.url", Message: err.Error(), Value: telltale.CutValue(w.URL)}
-			if strings.Contains(w.URL, "@") {
-				f.Value = "" // it may hold a password
-			}
-			faults = append([]telltale.Fault{f}, faults...)
-		}
-	}
-	return telltale.Faulty("Invalid webhook.", faults)
-}
-
-// about reports whether there is a fault at the location or below it.
-func about(faults []telltale.Fault, location string) bool {
-	for _, f := range faults {
-		if strings.HasPrefix(f.Location, location) {
-			return true
-		}
-	}
-	return false
 }
 
 func (a *api) getWebhook(ctx context.Context, who auth.Identity, in *WebhookPath) (wire.Webhook, error) {
@@ -108,7 +70,7 @@ func (a *api) patchWebhook(ctx context.Context, who auth.Identity, in *struct {
 	Body wire.WebhookPatch
 }) (wire.Webhook, error) {
 	w, err := a.update(ctx, who, in.ID, func(w *telltale.Webhook) error {
-		return a.validate(w, in.Body.Apply(w))
+		return w.Check(in.Body.Apply(w), a.config.Guard.CheckURL)
 	})
 	if err != nil {
 		return wire.Webhook{}, err
@@ -213,9 +175,6 @@ func (a *api) rotateSecret(ctx context.Context, who auth.Identity, in *struct {
 	return withSecret(w), nil
 }
 
-// sourceTest is the source of the samples that tests send.
-const sourceTest = "test"
-
 // testWebhook sends one sample, once, and answers when the attempt has ended.
 func (a *api) testWebhook(ctx context.Context, who auth.Identity, in *struct {
 	WebhookPath
@@ -229,7 +188,7 @@ func (a *api) testWebhook(ctx context.Context, who auth.Identity, in *struct {
 	if in.Body != nil && in.Body.Event != "" {
 		wanted = telltale.EventType(in.Body.Event)
 	}
-	e, err := sampleEvent(who.Project.ID, wanted)
+	e, err := telltale.SampleEvent(who.Project.ID, wanted)
 	if err != nil {
 		return wire.WebhookTested{}, err
 	}
@@ -241,14 +200,12 @@ func (a *api) testWebhook(ctx context.Context, who auth.Identity, in *struct {
 	if err != nil {
 		return wire.WebhookTested{}, err
 	}
-	verdict := "Test failed. "
 	if attempt.Success() {
-		verdict = "Test succeeded. "
 		a.revive(ctx, claim.Webhook)
 	}
 	return wire.WebhookTested{
 		Success:    attempt.Success(),
-		Message:    strings.TrimSpace(verdict + attempt.Sentence() + " " + attempt.Fix()),
+		Message:    attempt.Verdict(),
 		DeliveryID: string(claim.DeliveryID),
 		Attempt:    wire.FromAttempt(&attempt, sentBody(&e, attempt.Request.Headers, claim.Webhook.Extensions)),
 	}, nil
@@ -266,22 +223,4 @@ func (a *api) revive(ctx context.Context, tested *telltale.Webhook) {
 		return
 	}
 	a.config.Dispatcher.Changed(w)
-}
-
-// sampleEvent makes an event of the documented sample.
-func sampleEvent(project telltale.ProjectID, t telltale.EventType) (telltale.Event, error) {
-	receivedAt := time.Now().UTC().Truncate(time.Millisecond)
-	sample, err := telltale.ParseActivity(schema.Sample(string(t)), "sample")
-	if err != nil {
-		return telltale.Event{}, err
-	}
-	rendered, faults := sample.Render(receivedAt)
-	if err := telltale.Faulty("The sample is wrong.", faults); err != nil {
-		return telltale.Event{}, err
-	}
-	return telltale.Event{
-		ID: telltale.NewEventID(), ProjectID: project, Type: t, Source: sourceTest, Test: true,
-		OccurredAt: rendered.OccurredAt, ReceivedAt: receivedAt, Payload: rendered.Payload,
-		UserID: rendered.UserID, Email: rendered.Email, MessageID: rendered.MessageID, CampaignID: rendered.CampaignID,
-	}, nil
 }
