@@ -51,6 +51,10 @@ const (
 	AuditReplayCancelled   AuditAction = "replay.cancel"
 )
 
+// AuditMemory is how long entries are kept, whatever the retention of events:
+// long enough for a yearly review.
+const AuditMemory = 400 * 24 * time.Hour
+
 // AuditFilter narrows a list of entries. Zero fields do not narrow.
 type AuditFilter struct {
 	Action AuditAction

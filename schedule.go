@@ -1,6 +1,9 @@
 package telltale
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Schedule lists the waits between the attempts of a delivery: the wait at
 // index 0 stands between the first attempt and the second. Waits are counted
@@ -57,3 +60,18 @@ func (s Schedule) next(step int, age time.Duration, tries int) (time.Duration, b
 }
 
 var defaultSchedule = DefaultSchedule()
+
+// String writes the schedule for people: "default", "none", or its waits.
+func (s Schedule) String() string {
+	switch {
+	case s == nil:
+		return "default"
+	case len(s) == 0:
+		return "none"
+	}
+	waits := make([]string, len(s))
+	for i, wait := range s {
+		waits[i] = wait.String()
+	}
+	return strings.Join(waits, " ")
+}

@@ -21,8 +21,13 @@ type Store interface {
 	WebhookStore
 	EventStore
 	DeliveryStore
+	UndeleteStore
+	OperatorStore
+	AuditStore
+	IdempotencyStore
 	BinStore
 	NodeStore
+	SystemStore
 
 	// Purge removes a bounded chunk of what is older than the retention says
 	// and reports how many events went and whether there is more. It never
@@ -294,6 +299,8 @@ type BinStore interface {
 	Bin(ctx context.Context, id BinID) (Bin, error)
 	// Bins lists a project's bins that have not expired, newest first.
 	Bins(ctx context.Context, project ProjectID) ([]Bin, error)
+	// UpdateBin changes what the bin answers. NotFound.
+	UpdateBin(ctx context.Context, project ProjectID, id BinID, answer BinAnswer) (Bin, error)
 	// DeleteBin removes a bin and what it caught. NotFound.
 	DeleteBin(ctx context.Context, project ProjectID, id BinID) error
 	// CatchRequest keeps a request, and the newest [MaxCaughtRequests] of its bin.

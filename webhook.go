@@ -308,3 +308,79 @@ func validHeaderName(s string) bool {
 func printableASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
+
+// WebhookChanges lists the settings in which two versions of a webhook differ,
+// for the audit log; before is nil for one that is new. Secret values are
+// redacted, and the signing secrets left out.
+func WebhookChanges(before, after *Webhook) []AuditChange {
+	if before == nil {
+		before = &Webhook{}
+	}
+	var changes []AuditChange
+	note := func(field, was, is string) {
+		if was != is {
+			changes = append(changes, AuditChange{Field: field, Before: was, After: is})
+		}
+	}
+	note("url", before.URL, after.URL)
+	note("events", before.Events.String(), after.Events.String())
+	note("description", before.Description, after.Description)
+	note("timeout", settingOf(before.Timeout), settingOf(after.Timeout))
+	note("retry_schedule", before.RetrySchedule.String(), after.RetrySchedule.String())
+	note("rate_limit", settingOf(before.RateLimit), settingOf(after.RateLimit))
+	note("concurrency", settingOf(before.Concurrency), settingOf(after.Concurrency))
+	note("extensions", settingOf(before.Extensions), settingOf(after.Extensions))
+	note("legacy_signature", settingOf(before.LegacySignature), settingOf(after.LegacySignature))
+	note("format", before.Format, after.Format)
+	changes = append(changes, headerChanges(before.Headers, after.Headers)...)
+	switch was, is := before.BasicAuth, after.BasicAuth; {
+	case was == nil && is == nil:
+	case was == nil:
+		note("basic_auth", "", is.Username+":"+Redacted)
+	case is == nil:
+		note("basic_auth", was.Username+":"+Redacted, "")
+	case *was != *is:
+		changes = append(changes, AuditChange{Field: "basic_auth", Before: was.Username + ":" + Redacted, After: is.Username + ":" + Redacted})
+	}
+	return changes
+}
+
+// settingOf writes a setting; what is at its zero is left out.
+func settingOf[T comparable](v T) string {
+	var zero T
+	if v == zero {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+func headerChanges(before, after []CustomHeader) []AuditChange {
+	var changes []AuditChange
+	value := func(h CustomHeader) string {
+		if h.Secret {
+			return Redacted
+		}
+		return h.Value
+	}
+	find := func(in []CustomHeader, name string) (CustomHeader, bool) {
+		for _, h := range in {
+			if strings.EqualFold(h.Name, name) {
+				return h, true
+			}
+		}
+		return CustomHeader{}, false
+	}
+	for _, was := range before {
+		if is, ok := find(after, was.Name); !ok {
+			changes = append(changes, AuditChange{Field: "headers." + was.Name, Before: value(was)})
+		} else if is != was {
+			changes = append(changes, AuditChange{Field: "headers." + was.Name, Before: value(was), After: value(is)})
+		}
+	}
+	for _, is := range after {
+		if _, ok := find(before, is.Name); !ok {
+			changes = append(changes, AuditChange{Field: "headers." + is.Name, After: value(is)})
+		}
+	}
+	return changes
+}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"telltale.example/telltale"
@@ -30,12 +31,35 @@ func (s *Store) CreateBin(ctx context.Context, b telltale.Bin) error {
 	})
 }
 
-const binColumns = `b.id, p.id, b.created_at, b.expires_at FROM bin b JOIN project p ON p.number = b.project`
+const binColumns = `b.id, p.id, b.created_at, b.expires_at, b.answer FROM bin b JOIN project p ON p.number = b.project`
 
 func scanBin(q *query) telltale.Bin {
-	return telltale.Bin{
+	b := telltale.Bin{
 		ID: telltale.BinID(q.getText()), ProjectID: telltale.ProjectID(q.getText()), CreatedAt: milliTime(q.getInt()), ExpiresAt: milliTime(q.getInt()),
 	}
+	_ = json.Unmarshal([]byte(q.getText()), &b.Answer) // what was stored here is JSON, and nothing answers 200
+	return b
+}
+
+func (s *Store) UpdateBin(ctx context.Context, project telltale.ProjectID, id telltale.BinID, answer telltale.BinAnswer) (b telltale.Bin, err error) {
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return b, fmt.Errorf("sqlite: what a bin answers: %w", err)
+	}
+	err = s.write(ctx, "changing a bin", len(text)+100, func(tx *tx) error {
+		p := tx.project(project)
+		if p == nil {
+			return notFound("bin")
+		}
+		found, err := tx.query(`SELECT ` + binColumns + ` WHERE b.id = ? AND b.project = ? AND b.expires_at > ?`).text(string(id)).int(p.number).int(tx.milli).
+			one(func(q *query) { b = scanBin(q) })
+		if err != nil || !found {
+			return orNotFound(err, "bin")
+		}
+		b.Answer = answer
+		return tx.change(`UPDATE bin SET answer = ? WHERE id = ?`).text(string(text)).text(string(id)).run()
+	})
+	return b, err
 }
 
 func (s *Store) Bin(ctx context.Context, id telltale.BinID) (b telltale.Bin, err error) {

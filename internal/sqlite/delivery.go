@@ -76,10 +76,14 @@ func (tx *tx) record(results []telltale.Result, rows []attemptRow) (telltale.Rec
 		if r.Outcome.Disable == "" || !state.Enabled || state.Deleted || state.Version != r.WebhookVersion {
 			continue
 		}
+		before := state.Webhook
 		if err := tx.disable(d.webhook.number, &state, r.Outcome.Disable); err != nil {
 			return recorded, err
 		}
 		tx.setState(d.webhook, &state)
+		if err := tx.audit(telltale.Actor{Kind: telltale.ActorSystem, Name: "telltale"}, webhookEntry(before, state.Webhook)); err != nil {
+			return recorded, err
+		}
 		disabled = append(disabled, d.webhook)
 	}
 	for w, h := range health {
@@ -198,6 +202,7 @@ func (tx *tx) update(d *deliveryRow) error {
 // RetryDelivery makes the coming attempt a manual one. If the delivery had
 // failed, it is the only one.
 func (s *Store) RetryDelivery(ctx context.Context, project telltale.ProjectID, id telltale.DeliveryID) (delivery telltale.Delivery, err error) {
+	actor := telltale.ActorOf(ctx)
 	err = s.write(ctx, "retrying a delivery", 100, func(tx *tx) error {
 		var found bool
 		if delivery, found, err = s.readDelivery(tx.conn, project, id); err != nil || !found {
@@ -225,8 +230,10 @@ func (s *Store) RetryDelivery(ctx context.Context, project telltale.ProjectID, i
 		if err := tx.update(&d); err != nil {
 			return err
 		}
-		delivery, _, err = s.readDelivery(tx.conn, project, id)
-		return err
+		if delivery, _, err = s.readDelivery(tx.conn, project, id); err != nil {
+			return err
+		}
+		return tx.audit(actor, telltale.AuditEntry{ProjectID: project, Action: telltale.AuditDeliveryRetried, Target: string(id), Name: string(delivery.EventType)})
 	})
 	if err != nil {
 		return telltale.Delivery{}, err

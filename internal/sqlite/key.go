@@ -11,6 +11,7 @@ import (
 const keyColumns = `id, project, name, scope, hash, created_at, coalesce(last_used_at, 0), coalesce(revoked_at, 0)`
 
 func (s *Store) CreateKey(ctx context.Context, k telltale.Key) error {
+	actor := telltale.ActorOf(ctx)
 	return s.write(ctx, "creating a key", 300, func(tx *tx) error {
 		project, err := tx.keyProject(k.ProjectID)
 		if err != nil {
@@ -22,7 +23,10 @@ func (s *Store) CreateKey(ctx context.Context, k telltale.Key) error {
 		if err != nil {
 			return fmt.Errorf("key %s: %w", k.ID, err)
 		}
-		return nil
+		return tx.audit(actor, telltale.AuditEntry{
+			ProjectID: k.ProjectID, Action: telltale.AuditKeyCreated, Target: string(k.ID), Name: k.Name,
+			Changes: []telltale.AuditChange{{Field: "scope", After: string(k.Scope)}},
+		})
 	})
 }
 
@@ -73,6 +77,7 @@ func (s *Store) Keys(ctx context.Context, project telltale.ProjectID, page tellt
 }
 
 func (s *Store) RevokeKey(ctx context.Context, project telltale.ProjectID, id telltale.KeyID) (k telltale.Key, err error) {
+	actor := telltale.ActorOf(ctx)
 	err = s.write(ctx, "revoking a key", 100, func(tx *tx) error {
 		number, err := tx.keyProject(project)
 		if err != nil {
@@ -91,7 +96,10 @@ func (s *Store) RevokeKey(ctx context.Context, project telltale.ProjectID, id te
 			return nil
 		}
 		k.RevokedAt = tx.presentTime()
-		return tx.change(`UPDATE api_key SET revoked_at = ? WHERE id = ?`).int(tx.milli).text(string(id)).run()
+		if err := tx.change(`UPDATE api_key SET revoked_at = ? WHERE id = ?`).int(tx.milli).text(string(id)).run(); err != nil {
+			return err
+		}
+		return tx.audit(actor, telltale.AuditEntry{ProjectID: project, Action: telltale.AuditKeyRevoked, Target: string(id), Name: k.Name})
 	})
 	return k, err
 }

@@ -8,7 +8,13 @@ import (
 )
 
 func (s *Store) CreateProject(ctx context.Context, p telltale.Project) error {
-	return s.write(ctx, "creating a project", 200, func(tx *tx) error { return tx.createProject(p) })
+	actor := telltale.ActorOf(ctx)
+	return s.write(ctx, "creating a project", 200, func(tx *tx) error {
+		if err := tx.createProject(p); err != nil {
+			return err
+		}
+		return tx.audit(actor, telltale.AuditEntry{ProjectID: p.ID, Action: telltale.AuditProjectCreated, Target: string(p.ID), Name: p.Name})
+	})
 }
 
 func (tx *tx) createProject(p telltale.Project) error {
@@ -40,6 +46,7 @@ func (tx *tx) setProject(p *project, state *projectState) {
 }
 
 func (s *Store) UpdateProject(ctx context.Context, p telltale.Project) error {
+	actor := telltale.ActorOf(ctx)
 	return s.write(ctx, "updating a project", 200, func(tx *tx) error {
 		known := tx.project(p.ID)
 		if known == nil {
@@ -52,7 +59,18 @@ func (s *Store) UpdateProject(ctx context.Context, p telltale.Project) error {
 		state := *before
 		state.Name, state.IngestRate = p.Name, p.IngestRate
 		tx.setProject(known, &state)
-		return tx.change(`UPDATE project SET name = ?, ingest_rate = ? WHERE number = ?`).text(p.Name).float(p.IngestRate).int(known.number).run()
+		err := tx.change(`UPDATE project SET name = ?, ingest_rate = ? WHERE number = ?`).text(p.Name).float(p.IngestRate).int(known.number).run()
+		if err != nil {
+			return err
+		}
+		var changes []telltale.AuditChange
+		if before.Name != p.Name {
+			changes = append(changes, telltale.AuditChange{Field: "name", Before: before.Name, After: p.Name})
+		}
+		if before.IngestRate != p.IngestRate {
+			changes = append(changes, telltale.AuditChange{Field: "ingest_rate", Before: fmt.Sprint(before.IngestRate), After: fmt.Sprint(p.IngestRate)})
+		}
+		return tx.audit(actor, telltale.AuditEntry{ProjectID: p.ID, Action: telltale.AuditProjectChanged, Target: string(p.ID), Name: p.Name, Changes: changes})
 	})
 }
 

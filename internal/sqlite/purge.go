@@ -35,6 +35,10 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 		steps := []func() (bool, error){
 			func() (bool, error) { return tx.purgeCallers(retention.CallerIDs) },
 			tx.purgeBins,
+			tx.purgePeople,
+			tx.purgeAudit,
+			tx.purgeIdempotency,
+			tx.forgetDeleted,
 		}
 		if !more {
 			steps = append(steps, func() (bool, error) { return tx.purgeIndexes(&mark) })

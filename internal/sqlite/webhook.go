@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,6 +17,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 	if err != nil {
 		return nil, err
 	}
+	actor := telltale.ActorOf(ctx)
 	err = s.write(ctx, "creating a webhook", 1000, func(tx *tx) error {
 		p := tx.project(w.ProjectID)
 		if p == nil {
@@ -43,7 +45,9 @@ func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 		created := &webhook{number: tx.conn.LastInsertRowID(), id: w.ID, project: p}
 		tx.created = append(tx.created, created)
 		tx.setState(created, &webhookState{Webhook: made, epoch: 1, enabledAt: timeMilli(made.CreatedAt)})
-		return nil
+		return tx.audit(actor, telltale.AuditEntry{
+			ProjectID: w.ProjectID, Action: telltale.AuditWebhookCreated, Target: string(w.ID), Name: w.URL, Changes: telltale.WebhookChanges(nil, made),
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -91,7 +95,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 		}
 		before, made := state.Webhook, *wanted
 		made.Enabled, made.DisabledReason, made.Deleted, made.Health = before.Enabled, before.DisabledReason, before.Deleted, before.Health
-		made.CreatedAt = before.CreatedAt
+		made.DisabledAt, made.Standing, made.CreatedAt = before.DisabledAt, before.Standing, before.CreatedAt
 		made.Version, made.UpdatedAt = before.Version+1, tx.presentTime()
 		state.Webhook = &made
 		q := tx.change(`UPDATE webhook SET version = ?, updated_at = ?,
@@ -114,7 +118,7 @@ func (tx *tx) disable(number int64, state *webhookState, reason telltale.Disable
 		return nil
 	}
 	made := *state.Webhook
-	made.Enabled, made.DisabledReason = false, reason
+	made.Enabled, made.DisabledReason, made.DisabledAt = false, reason, tx.presentTime()
 	return tx.writeSwitch(number, state, &made)
 }
 
@@ -132,8 +136,8 @@ func (s *Store) EnableWebhook(ctx context.Context, project telltale.ProjectID, i
 	})
 }
 
-// DeleteWebhook cancels, by this one row, whatever waits for the webhook, and
-// forgets its secrets.
+// DeleteWebhook cancels, by this one row, whatever waits for the webhook. Its
+// secrets stay in the row, sealed, until the deletion cannot be taken back.
 func (s *Store) DeleteWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID) (*telltale.Webhook, error) {
 	return s.changeWebhook(ctx, "deleting a webhook", project, id, func(tx *tx, number int64, state *webhookState) error {
 		made := *state.Webhook
@@ -142,8 +146,51 @@ func (s *Store) DeleteWebhook(ctx context.Context, project telltale.ProjectID, i
 		if err := tx.writeSwitch(number, state, &made); err != nil {
 			return err
 		}
-		return tx.change(`UPDATE webhook SET deleted_at = ?, secrets = NULL, headers = NULL, basic_auth = NULL WHERE number = ?`).int(tx.milli).int(number).run()
+		return tx.change(`UPDATE webhook SET deleted_at = ? WHERE number = ?`).int(tx.milli).int(number).run()
 	})
+}
+
+// RestoreWebhook reads the row again, which has what the registry forgot.
+func (s *Store) RestoreWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID) (restored *telltale.Webhook, err error) {
+	actor := telltale.ActorOf(ctx)
+	err = s.write(ctx, "restoring a webhook", 1000, func(tx *tx) error {
+		w := tx.webhook(id)
+		if w == nil || !tx.state(w).Deleted || tx.state(w).ProjectID != project {
+			return notFound("deleted webhook")
+		}
+		var state *webhookState
+		var scanErr error
+		found, err := tx.query(`SELECT ` + webhookColumns + ` FROM webhook WHERE number = ? AND deleted_at > ? AND secrets IS NOT NULL`).
+			int(w.number).int(tx.milli - telltale.UndoWindow.Milliseconds()).one(func(q *query) { _, state, scanErr = s.scanWebhook(q, s.known) })
+		if err != nil || scanErr != nil {
+			return errors.Join(err, scanErr)
+		}
+		if !found {
+			return notFound("deleted webhook")
+		}
+		made := *state.Webhook
+		made.Deleted = false
+		if err := tx.writeSwitch(w.number, state, &made); err != nil {
+			return err
+		}
+		if err := tx.change(`UPDATE webhook SET deleted_at = NULL WHERE number = ?`).int(w.number).run(); err != nil {
+			return err
+		}
+		tx.setState(w, state)
+		restored = state.Webhook
+		return tx.audit(actor, telltale.AuditEntry{ProjectID: project, Action: telltale.AuditWebhookRestored, Target: string(id), Name: made.URL})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return restored, nil
+}
+
+// forgetDeleted forgets the secrets of webhooks whose deletion is final.
+func (tx *tx) forgetDeleted() (more bool, err error) {
+	err = tx.change(`UPDATE webhook SET secrets = NULL, headers = NULL, basic_auth = NULL WHERE deleted_at <= ? AND secrets IS NOT NULL`).
+		int(tx.milli - telltale.UndoWindow.Milliseconds()).run()
+	return false, err
 }
 
 // writeSwitch stores whether the webhook is enabled, as a new version of it.
@@ -155,14 +202,15 @@ func (tx *tx) writeSwitch(number int64, state *webhookState, made *telltale.Webh
 	made.Version++
 	made.UpdatedAt = tx.presentTime()
 	state.Webhook = made
-	return tx.change(`UPDATE webhook SET enabled = ?, disabled_reason = ?, epoch = ?, enabled_at = ?, version = ?, updated_at = ? WHERE number = ?`).
-		bool(made.Enabled).int(reason).int(state.epoch).int(state.enabledAt).int(made.Version).int(tx.milli).int(number).run()
+	return tx.change(`UPDATE webhook SET enabled = ?, disabled_reason = ?, disabled_at = ?, epoch = ?, enabled_at = ?, version = ?, updated_at = ? WHERE number = ?`).
+		bool(made.Enabled).int(reason).intOrNull(timeMilli(made.DisabledAt)).int(state.epoch).int(state.enabledAt).int(made.Version).int(tx.milli).int(number).run()
 }
 
 // changeWebhook lets change make a new version of a webhook that is not
 // deleted: it gets a copy of the present one to write to.
 func (s *Store) changeWebhook(ctx context.Context, name string, project telltale.ProjectID, id telltale.WebhookID, change func(*tx, int64, *webhookState) error) (*telltale.Webhook, error) {
 	var changed *telltale.Webhook
+	actor := telltale.ActorOf(ctx)
 	err := s.write(ctx, name, 1000, func(tx *tx) error {
 		w := tx.webhook(id)
 		if w == nil {
@@ -172,17 +220,40 @@ func (s *Store) changeWebhook(ctx context.Context, name string, project telltale
 		if state.Deleted || state.ProjectID != project {
 			return notFound("webhook")
 		}
+		before := state.Webhook
 		if err := change(tx, w.number, &state); err != nil {
 			return err
 		}
 		changed = state.Webhook
+		if changed == before {
+			return nil
+		}
 		tx.setState(w, &state)
-		return nil
+		return tx.audit(actor, webhookEntry(before, changed))
 	})
 	if err != nil {
 		return nil, err
 	}
 	return changed, nil
+}
+
+// webhookEntry tells the audit log what became of a webhook.
+func webhookEntry(before, after *telltale.Webhook) telltale.AuditEntry {
+	e := telltale.AuditEntry{ProjectID: after.ProjectID, Target: string(after.ID), Name: after.URL, Action: telltale.AuditWebhookChanged}
+	switch {
+	case after.Deleted:
+		e.Action = telltale.AuditWebhookDeleted
+	case after.Enabled && !before.Enabled:
+		e.Action = telltale.AuditWebhookEnabled
+	case !after.Enabled && before.Enabled:
+		e.Action = telltale.AuditWebhookDisabled
+		e.Changes = []telltale.AuditChange{{Field: "disabled_reason", After: string(after.DisabledReason)}}
+	case !slices.Equal(before.Secrets, after.Secrets):
+		e.Action = telltale.AuditSecretRotated
+	default:
+		e.Changes = telltale.WebhookChanges(before, after)
+	}
+	return e
 }
 
 // setHealth stores how the webhook's last attempt went.
@@ -278,12 +349,13 @@ func (s *Store) loadRegistry(c *conn) (*registry, error) {
 	if err := s.loadProjects(c, r); err != nil {
 		return nil, err
 	}
-	err := c.query(`SELECT number, id, project, version, enabled, disabled_reason, deleted_at IS NOT NULL, health, epoch, enabled_at, created_at, updated_at,
-		url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, extensions, legacy_signature, format, secrets
-		FROM webhook ORDER BY number`).each(func(q *query) error {
+	err := c.query(`SELECT ` + webhookColumns + ` FROM webhook ORDER BY number`).each(func(q *query) error {
 		known, state, err := s.scanWebhook(q, r)
 		if err != nil {
 			return err
+		}
+		if w := state.Webhook; w.Deleted { // the row may still have what can be restored
+			w.Secrets, w.Headers, w.BasicAuth = nil, nil, nil
 		}
 		r.addWebhook(known)
 		r.show(known, state)
@@ -292,16 +364,19 @@ func (s *Store) loadRegistry(c *conn) (*registry, error) {
 	return r, err
 }
 
+const webhookColumns = `number, id, project, version, enabled, disabled_reason, coalesce(disabled_at, 0), deleted_at IS NOT NULL, health, epoch, enabled_at, created_at, updated_at,
+	url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, extensions, legacy_signature, format, secrets`
+
 func (s *Store) scanWebhook(q *query, r *registry) (*webhook, *webhookState, error) {
 	known := &webhook{number: q.getInt(), id: telltale.WebhookID(q.getText())}
 	w := &telltale.Webhook{ID: known.id}
 	state := &webhookState{Webhook: w}
 	number := q.getInt()
-	if known.project = r.byProject[number]; known.project == nil {
+	if known.project = r.projectByNumber(number); known.project == nil {
 		return nil, nil, fmt.Errorf("webhook %s: there is no project %d", w.ID, number)
 	}
 	w.ProjectID = known.project.now.Load().ID
-	w.Version, w.Enabled, w.DisabledReason, w.Deleted = q.getInt(), q.getBool(), word(disabledReasons, q.getInt()), q.getBool()
+	w.Version, w.Enabled, w.DisabledReason, w.DisabledAt, w.Deleted = q.getInt(), q.getBool(), word(disabledReasons, q.getInt()), milliTime(q.getInt()), q.getBool()
 	w.Health = word(healths, q.getInt())
 	state.epoch, state.enabledAt = q.getInt(), q.getInt()
 	w.CreatedAt, w.UpdatedAt = milliTime(q.getInt()), milliTime(q.getInt())
