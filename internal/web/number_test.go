@@ -1,0 +1,32 @@
+package web
+
+import (
+	"testing"
+	"time"
+)
+
+func TestNumbersForPeople(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, got, want string }{
+		{"a small number", count(999), "999"},
+		{"thousands are set apart", count(4212), "4\u202f212"},
+		{"and millions", count(10000000), "10\u202f000\u202f000"},
+		{"below zero", count(-1234), "-1\u202f234"},
+		{"one of a noun", counted(1, "delivery", "deliveries"), "1 delivery"},
+		{"none of a noun", counted(0, "delivery", "deliveries"), "0 deliveries"},
+		{"almost all is not all", percent(4214, 4215), "99.9\u202f%"},
+		{"all", percent(7, 7), "100\u202f%"},
+		{"a half", percent(1, 2), "50\u202f%"},
+		{"nothing of nothing", percent(0, 0), ""},
+		{"an estimate has few digits", took(1537 * time.Millisecond), "1.5 s"},
+		{"none behind the point of many seconds", took(75400 * time.Millisecond), "75 s"},
+		{"milliseconds", took(112400 * time.Microsecond), "112 ms"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if tt.got != tt.want {
+				t.Errorf("%q; want %q", tt.got, tt.want)
+			}
+		})
+	}
+}
