@@ -363,7 +363,7 @@ func (p *pen) lift() {
 	default:
 		points := make([]string, len(p.at))
 		for i, d := range p.at {
-			points[i] = number(d.X) + "," + number(d.Y)
+			points[i] = coordinate(d.X) + "," + coordinate(d.Y)
 		}
 		p.lines = append(p.lines, line{Points: strings.Join(points, " "), Class: p.class})
 	}
@@ -375,7 +375,7 @@ func (p *pen) end() []line {
 	return p.lines
 }
 
-func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+func coordinate(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 // stepTime names a step for the table and for the pointer.
 func stepTime(s span, start time.Time) string {
