@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
+	"time"
 
 	"telltale.example/telltale"
 )
@@ -277,8 +276,12 @@ func (s *Store) readDelivery(c *conn, project telltale.ProjectID, id telltale.De
 
 const (
 	deliveryColumns = `d.number, e.id, w.id, d.type, d.test, d.state, d.attempts, d.at, d.epoch < w.epoch, d.last_error, d.last_status,
-	w.enabled, coalesce(w.deleted_at, 0), w.enabled_at`
-	deliveryJoins = `CROSS JOIN webhook w ON w.number = d.webhook CROSS JOIN event e ON e.number = d.event`
+	w.enabled, coalesce(w.deleted_at, 0), w.enabled_at, coalesce(e.email, e.user_id), r.id,
+	a.number IS NOT NULL, a.started_at, a.duration, a.status, a.error, a.failure`
+	// Before the first attempt last_attempt is the delivery's own number,
+	// which is no attempt's.
+	deliveryJoins = `CROSS JOIN webhook w ON w.number = d.webhook CROSS JOIN event e ON e.number = d.event
+	LEFT JOIN attempt a ON a.number = d.last_attempt LEFT JOIN replay r ON r.number = d.replay`
 )
 
 // scanDelivery reads a row as it is to be shown: what waits is held if its
@@ -311,206 +314,35 @@ func (s *Store) scanDelivery(q *query, project telltale.ProjectID) telltale.Deli
 	default:
 		d.State, d.DueAt = telltale.StateWaiting, milliTime(at)
 	}
+	d.Recipient, d.ReplayID = q.getText(), telltale.ReplayID(q.getText())
+	if attempted := q.getBool(); attempted {
+		d.Last = &telltale.LastAttempt{
+			StartedAt: milliTime(q.getInt()), Duration: time.Duration(q.getInt()) * time.Microsecond,
+			Status: int(q.getInt()), Error: telltale.ErrorClass(q.getText()), Failure: telltale.FailureCode(q.getText()),
+		}
+	}
 	return d
 }
 
-// shown gives, for a state that is asked for, the rows that are shown so: each
-// a state in the row and a condition on its webhook. SQLite uses the index of
-// what has not succeeded only if the query says that it does not ask for that.
-func shown(state telltale.State) []string {
+// shown is a kind of row that is shown in some state: by the state in the row,
+// and by its webhook.
+type shown struct{ row, webhook string }
+
+// shownAs gives, for a state that is asked for, the rows that are shown so.
+// SQLite uses the index of what has not succeeded only if the query says that
+// it does not ask for that.
+func shownAs(state telltale.State) []shown {
 	switch state {
 	case telltale.StateWaiting:
-		return []string{"d.state = 2 AND d.state <> 4 AND w.deleted_at IS NULL AND w.enabled"}
+		return []shown{{"d.state = 2 AND d.state <> 4", "w.deleted_at IS NULL AND w.enabled"}}
 	case telltale.StateHeld:
-		return []string{"d.state = 2 AND d.state <> 4 AND w.deleted_at IS NULL AND NOT w.enabled"}
+		return []shown{{"d.state = 2 AND d.state <> 4", "w.deleted_at IS NULL AND NOT w.enabled"}}
 	case telltale.StateSending:
-		return []string{"d.state = 3 AND d.state <> 4"}
+		return []shown{{"d.state = 3 AND d.state <> 4", "1"}}
 	case telltale.StateFailed:
-		return []string{"d.state = 5 AND d.state <> 4"}
+		return []shown{{"d.state = 5 AND d.state <> 4", "1"}}
 	case telltale.StateCancelled:
-		return []string{"d.state = 6 AND d.state <> 4", "d.state = 2 AND d.state <> 4 AND w.deleted_at IS NOT NULL"}
+		return []shown{{"d.state = 6 AND d.state <> 4", "1"}, {"d.state = 2 AND d.state <> 4", "w.deleted_at IS NOT NULL"}}
 	}
 	return nil
-}
-
-func (s *Store) Deliveries(ctx context.Context, project telltale.ProjectID, f telltale.DeliveryFilter, page telltale.Page) ([]telltale.Delivery, error) {
-	if err := s.down(); err != nil {
-		return nil, err
-	}
-	p := s.known.project(project)
-	search := deliverySearch{store: s, project: p, id: project, filter: f, page: page}
-	var ok bool
-	if search.typeCode, ok = filterType(f.Type); p == nil || !ok {
-		return nil, nil
-	}
-	if f.WebhookID != "" {
-		if search.webhook = s.known.webhook(f.WebhookID); search.webhook == nil || search.webhook.project != p {
-			return nil, nil
-		}
-	}
-	if f.State != "" && !slices.Contains(telltale.States(), f.State) {
-		return nil, nil
-	}
-	var err error
-	if search.within, err = s.deliveryPage(f, page); err != nil {
-		return nil, err
-	}
-	search.tail = s.writer.digest.current()
-	err = s.read(ctx, "listing deliveries", search.run)
-	if err != nil {
-		return nil, err
-	}
-	return newestFirst(search.found, page), nil
-}
-
-// deliveryPage gives the numbers of a page of deliveries created in a time.
-func (s *Store) deliveryPage(f telltale.DeliveryFilter, page telltale.Page) (numbers, error) {
-	within := allNumbers()
-	for _, end := range []struct {
-		id    string
-		bound *int64
-	}{{page.After, &within.below}, {page.Before, &within.above}} {
-		if end.id == "" {
-			continue
-		}
-		number, ok := s.ids.number(telltale.DeliveryID(end.id))
-		if !ok {
-			return within, telltale.Errorf(telltale.Invalid, "%q is not a delivery's id.", telltale.CutValue(end.id))
-		}
-		*end.bound = number
-	}
-	if !f.Since.IsZero() {
-		within.cut(numbers{above: ceilMilli(f.Since)<<numberBits - 1, below: within.below})
-	}
-	if !f.Until.IsZero() {
-		within.cut(numbers{above: within.above, below: ceilMilli(f.Until) << numberBits})
-	}
-	return within, nil
-}
-
-// deliverySearch is one list of deliveries. What narrows it most decides by
-// which way its rows are found.
-type deliverySearch struct {
-	store    *Store
-	project  *project
-	id       telltale.ProjectID
-	webhook  *webhook // nil for all
-	typeCode int64    // -1 for all
-	filter   telltale.DeliveryFilter
-	page     telltale.Page
-	within   numbers
-	tail     tail
-
-	found []telltale.Delivery
-}
-
-func (s *deliverySearch) run(c *conn) error {
-	states := shown(s.filter.State)
-	switch {
-	case s.within.empty():
-		return nil
-	case s.filter.EventID != "":
-		return s.ofEvent(c)
-	case s.filter.Match != "":
-		return s.ofMatches(c)
-	case states != nil:
-		return s.inStates(c, states)
-	}
-	of := s.project.owner()
-	if s.webhook != nil {
-		of = s.webhook.owner()
-	}
-	l := list{page: s.page}
-	l.inSpans(of, "d.number", s.within, s.typeCode)
-	return s.list(c, l, "span s CROSS JOIN delivery d", s.within)
-}
-
-// list reads the rows of the page, found through from.
-func (s *deliverySearch) list(c *conn, l list, from string, within numbers) error {
-	l.where("d.number > ?", within.above)
-	l.where("d.number < ?", within.below)
-	l.where("d.project = ?", s.project.number)
-	if s.webhook != nil {
-		l.where("d.webhook = ?", s.webhook.number)
-	}
-	if s.typeCode >= 0 {
-		l.where("d.type = ?", s.typeCode)
-	}
-	if s.filter.State == telltale.StateSucceeded {
-		l.where("d.state = 4")
-	}
-	return l.each(c, `SELECT `+deliveryColumns+` FROM `+from+` `+deliveryJoins, func(q *query) error {
-		s.found = append(s.found, s.store.scanDelivery(q, s.id))
-		return nil
-	})
-}
-
-// inStates reads each kind of row that is shown in the state, and merges them.
-func (s *deliverySearch) inStates(c *conn, states []string) error {
-	for _, condition := range states {
-		l := list{page: s.page, key: "d.number"}
-		l.where(condition)
-		if err := s.list(c, l, "delivery d INDEXED BY delivery_unsettled", s.within); err != nil {
-			return err
-		}
-	}
-	slices.SortFunc(s.found, func(a, b telltale.Delivery) int {
-		if nearest(s.page) {
-			return strings.Compare(string(a.ID), string(b.ID))
-		}
-		return strings.Compare(string(b.ID), string(a.ID))
-	})
-	s.found = s.found[:min(len(s.found), pageLimit(s.page))]
-	return nil
-}
-
-// ofEvent reads an event's deliveries, which follow right behind it.
-func (s *deliverySearch) ofEvent(c *conn) error {
-	u, ok := parseULID(eventPrefix, string(s.filter.EventID))
-	if !ok {
-		return nil
-	}
-	var event int64
-	found, err := c.query(`SELECT number FROM event e WHERE e.id = ? AND e.project = ? AND (?3 = '' OR ?3 IN (e.user_id, e.email, e.message_id))`).
-		blob(u[:]).int(s.project.number).text(s.filter.Match).one(func(q *query) { event = q.getInt() })
-	if err != nil || !found {
-		return err
-	}
-	return s.behind(c, event, s.page)
-}
-
-// ofMatches reads the deliveries of every event that matches.
-func (s *deliverySearch) ofMatches(c *conn) error {
-	events := s.within
-	// The first event of the numbers may stand before them.
-	if _, err := c.query(`SELECT coalesce(max(number), 1) - 1 FROM event WHERE number <= ?`).int(s.within.above).one(func(q *query) { events.above = q.getInt() }); err != nil {
-		return err
-	}
-	return s.tail.search(c, s.id, s.filter.Match, events, nearest(s.page), func(event int64) (bool, error) {
-		matches, err := c.query(`SELECT 1 FROM event e WHERE e.number = ? AND e.project = ? AND ? IN (e.user_id, e.email, e.message_id)`).
-			int(event).int(s.project.number).text(s.filter.Match).one(func(*query) {})
-		if err != nil || !matches {
-			return err == nil, err
-		}
-		rest := s.page
-		rest.Limit = pageLimit(s.page) - len(s.found)
-		err = s.behind(c, event, rest)
-		return len(s.found) < pageLimit(s.page), err
-	})
-}
-
-// behind reads the deliveries between an event and the next.
-func (s *deliverySearch) behind(c *conn, event int64, page telltale.Page) error {
-	within := s.within
-	next := numbers{above: event}
-	if _, err := c.query(`SELECT coalesce(min(number), ?2) FROM event WHERE number > ?1`).int(event).int(allNumbers().below).one(func(q *query) { next.below = q.getInt() }); err != nil {
-		return err
-	}
-	within.cut(next)
-	conditions := shown(s.filter.State)
-	l := list{page: page, key: "d.number"}
-	if conditions != nil {
-		l.where("((" + strings.Join(conditions, ") OR (") + "))")
-	}
-	return s.list(c, l, "delivery d NOT INDEXED", within) // but for its number
 }

@@ -300,66 +300,127 @@ func eventPage(c *conn, page telltale.Page) (numbers, error) {
 }
 
 func (s *Store) Events(ctx context.Context, project telltale.ProjectID, f telltale.EventFilter, page telltale.Page) ([]*telltale.Event, error) {
+	search, err := s.searchEvents(project, f, page)
+	if err != nil || search == nil {
+		return nil, err
+	}
+	if err := s.read(ctx, "listing events", search.run); err != nil {
+		return nil, err
+	}
+	return newestFirst(search.found, page), nil
+}
+
+// CountEvents gives up as [Store.CountDeliveries] does.
+func (s *Store) CountEvents(ctx context.Context, project telltale.ProjectID, f telltale.EventFilter, limit int) (n int, more bool, err error) {
+	search, err := s.searchEvents(project, f, telltale.Page{})
+	if err != nil || search == nil {
+		return 0, false, err
+	}
+	search.count = &count{limit: limit}
+	if err := s.read(ctx, "counting events", search.run); err != nil {
+		return 0, false, err
+	}
+	n, more = search.count.result()
+	return n, more, nil
+}
+
+// eventSearch is one list of events, or a count of what it would be.
+type eventSearch struct {
+	store    *Store
+	project  *project
+	id       telltale.ProjectID
+	typeCode int64 // -1 for all
+	filter   telltale.EventFilter
+	page     telltale.Page
+	tail     tail
+	count    *count // nil: the rows are listed
+
+	found []*telltale.Event
+}
+
+// searchEvents gives nil if nothing can be found.
+func (s *Store) searchEvents(project telltale.ProjectID, f telltale.EventFilter, page telltale.Page) (*eventSearch, error) {
 	if err := s.down(); err != nil {
 		return nil, err
 	}
-	p := s.known.project(project)
-	typeCode, ok := filterType(f.Type)
-	if p == nil || !ok {
+	search := &eventSearch{store: s, project: s.known.project(project), id: project, filter: f, page: page, tail: s.writer.digest.current()}
+	var ok bool
+	if search.typeCode, ok = filterType(f.Type); search.project == nil || !ok {
 		return nil, nil
 	}
-	var events []*telltale.Event
-	tail := s.writer.digest.current()
-	err := s.read(ctx, "listing events", func(c *conn) error {
-		within, err := eventPage(c, page)
-		if err != nil {
-			return err
-		}
-		lag, err := loadLag(c)
-		if err != nil {
-			return err
-		}
-		within.cut(lag.receivedWithin(f.Since, f.Until))
-		if within.empty() {
-			return nil
-		}
-		keep := func(q *query) error {
-			events = append(events, s.scanEvent(q, project))
-			return nil
-		}
-		filter := func(l *list) {
-			l.where("e.project = ?", p.number)
-			if typeCode >= 0 {
-				l.where("e.type = ?", typeCode)
-			}
-			if !f.Since.IsZero() {
-				l.where("(e.number >> 11) - e.lag >= ?", ceilMilli(f.Since))
-			}
-			if !f.Until.IsZero() {
-				l.where("(e.number >> 11) - e.lag < ?", ceilMilli(f.Until))
-			}
-		}
-		if f.Match != "" {
-			return tail.search(c, project, f.Match, within, nearest(page), func(number int64) (bool, error) {
-				l := list{page: telltale.Page{Limit: 1}, key: "e.number"}
-				l.where("e.number = ?", number)
-				filter(&l)
-				l.where("? IN (e.user_id, e.email, e.message_id)", f.Match)
-				err := l.each(c, `SELECT `+eventColumns+` FROM event e`, keep)
-				return len(events) < pageLimit(page), err
-			})
-		}
-		l := list{page: page}
-		l.inSpans(p.owner(), "e.number", within, typeCode)
+	return search, nil
+}
+
+func (s *eventSearch) run(c *conn) error {
+	within, err := eventPage(c, s.page)
+	if err != nil {
+		return err
+	}
+	lag, err := loadLag(c)
+	if err != nil {
+		return err
+	}
+	within.cut(lag.receivedWithin(s.filter.Since, s.filter.Until))
+	if within.empty() {
+		return nil
+	}
+	if s.filter.Match != "" {
+		return s.ofMatches(c, within)
+	}
+	narrow := func(within numbers) list {
+		l := list{page: s.page}
+		l.inSpans(s.project.owner(), "e.number", within, s.typeCode)
 		l.where("e.number > ?", within.above)
 		l.where("e.number < ?", within.below)
-		filter(&l)
-		return l.each(c, `SELECT `+eventColumns+` FROM span s CROSS JOIN event e`, keep)
-	})
-	if err != nil {
-		return nil, err
+		s.narrow(&l)
+		return l
 	}
-	return newestFirst(events, page), nil
+	const from = `span s CROSS JOIN event e`
+	if s.count != nil {
+		return s.count.rows(c, within, from, narrow)
+	}
+	l := narrow(within)
+	return s.read(c, &l, from)
+}
+
+func (s *eventSearch) ofMatches(c *conn, within numbers) error {
+	return s.tail.search(c, s.id, s.filter.Match, within, nearest(s.page), func(number int64) (bool, error) {
+		narrow := func(numbers) list {
+			l := list{page: telltale.Page{Limit: 1}, key: "e.number"}
+			l.where("e.number = ?", number)
+			s.narrow(&l)
+			l.filter("? IN (e.user_id, e.email, e.message_id)", s.filter.Match)
+			return l
+		}
+		if s.count != nil {
+			err := s.count.rows(c, within, "event e", narrow)
+			return s.count.more(), err
+		}
+		l := narrow(within)
+		err := s.read(c, &l, "event e")
+		return len(s.found) < pageLimit(s.page), err
+	})
+}
+
+// narrow adds what no index knows.
+func (s *eventSearch) narrow(l *list) {
+	l.filter("e.project = ?", s.project.number)
+	if s.typeCode >= 0 {
+		l.filter("e.type = ?", s.typeCode)
+	}
+	if !s.filter.Since.IsZero() {
+		l.filter("(e.number >> 11) - e.lag >= ?", ceilMilli(s.filter.Since))
+	}
+	if !s.filter.Until.IsZero() {
+		l.filter("(e.number >> 11) - e.lag < ?", ceilMilli(s.filter.Until))
+	}
+}
+
+func (s *eventSearch) read(c *conn, l *list, from string) error {
+	return l.each(c, `SELECT `+eventColumns+` FROM `+from, func(q *query) error {
+		s.found = append(s.found, s.store.scanEvent(q, s.id))
+		return nil
+	})
 }
 
 // filterType gives the code of the type that a list is narrowed to, -1 for

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -13,14 +12,21 @@ import (
 // a closed set, since only their conditions vary, so each is prepared once.
 type list struct {
 	page       telltale.Page
-	key        string // column, or columns with a comma between, that rise with time
-	conditions []string
-	args       []any // int64 or string
+	key        string   // column, or columns with a comma between, that rise with time
+	conditions []string // by these an index finds rows,
+	args       []any    // int64 or string
+	filters    []string // and in each row that it finds these are looked at
+	filterArgs []any
 }
 
 func (l *list) where(condition string, args ...any) {
 	l.conditions = append(l.conditions, condition)
 	l.args = append(l.args, args...)
+}
+
+func (l *list) filter(condition string, args ...any) {
+	l.filters = append(l.filters, condition)
+	l.filterArgs = append(l.filterArgs, args...)
 }
 
 // nearest reports whether the page is what is just newer than a row. It is
@@ -43,7 +49,38 @@ func (l *list) pageByText() {
 func (l *list) each(c *conn, text string, scan func(*query) error) error {
 	var sql strings.Builder
 	sql.WriteString(text)
-	for i, condition := range l.conditions {
+	l.write(&sql, slices.Concat(l.conditions, l.filters))
+	return l.bind(c.query(sql.String()), l.args, l.filterArgs, []any{int64(pageLimit(l.page))}).each(scan)
+}
+
+// count looks at the newest rows from the table that the conditions find, at
+// most that many, and counts those that pass the filters. below is the number
+// of the last row that it looked at.
+func (l *list) count(c *conn, from string, most int) (looked, passed int, below int64, err error) {
+	number := l.key[strings.LastIndexByte(l.key, ',')+1:]
+	var sql strings.Builder
+	sql.WriteString("SELECT count(*), coalesce(sum(passes), 0), coalesce(min(number), 0) FROM (SELECT " + number + " AS number, ")
+	if len(l.filters) == 0 {
+		sql.WriteString("1")
+	}
+	for i, filter := range l.filters {
+		if i > 0 {
+			sql.WriteString(" AND ")
+		}
+		sql.WriteString("(" + filter + ")")
+	}
+	sql.WriteString(" AS passes FROM " + from)
+	l.write(&sql, l.conditions)
+	sql.WriteString(")")
+	_, err = l.bind(c.query(sql.String()), l.filterArgs, l.args, []any{int64(most)}).one(func(q *query) {
+		looked, passed, below = int(q.getInt()), int(q.getInt()), q.getInt()
+	})
+	return looked, passed, below, err
+}
+
+// write adds the conditions and the order to the text, and a limit to be bound.
+func (l *list) write(sql *strings.Builder, conditions []string) {
+	for i, condition := range conditions {
 		if i == 0 {
 			sql.WriteString(" WHERE ")
 		} else {
@@ -62,19 +99,18 @@ func (l *list) each(c *conn, text string, scan func(*query) error) error {
 		}
 	}
 	sql.WriteString(" LIMIT ?")
+}
 
-	q := c.query(sql.String())
-	for _, arg := range l.args {
+func (l *list) bind(q *query, args ...[]any) *query {
+	for _, arg := range slices.Concat(args...) {
 		switch arg := arg.(type) {
 		case int64:
 			q.int(arg)
 		case string:
 			q.text(arg)
-		default:
-			return fmt.Errorf("a list has an argument of type %T", arg)
-		}
+		} // what is neither stays unbound, and the query fails
 	}
-	return q.int(int64(pageLimit(l.page))).each(scan)
+	return q
 }
 
 // newestFirst turns around what was read upwards.

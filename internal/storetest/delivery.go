@@ -54,6 +54,7 @@ var deliveryListTests = []test{
 		d.CreatedAt, d.DueAt = time.Time{}, time.Time{}
 		w.equal("the delivery", d, telltale.Delivery{
 			ID: d.ID, ProjectID: w.project.ID, EventID: event.ID, EventType: telltale.Bounced, WebhookID: hook.ID, State: telltale.StateWaiting,
+			Recipient: "jo@example.com",
 		})
 		if !telltale.ValidID("dlv_", string(d.ID)) {
 			w.Fatalf("%q is not a delivery's id", d.ID)

@@ -1,0 +1,42 @@
+package sqlite
+
+// A count is for people: exact up to a limit, and quick whatever the log
+// holds, so it looks at a bounded number of rows.
+const (
+	// countRows is how many rows are looked at in all, some 100 ms of reading.
+	countRows = 100_000
+	countStep = 10_000 // and in one query
+)
+
+type count struct {
+	limit  int
+	n      int  // found
+	looked int  // rows
+	gaveUp bool // there may be more
+}
+
+// rows counts what of the list is within the numbers, from the newest on. from
+// is where the list's columns come from.
+func (t *count) rows(c *conn, within numbers, from string, narrow func(within numbers) list) error {
+	for {
+		l := narrow(within)
+		looked, passed, below, err := l.count(c, from, countStep)
+		if err != nil {
+			return err
+		}
+		t.n += passed
+		t.looked += looked
+		if looked < countStep || !t.more() {
+			return nil
+		}
+		within.below = below
+	}
+}
+
+// more reports whether to count on.
+func (t *count) more() bool {
+	t.gaveUp = t.gaveUp || t.looked >= countRows
+	return t.n <= t.limit && !t.gaveUp
+}
+
+func (t *count) result() (n int, more bool) { return min(t.n, t.limit), t.n > t.limit || t.gaveUp }
