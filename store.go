@@ -21,6 +21,7 @@ type Store interface {
 	WebhookStore
 	EventStore
 	DeliveryStore
+	DeliveryLogStore
 	UndeleteStore
 	OperatorStore
 	AuditStore
@@ -336,15 +337,21 @@ type DeliveryLogStore interface {
 	// CancelDelivery ends a delivery that is waiting or held: nothing more is
 	// attempted. Conflict in any other state. NotFound.
 	CancelDelivery(ctx context.Context, project ProjectID, id DeliveryID) (Delivery, error)
-	// CountDeliveries counts what Deliveries would list, up to limit.
+	// CountDeliveries counts what Deliveries would list, up to limit. It is for
+	// people, and gives up sooner, with more, if that took too long: a filter
+	// may pass over millions of rows.
 	CountDeliveries(ctx context.Context, project ProjectID, f DeliveryFilter, limit int) (n int, more bool, err error)
-	// CountEvents counts what Events would list, up to limit.
+	// CountEvents counts what Events would list, likewise.
 	CountEvents(ctx context.Context, project ProjectID, f EventFilter, limit int) (n int, more bool, err error)
 	// LogEnd is the place behind everything that is committed.
 	LogEnd(ctx context.Context) (Cursor, error)
 	// LogSince lists what stands behind the cursor, at most limit rows of
 	// each kind.
 	LogSince(ctx context.Context, project ProjectID, after Cursor, limit int) (LogPage, error)
+}
+
+// StatStore keeps counts of what happened.
+type StatStore interface {
 	// Stats gives the steps in which anything was counted, by time, then
 	// webhook, then type. It may run behind the log by a moment.
 	Stats(ctx context.Context, project ProjectID, q StatQuery) ([]Stat, error)

@@ -24,6 +24,11 @@ func (tx *tx) insertDelivery(number, event, typeCode int64, w *webhook, sending,
 	if err != nil {
 		return fmt.Errorf("a delivery to %s: %w", w.id, err)
 	}
+	// The project's span has its events as a rule; but a transaction may pass
+	// from one span to the next between an event and its deliveries.
+	if err := tx.note(w.project.owner(), number, typeCode); err != nil {
+		return err
+	}
 	return tx.note(w.owner(), number, typeCode)
 }
 
@@ -240,6 +245,37 @@ func (s *Store) RetryDelivery(ctx context.Context, project telltale.ProjectID, i
 	return delivery, nil
 }
 
+// CancelDelivery ends what waits, whether its webhook is disabled or not.
+func (s *Store) CancelDelivery(ctx context.Context, project telltale.ProjectID, id telltale.DeliveryID) (delivery telltale.Delivery, err error) {
+	actor := telltale.ActorOf(ctx)
+	err = s.write(ctx, "cancelling a delivery", 100, func(tx *tx) error {
+		var found bool
+		if delivery, found, err = s.readDelivery(tx.conn, project, id); err != nil || !found {
+			return orNotFound(err, "delivery")
+		}
+		if delivery.State != telltale.StateWaiting && delivery.State != telltale.StateHeld {
+			return telltale.Errorf(telltale.Conflict, "A delivery is cancelled while it is waiting or held; this one is %s.", delivery.State)
+		}
+		number, _ := s.ids.number(id)
+		d, found, err := tx.row(number)
+		if err != nil || !found {
+			return orNotFound(err, "delivery")
+		}
+		d.state, d.at, d.manual = stateCancelled, tx.milli, manualNot
+		if err := tx.update(&d); err != nil {
+			return err
+		}
+		if delivery, _, err = s.readDelivery(tx.conn, project, id); err != nil {
+			return err
+		}
+		return tx.audit(actor, telltale.AuditEntry{ProjectID: project, Action: telltale.AuditDeliveryCancelled, Target: string(id), Name: string(delivery.EventType)})
+	})
+	if err != nil {
+		return telltale.Delivery{}, err
+	}
+	return delivery, nil
+}
+
 func orNotFound(err error, noun string) error {
 	if err != nil {
 		return err
@@ -261,6 +297,16 @@ func (s *Store) Delivery(ctx context.Context, project telltale.ProjectID, id tel
 		return telltale.Delivery{}, err
 	}
 	return delivery, nil
+}
+
+// deliveryByNumber reads a delivery of the project that is there.
+func (s *Store) deliveryByNumber(c *conn, project telltale.ProjectID, number int64) (delivery telltale.Delivery, err error) {
+	found, err := c.query(`SELECT ` + deliveryColumns + ` FROM delivery d ` + deliveryJoins + ` WHERE d.number = ?`).int(number).
+		one(func(q *query) { delivery = s.scanDelivery(q, project) })
+	if err == nil && !found {
+		err = fmt.Errorf("there is no delivery %d", number)
+	}
+	return delivery, err
 }
 
 // readDelivery reads a delivery without its attempts.

@@ -17,6 +17,10 @@ type list struct {
 	args       []any    // int64 or string
 	filters    []string // and in each row that it finds these are looked at
 	filterArgs []any
+
+	// For what is no page:
+	oldestFirst bool
+	most        int // rows
 }
 
 func (l *list) where(condition string, args ...any) {
@@ -35,6 +39,13 @@ func nearest(page telltale.Page) bool { return page.Before != "" }
 
 func pageLimit(page telltale.Page) int { return min(max(page.Limit, 1), telltale.MaxPage) }
 
+func (l *list) limit() int {
+	if l.most > 0 {
+		return l.most
+	}
+	return pageLimit(l.page)
+}
+
 // pageByText narrows the list to the page where the key is the id.
 func (l *list) pageByText() {
 	if l.page.After != "" {
@@ -50,7 +61,7 @@ func (l *list) each(c *conn, text string, scan func(*query) error) error {
 	var sql strings.Builder
 	sql.WriteString(text)
 	l.write(&sql, slices.Concat(l.conditions, l.filters))
-	return l.bind(c.query(sql.String()), l.args, l.filterArgs, []any{int64(pageLimit(l.page))}).each(scan)
+	return l.bind(c.query(sql.String()), l.args, l.filterArgs, []any{int64(l.limit())}).each(scan)
 }
 
 // count looks at the newest rows from the table that the conditions find, at
@@ -94,7 +105,7 @@ func (l *list) write(sql *strings.Builder, conditions []string) {
 			sql.WriteString(", ")
 		}
 		sql.WriteString(column)
-		if !nearest(l.page) {
+		if !nearest(l.page) && !l.oldestFirst {
 			sql.WriteString(" DESC")
 		}
 	}

@@ -48,11 +48,15 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 					for _, page := range pages {
 						// Half of the pages are of the other list, and refused.
 						_, _ = s.Events(ctx, project.ID, telltale.EventFilter{Match: match, Type: kind, Since: since, Until: since}, page)
+						_, _, _ = s.CountEvents(ctx, project.ID, telltale.EventFilter{Match: match, Type: kind, Since: since, Until: since}, 10)
 						for _, state := range append(telltale.States(), "") {
 							for _, webhook := range []telltale.WebhookID{"", hook.ID} {
 								for _, of := range []telltale.EventID{"", event.ID} {
-									f := telltale.DeliveryFilter{Match: match, Type: kind, Since: since, State: state, WebhookID: webhook, EventID: of}
-									_, _ = s.Deliveries(ctx, project.ID, f, page)
+									for _, answer := range []*telltale.Answer{nil, new(telltale.Answer5xx)} {
+										f := telltale.DeliveryFilter{Match: match, Type: kind, Since: since, State: state, WebhookID: webhook, EventID: of, Answer: answer}
+										_, _ = s.Deliveries(ctx, project.ID, f, page)
+										_, _, _ = s.CountDeliveries(ctx, project.ID, f, 10)
+									}
 								}
 							}
 						}
@@ -66,8 +70,13 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 		_, err4 := s.Delivery(ctx, project.ID, delivery)
 		_, err5 := s.Event(ctx, project.ID, event.ID)
 		_, err6 := s.TakeOver(ctx)
+		log, err8 := s.LogSince(ctx, project.ID, 0, 10)
+		if len(log.Events) != 1 || len(log.Deliveries) != 1 {
+			t.Fatalf("the log is %+v", log)
+		}
+		_, err9 := s.CancelDelivery(ctx, project.ID, delivery)
 		_, _, err7 := s.Purge(ctx, telltale.Retention{Events: time.Nanosecond, CallerIDs: time.Nanosecond})
-		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7} {
+		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9} {
 			if err != nil {
 				t.Fatal(err)
 			}

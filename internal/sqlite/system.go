@@ -36,8 +36,8 @@ func (s *Store) Info(ctx context.Context) (info telltale.StoreInfo, err error) {
 			of   telltale.State
 			into *int
 		}{{telltale.StateWaiting, &info.Waiting}, {telltale.StateSending, &info.Sending}, {telltale.StateHeld, &info.Held}, {telltale.StateFailed, &info.Failed}} {
-			for _, condition := range shown(count.of) {
-				_, err := c.query(`SELECT count(*) FROM (SELECT 1 FROM delivery d INDEXED BY delivery_unsettled CROSS JOIN webhook w ON w.number = d.webhook WHERE ` + condition + ` LIMIT ?)`).
+			for _, kind := range shownAs(count.of) {
+				_, err := c.query(`SELECT count(*) FROM (SELECT 1 FROM delivery d INDEXED BY delivery_unsettled CROSS JOIN webhook w ON w.number = d.webhook WHERE ` + kind.row + ` AND ` + kind.webhook + ` LIMIT ?)`).
 					int(telltale.MaxCount + 1).one(func(q *query) { *count.into += int(q.getInt()) })
 				if err != nil {
 					return err

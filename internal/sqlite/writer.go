@@ -124,11 +124,12 @@ type writer struct {
 	queue   queue
 	stopped chan struct{}
 
-	last   int64 // number that was given out last
-	meta   meta
-	spans  spans
-	digest *digest
-	purged purgeMark
+	last      int64        // number that was given out last
+	committed atomic.Int64 // the last one that is committed, and all before it are
+	meta      meta
+	spans     spans
+	digest    *digest
+	purged    purgeMark
 }
 
 func newWriter(s *Store, c *conn) *writer {
@@ -142,6 +143,7 @@ func (w *writer) load(c *conn) error {
 	if err != nil {
 		return err
 	}
+	w.committed.Store(w.last)
 	w.digest, err = loadDigest(c)
 	return err
 }
@@ -303,6 +305,7 @@ func (tx *tx) publish() {
 	tx.store.known.apply(tx)
 	tx.digest.publish(tx.tail)
 	tx.writer.meta = tx.meta
+	tx.committed.Store(tx.last)
 }
 
 // presentTime is the time of the transaction to the millisecond, as it is stored.

@@ -41,6 +41,16 @@ func (w *world) manyDeliveries() ([]*telltale.Webhook, []*telltale.Event) {
 	return []*telltale.Webhook{enabled, disabled, deleted}, events
 }
 
+// counts fails the test unless as many deliveries as are wanted are counted.
+func (w *world) counts(f telltale.DeliveryFilter, want int) {
+	w.Helper()
+	n, more, err := w.CountDeliveries(w.ctx, w.project.ID, f, telltale.MaxCount)
+	w.must(err)
+	if n != want || more {
+		w.Fatalf("%d deliveries of %+v are counted, not %d, more: %v", n, f, want, more)
+	}
+}
+
 var deliveryListTests = []test{
 	{"a delivery tells its event, webhook, type and time", func(w *world) {
 		hook := w.newWebhook()
@@ -137,9 +147,11 @@ var deliveryListTests = []test{
 					got := w.deliveries(f)
 					if len(want) == 0 {
 						w.equal(name, len(got), 0)
+						w.counts(f, 0)
 						continue
 					}
 					w.equal(name, ids(got, deliveryID), want)
+					w.counts(f, len(want))
 					middle := want[len(want)/2]
 					older, err := w.Deliveries(w.ctx, w.project.ID, f, telltale.Page{Limit: 2, After: string(middle)})
 					w.must(err)
@@ -147,6 +159,97 @@ var deliveryListTests = []test{
 					newer, err := w.Deliveries(w.ctx, w.project.ID, f, telltale.Page{Limit: 2, Before: string(middle)})
 					w.must(err)
 					w.equal(name+" before one", ids(newer, deliveryID), append([]telltale.DeliveryID{}, want[max(0, len(want)/2-2):len(want)/2]...))
+				}
+			}
+		}
+	}},
+	{"a list tells whom a delivery is about, and what came of its last attempt", func(w *world) {
+		w.newWebhook()
+		byEmail, byID := w.deliverOne(ofUser("42", "jo@example.com", "")), w.deliverOne(ofUser("43", "", ""))
+		for _, d := range w.deliveries(telltale.DeliveryFilter{}) {
+			if d.Last != nil {
+				w.Fatalf("before the first attempt the last one was %+v", d.Last)
+			}
+		}
+		w.Advance(time.Second)
+		began := milli(w.Now())
+		w.fail(byEmail)
+		w.finish(byID)
+		list := w.deliveries(telltale.DeliveryFilter{})
+		w.equal("the recipients", ids(list, func(d telltale.Delivery) string { return d.Recipient }), []string{"43", "jo@example.com"})
+		w.equal("the last attempts", ids(list, func(d telltale.Delivery) *telltale.LastAttempt { return d.Last }), []*telltale.LastAttempt{
+			{StartedAt: began, Duration: 12345 * time.Microsecond, Status: 200},
+			{StartedAt: began, Duration: 12345 * time.Microsecond, Status: 500, Error: telltale.ErrorHTTPStatus, Failure: "status"},
+		})
+	}},
+	{"deliveries are found by what their last attempt got", func(w *world) {
+		hook, other := w.newWebhook(), w.newWebhook(wanting(telltale.Opened))
+		made := map[telltale.Answer][]telltale.DeliveryID{}
+		for _, status := range []int{200, 204, 302, 404, 410, 500, 503, 0, 999, 200, 404, 0} {
+			c := w.deliverOne()
+			r := w.result(c, status)
+			r.Outcome.Disable = ""
+			w.record(r)
+			made[telltale.AnswerOf(status)] = append(made[telltale.AnswerOf(status)], c.DeliveryID)
+			w.Advance(time.Second)
+		}
+		w.deliverOne() // is sending, and got nothing yet
+		w.disable(other.ID)
+		all := w.deliveries(telltale.DeliveryFilter{})
+		since := all[len(all)/2].CreatedAt
+		for answer := range telltale.Answers {
+			for _, f := range []telltale.DeliveryFilter{
+				{}, {WebhookID: hook.ID}, {WebhookID: other.ID}, {Type: telltale.Delivered}, {Type: telltale.Opened}, {Match: "42"}, {Since: since}, {Until: since},
+				{State: telltale.StateSucceeded}, {State: telltale.StateFailed}, {State: telltale.StateWaiting}, {State: telltale.StateHeld}, {EventID: all[3].EventID},
+			} {
+				f.Answer = &answer
+				var want []telltale.DeliveryID
+				for _, d := range all {
+					if slices.Contains(made[answer], d.ID) && (f.WebhookID == "" || d.WebhookID == f.WebhookID) && (f.Type == "" || d.EventType == f.Type) && (f.State == "" || d.State == f.State) &&
+						(f.EventID == "" || d.EventID == f.EventID) && (f.Since.IsZero() || !d.CreatedAt.Before(f.Since)) && (f.Until.IsZero() || d.CreatedAt.Before(f.Until)) {
+						want = append(want, d.ID)
+					}
+				}
+				got := w.deliveries(f)
+				w.equal(fmt.Sprintf("the deliveries with the answer %s of %+v", answer, f), ids(got, deliveryID), append([]telltale.DeliveryID{}, want...))
+				w.counts(f, len(want))
+			}
+		}
+	}},
+	{"an answer is the last one", func(w *world) {
+		hook := w.newWebhook()
+		claim := w.deliverOne()
+		w.record(w.result(claim, 404))
+		w.Advance(time.Minute)
+		w.fail(w.claimOne(hook.ID))
+		notFound, broken := telltale.Answer4xx, telltale.Answer5xx
+		w.equal("what got a 404", len(w.deliveries(telltale.DeliveryFilter{Answer: &notFound})), 0)
+		w.equal("what got a 500", len(w.deliveries(telltale.DeliveryFilter{Answer: &broken})), 1)
+		w.Advance(time.Minute)
+		w.finish(w.claimOne(hook.ID))
+		w.equal("what got a 500 before it succeeded", len(w.deliveries(telltale.DeliveryFilter{Answer: &broken})), 0)
+	}},
+	{"a count stops at its limit", func(w *world) {
+		w.newWebhook()
+		for range 5 {
+			w.accept(w.newEvent())
+		}
+		for limit, want := range map[int]struct {
+			n    int
+			more bool
+		}{1: {1, true}, 4: {4, true}, 5: {5, false}, 6: {5, false}} {
+			for _, f := range []telltale.DeliveryFilter{{}, {State: telltale.StateWaiting}, {Match: "42"}} {
+				n, more, err := w.CountDeliveries(w.ctx, w.project.ID, f, limit)
+				w.must(err)
+				if n != want.n || more != want.more {
+					w.Fatalf("of 5 deliveries %d are counted up to %d, more: %v", n, limit, more)
+				}
+			}
+			for _, match := range []string{"", "42"} {
+				n, more, err := w.CountEvents(w.ctx, w.project.ID, telltale.EventFilter{Match: match}, limit)
+				w.must(err)
+				if n != want.n || more != want.more {
+					w.Fatalf("of 5 events %d are counted up to %d, more: %v", n, limit, more)
 				}
 			}
 		}

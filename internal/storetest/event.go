@@ -315,6 +315,10 @@ var eventListTests = []test{
 				}
 			}
 			w.equal("the events "+name, ids(w.events(f), eventID), ids(want, eventID))
+			n, more, err := w.CountEvents(w.ctx, w.project.ID, f, telltale.MaxCount)
+			w.must(err)
+			w.equal("the count of events "+name, n, len(want))
+			w.equal("whether there are more events "+name, more, false)
 		}
 	}},
 	{"the time of receipt counts, even if it is not the time of acceptance", func(w *world) {

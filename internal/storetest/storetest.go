@@ -59,6 +59,8 @@ func Run(t *testing.T, engine Engine) {
 		{"retry", retryTests},
 		{"switch", switchTests},
 		{"deliveries", deliveryListTests},
+		{"cancel", cancelTests},
+		{"log", logTests},
 		{"bin", binTests},
 		{"purge", purgeTests},
 		{"concurrency", concurrencyTests},
