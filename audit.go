@@ -30,6 +30,7 @@ const (
 	AuditOperatorChanged   AuditAction = "operator.update"
 	AuditOperatorInvited   AuditAction = "operator.invite"
 	AuditPasswordChanged   AuditAction = "operator.password"
+	AuditResetLinkMade     AuditAction = "operator.reset_link"
 	AuditSessionsEnded     AuditAction = "operator.end_sessions"
 	AuditKeyCreated        AuditAction = "key.create"
 	AuditKeyRevoked        AuditAction = "key.revoke"

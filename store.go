@@ -33,8 +33,9 @@ type Store interface {
 	// Purge removes a bounded chunk of what is older than the retention says
 	// and reports how many events went and whether there is more. It never
 	// removes an event with a delivery that is waiting, sending or held; with
-	// an event go its deliveries and their attempts. Expired bins and
-	// forgotten caller ids go too.
+	// an event go its deliveries and their attempts. What has expired goes too:
+	// bins, links, sessions, the memory of requests and of callers' ids, the
+	// secrets of what was deleted, and audit entries after [AuditMemory].
 	Purge(ctx context.Context, retention Retention) (removed int, more bool, err error)
 
 	// Ready reports why the store cannot be used now, or nil.
@@ -385,9 +386,10 @@ type ReplayStore interface {
 // OperatorStore keeps who may sign in.
 type OperatorStore interface {
 	// CreateOperator stores the operator and uses up the link that let them
-	// in, in one transaction. NotFound if the link does not exist, has expired
-	// or was used; Conflict if the email is taken, or if the link is for
-	// setup and there is an operator already.
+	// in, in one transaction. NotFound if the link does not exist, has expired,
+	// was used, or lets in somebody else (an invitation has an email and a
+	// role; setup makes an owner); Conflict if the email is taken, or if the
+	// link is for setup and there is an operator already.
 	CreateOperator(ctx context.Context, o Operator, link [32]byte) error
 	// Operator gives NotFound.
 	Operator(ctx context.Context, id OperatorID) (Operator, error)
@@ -396,35 +398,46 @@ type OperatorStore interface {
 	// Operators lists all, by email.
 	Operators(ctx context.Context) ([]Operator, error)
 	// UpdateOperator changes role, theme, shortcuts and whether they are
-	// disabled. Conflict if no owner who may sign in would be left. NotFound.
-	// Disabling ends their sessions.
+	// disabled, since when is the store's to say. Conflict if no owner who may
+	// sign in would be left. NotFound. Disabling ends their sessions, and
+	// their links to reset the password.
 	UpdateOperator(ctx context.Context, o Operator) error
 	// SetPassword changes the password's hash, uses up the link if it is not
-	// zero, and ends all sessions but keep. NotFound.
+	// zero, ends all sessions but keep, and all links to reset the password.
+	// NotFound, for a link that is not for this too.
 	SetPassword(ctx context.Context, id OperatorID, hash string, link, keep [32]byte) error
-	// NoteLogin notes that the operator signed in just now. NotFound.
+	// NoteLogin notes, in the audit log too, that the operator signed in just
+	// now. NotFound.
 	NoteLogin(ctx context.Context, id OperatorID) error
 
+	// CreateLink gives NotFound for a reset of an operator who does not exist.
 	CreateLink(ctx context.Context, l Link) error
 	// Link looks at a link without using it up. NotFound if it does not
 	// exist, has expired or was used.
 	Link(ctx context.Context, hash [32]byte) (Link, error)
 
-	// SaveSession stores or replaces a session.
+	// SaveSession stores or replaces a session. NotFound if its operator does
+	// not exist or is disabled.
 	SaveSession(ctx context.Context, s Session) error
+	// TouchSession notes that a session is used just now, and from where.
+	// NotFound if it was ended meanwhile: saving would bring it back.
+	TouchSession(ctx context.Context, hash [32]byte, remoteAddr string) error
 	// Session gives NotFound, for one that has expired too.
 	Session(ctx context.Context, hash [32]byte) (Session, error)
 	// Sessions lists an operator's, last seen first.
 	Sessions(ctx context.Context, id OperatorID) ([]Session, error)
-	// EndSession removes a session; one that is not there is no error.
+	// EndSession removes a session; one that is not there is no error. It is
+	// also how a session is renewed, so a logout is the face's to [AuditStore.Audit].
 	EndSession(ctx context.Context, hash [32]byte) error
-	// EndSessions removes all of an operator's but keep.
+	// EndSessions removes all of an operator's but keep. NotFound.
 	EndSessions(ctx context.Context, id OperatorID, keep [32]byte) error
 }
 
 // AuditStore keeps who did what. The store itself writes an entry for every
 // change of a webhook, key, project, operator, delivery or replay that someone
 // asks for, in the transaction of the change, with [ActorOf] of the context.
+// Who signs in, or comes by a link, is nobody yet: an actor without an id gets
+// the operator's.
 type AuditStore interface {
 	// Audit adds an entry for what changes nothing in the store, such as a
 	// secret that was shown or a login that failed. ID, At and Actor are

@@ -86,8 +86,12 @@ func (o *Operators) Current(r *http.Request) (SignedIn, error) {
 		return SignedIn{}, errSignedOut
 	}
 	if now.Sub(session.SeenAt) >= time.Minute {
-		session.SeenAt, session.RemoteAddr = now, address(r)
-		if err := o.store.SaveSession(ctx, session); err != nil {
+		session.SeenAt, session.RemoteAddr = now.Truncate(time.Minute), address(r)
+		switch err := o.store.TouchSession(ctx, session.Hash, session.RemoteAddr); telltale.CodeOf(err) {
+		case "", telltale.Unavailable: // what cannot be written now can still be read
+		case telltale.NotFound:
+			return SignedIn{}, errSignedOut
+		default:
 			return SignedIn{}, fmt.Errorf("auth: noting that a session is used: %w", err)
 		}
 	}
@@ -148,9 +152,6 @@ func (o *Operators) Begin(w http.ResponseWriter, r *http.Request, operator tellt
 		return fmt.Errorf("auth: opening a session: %w", err)
 	}
 	if err := o.store.NoteLogin(ctx, operator.ID); err != nil {
-		return fmt.Errorf("auth: noting a login: %w", err)
-	}
-	if err := o.store.Audit(ctx, telltale.AuditEntry{Action: telltale.AuditLogin, Target: string(operator.ID), Name: operator.Email}); err != nil {
 		return fmt.Errorf("auth: noting a login: %w", err)
 	}
 	http.SetCookie(w, o.cookie(token, session.ExpiresAt))

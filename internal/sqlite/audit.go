@@ -4,13 +4,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"telltale.example/telltale"
 )
 
+const (
+	// auditBytes is roughly what an entry takes on disk.
+	auditBytes = 500
+	// maxAuditText bounds each text in an entry, in bytes.
+	maxAuditText = telltale.MaxURLLength
+)
+
 func (s *Store) Audit(ctx context.Context, e telltale.AuditEntry) error {
 	actor := telltale.ActorOf(ctx)
-	return s.write(ctx, "noting who did what", 500, func(tx *tx) error { return tx.audit(actor, e) })
+	return s.write(ctx, "noting who did what", auditBytes, func(tx *tx) error { return tx.audit(actor, e) })
 }
 
 // audit adds an entry to the transaction of what it tells.
@@ -30,18 +38,30 @@ func (tx *tx) audit(actor telltale.Actor, e telltale.AuditEntry) error {
 	}
 	var changes []byte
 	if len(e.Changes) > 0 {
-		if changes, err = json.Marshal(e.Changes); err != nil {
+		kept := make([]telltale.AuditChange, len(e.Changes))
+		for i, c := range e.Changes {
+			kept[i] = telltale.AuditChange{Field: c.Field, Before: cutText(c.Before), After: cutText(c.After)}
+		}
+		if changes, err = json.Marshal(kept); err != nil {
 			return fmt.Errorf("audit entry: %w", err)
 		}
 	}
 	a := e.Actor
 	err = tx.change(`INSERT INTO audit_entry (id, project, at, actor_kind, actor_id, actor_name, remote_addr, request, action, target, name, changes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
 		text(string(e.ID)).int(project).int(timeMilli(e.At)).text(string(a.Kind)).text(a.ID).text(a.Name).text(a.RemoteAddr).text(string(a.RequestID)).
-		text(string(e.Action)).text(e.Target).text(e.Name).textOrNull(string(changes)).run()
+		text(string(e.Action)).text(cutText(e.Target)).text(cutText(e.Name)).textOrNull(string(changes)).run()
 	if err != nil {
 		return fmt.Errorf("audit entry %s: %w", e.Action, err)
 	}
 	return nil
+}
+
+// cutText bounds a text, never inside a character.
+func cutText(s string) string {
+	if len(s) <= maxAuditText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxAuditText], "") + "…"
 }
 
 func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f telltale.AuditFilter, page telltale.Page) ([]telltale.AuditEntry, error) {

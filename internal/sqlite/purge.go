@@ -35,7 +35,8 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 		steps := []func() (bool, error){
 			func() (bool, error) { return tx.purgeCallers(retention.CallerIDs) },
 			tx.purgeBins,
-			tx.purgePeople,
+			tx.purgeLinks,
+			tx.purgeSessions,
 			tx.purgeAudit,
 			tx.purgeIdempotency,
 			tx.forgetDeleted,

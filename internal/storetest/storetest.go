@@ -62,6 +62,7 @@ func Run(t *testing.T, engine Engine) {
 		{"cancel", cancelTests},
 		{"log", logTests},
 		{"bin", binTests},
+		{"operator", operatorTests},
 		{"purge", purgeTests},
 		{"concurrency", concurrencyTests},
 	} {

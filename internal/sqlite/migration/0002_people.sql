@@ -14,7 +14,7 @@ CREATE TABLE operator (
 
 CREATE TABLE session (
 	hash        BLOB    PRIMARY KEY,
-	operator    TEXT    NOT NULL,
+	operator    TEXT    NOT NULL, -- empty before the sign-in
 	data        BLOB,
 	user_agent  TEXT    NOT NULL,
 	remote_addr TEXT    NOT NULL,
@@ -23,19 +23,21 @@ CREATE TABLE session (
 	expires_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX session_operator ON session (operator);
+CREATE INDEX session_operator ON session (operator, seen_at);
 CREATE INDEX session_expiry ON session (expires_at);
 
+-- Links that were not used yet.
 CREATE TABLE link (
 	hash       BLOB    PRIMARY KEY,
 	purpose    TEXT    NOT NULL,
-	operator   TEXT    NOT NULL,
-	email      TEXT    NOT NULL,
-	role       TEXT    NOT NULL,
+	operator   TEXT    NOT NULL, -- of a reset
+	email      TEXT    NOT NULL, -- of an invitation
+	role       TEXT    NOT NULL, -- likewise
 	created_at INTEGER NOT NULL,
 	expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX link_operator ON link (operator);
 CREATE INDEX link_expiry ON link (expires_at);
 
 -- Who did what. Rows are only added, and removed when they are old.
@@ -55,6 +57,8 @@ CREATE TABLE audit_entry (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX audit_project ON audit_entry (project, id);
+CREATE INDEX audit_action ON audit_entry (project, action, id);
+CREATE INDEX audit_target ON audit_entry (project, target, id);
 
 -- Requests that their callers named, and what was answered; an answer of NULL
 -- is under way.
@@ -67,5 +71,12 @@ CREATE TABLE idempotency (
 
 CREATE INDEX idempotency_age ON idempotency (at);
 
+-- When it was disabled last. Of what is disabled already, the last change is the
+-- best that is known.
 ALTER TABLE webhook ADD COLUMN disabled_at INTEGER;
+UPDATE webhook SET disabled_at = updated_at WHERE NOT enabled;
+
+-- Deleted webhooks whose secrets are kept, in case the deletion is taken back.
+CREATE INDEX webhook_undo ON webhook (deleted_at) WHERE deleted_at IS NOT NULL AND secrets IS NOT NULL;
+
 ALTER TABLE bin ADD COLUMN answer TEXT; -- JSON; NULL answers 200
