@@ -1,0 +1,93 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+)
+
+//go:embed static
+var static embed.FS
+
+// assets are the files that pages load. Their address holds a hash of their
+// content, so that browsers keep them for good.
+type assets struct {
+	files map[string]asset // by name
+}
+
+type asset struct {
+	address   string
+	mediaType string
+	plain, gz []byte
+}
+
+func loadAssets() *assets {
+	a := &assets{files: map[string]asset{}}
+	entries, err := fs.ReadDir(static, "static")
+	if err != nil {
+		panic("web: " + err.Error()) // it is part of the binary
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		kind := mime.TypeByExtension(path.Ext(name))
+		if kind == "" || path.Ext(name) == ".md" {
+			continue
+		}
+		plain, err := static.ReadFile("static/" + name)
+		if err != nil {
+			panic("web: " + err.Error())
+		}
+		hash := sha256.Sum256(plain)
+		a.files[name] = asset{"/static/" + hex.EncodeToString(hash[:6]) + "/" + name, kind, plain, compress(plain)}
+	}
+	return a
+}
+
+// address gives the path under which the file of that name is served.
+func (a *assets) address(name string) string { return a.files[name].address }
+
+func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	file, ok := a.files[r.PathValue("name")]
+	if !ok || file.address != r.URL.Path {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Error(w, "There is no such file.", http.StatusNotFound)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", file.mediaType)
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Vary", "Accept-Encoding")
+	if acceptsGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		_, _ = w.Write(file.gz)
+		return
+	}
+	_, _ = w.Write(file.plain)
+}
+
+func compress(plain []byte) []byte {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level exists
+	_, _ = w.Write(plain)                                 // to memory
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// acceptsGzip reports whether the browser said gzip, and not that it would rather not.
+func acceptsGzip(r *http.Request) bool {
+	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, quality, _ := strings.Cut(strings.TrimSpace(coding), ";")
+		if strings.TrimSpace(name) == "gzip" {
+			return strings.ReplaceAll(quality, " ", "") != "q=0"
+		}
+	}
+	return false
+}

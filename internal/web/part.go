@@ -1,0 +1,193 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// functions are what templates may call.
+func (s *web) functions() template.FuncMap {
+	return template.FuncMap{
+		"asset":    func(name string) string { return s.assets.address(name) },
+		"num":      number,
+		"bytes":    byteCount,
+		"duration": telltale.FormatDuration,
+		"when":     func(t time.Time) moment { return moment{t, time.Now()} },
+		"dict":     dict,
+		"host":     hostOf,
+		"short":    shorten,
+		"plural":   plural,
+		"join":     func(s []string, by string) string { return strings.Join(s, by) },
+		"label":    func(t telltale.EventType) string { return t.Label() },
+		"query":    url.QueryEscape,
+		"string":   func(v any) string { return fmt.Sprint(v) },
+		"status":   statusText,
+	}
+}
+
+// dict makes a map of names and values, for templates that take several.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict has %d arguments", len(pairs))
+	}
+	m := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("dict's argument %d is no name", i)
+		}
+		m[name] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// number writes a count with thousands apart: 4,215.
+func number(n any) string {
+	digits := fmt.Sprint(n)
+	sign := ""
+	if strings.HasPrefix(digits, "-") {
+		sign, digits = "-", digits[1:]
+	}
+	whole, rest, _ := strings.Cut(digits, ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if rest != "" {
+		whole += "." + rest
+	}
+	return sign + whole
+}
+
+// plural writes a count with its noun: 1 delivery, 2 deliveries.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return number(n) + " " + many
+}
+
+// byteCount writes a size: 512 B, 1.5 KiB, 73 MiB.
+func byteCount(n int64) string {
+	const units = "KMGTP"
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	v := float64(n)
+	unit := -1
+	for v >= 1024 && unit < len(units)-1 {
+		v /= 1024
+		unit++
+	}
+	text := strconv.FormatFloat(v, 'f', 1, 64)
+	return strings.TrimSuffix(text, ".0") + " " + string(units[unit]) + "iB"
+}
+
+// hostOf is what people know a webhook by.
+func hostOf(address string) string {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return address
+}
+
+// shorten cuts text for a cell; the whole is in its title.
+func shorten(s string, n int) string {
+	runes := []rune(s)
+	if len(runes) <= n {
+		return s
+	}
+	return string(runes[:n-1]) + "…"
+}
+
+// moment is a time that a page shows, relative to when the page was made.
+type moment struct{ t, now time.Time }
+
+func (m moment) IsZero() bool    { return m.t.IsZero() }
+func (m moment) Machine() string { return m.t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func (m moment) UTC() string     { return m.t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// Relative is what app.js writes too, and goes on writing.
+func (m moment) Relative() string {
+	d := m.now.Sub(m.t)
+	if d < 0 {
+		return "in " + roughly(-d)
+	}
+	if d < 5*time.Second {
+		return "just now"
+	}
+	return roughly(d) + " ago"
+}
+
+func roughly(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return strconv.Itoa(int(d/time.Second)) + " s"
+	case d < time.Hour:
+		return strconv.Itoa(int(d/time.Minute)) + " min"
+	case d < 48*time.Hour:
+		return strconv.Itoa(int(d/time.Hour)) + " h"
+	}
+	return strconv.Itoa(int(d/(24*time.Hour))) + " days"
+}
+
+// badge is a word with a shape, so that it is never told by colour alone.
+type badge struct{ Kind, Shape, Word string }
+
+// stateBadge is how a delivery's state is shown: waiting after an attempt is
+// Retrying, and the word Delivered is for the event type only.
+func stateBadge(d telltale.Delivery) badge {
+	switch d.State {
+	case telltale.StateSucceeded:
+		return badge{"ok", "●", "Succeeded"}
+	case telltale.StateFailed:
+		return badge{"bad", "✕", "Failed"}
+	case telltale.StateSending:
+		return badge{"busy", "◔", "Sending"}
+	case telltale.StateHeld:
+		return badge{"warn", "‖", "Held"}
+	case telltale.StateCancelled:
+		return badge{"quiet", "–", "Cancelled"}
+	}
+	if d.AttemptCount > 0 {
+		return badge{"warn", "◐", "Retrying"}
+	}
+	return badge{"quiet", "○", "Waiting"}
+}
+
+// field is an input of a form with all that belongs to it.
+type field struct {
+	Name, Label, Hint string
+	Type              string // text, if empty
+	Value             string
+	Placeholder       string
+	Fault             string
+	Autocomplete      string
+	Required          bool
+	Autofocus         bool
+	Min, Max, Step    string
+	Options           []option // of a select
+	Rows              int      // of a textarea
+}
+
+type option struct {
+	Value, Text string
+	Chosen      bool
+}
+
+// options makes a select's list, with one chosen.
+func options(chosen string, pairs ...string) []option {
+	list := make([]option, 0, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		list = append(list, option{pairs[i], pairs[i+1], pairs[i] == chosen})
+	}
+	return list
+}
+
+// pager is the way to the pages beside this one.
+type pager struct{ Newer, Older string }

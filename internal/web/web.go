@@ -1,0 +1,83 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/internal/auth"
+	"telltale.example/telltale/internal/egress"
+)
+
+// Dispatcher is what the pages ask of the one that sends.
+type Dispatcher interface {
+	// Changed takes over a webhook as it is now: when it returns, no attempt
+	// starts to what it was before.
+	Changed(*telltale.Webhook)
+	// Due says that a delivery of the webhook became due.
+	Due(*telltale.Webhook)
+	// Test makes the claimed attempt at once, records it and gives it.
+	Test(ctx context.Context, claim telltale.Claim) (telltale.Attempt, error)
+}
+
+// Config is what the pages work with.
+type Config struct {
+	Store      telltale.Store
+	Operators  *auth.Operators
+	Keys       *auth.Keys
+	Dispatcher Dispatcher
+	Guard      *egress.Guard
+	Version    string
+	PublicURL  string // where the server is reached
+	SigningKey []byte // signs cursors and notices
+	Retention  time.Duration
+	Log        *slog.Logger
+}
+
+// web is the pages.
+type web struct {
+	Config
+	host    string // of the public URL
+	started time.Time
+	assets  *assets
+	pages   map[string]*page
+	mux     *http.ServeMux
+	forms   http.CrossOriginProtection
+}
+
+// New makes the handler of the pages. [httpserver.Wrap] belongs around it. It
+// answers every path: one that there is no page for with a page that says so.
+func New(c Config) http.Handler {
+	s := &web{Config: c, started: time.Now(), assets: loadAssets(), mux: http.NewServeMux()}
+	if u, err := url.Parse(c.PublicURL); err == nil {
+		s.host = u.Hostname()
+	}
+	s.pages = loadPages(s.functions())
+	s.mux.Handle("GET /static/{hash}/{name}", s.assets)
+	for _, r := range s.routes() {
+		s.mux.Handle(r.method+" "+r.path, s.handle(r))
+	}
+	s.mux.Handle("/", s.handle(route{may: public, serve: func(*call) error { return telltale.Errorf(telltale.NotFound, "There is no page at this address.") }}))
+	return s.mux
+}
+
+// route is a row of the table.
+type route struct {
+	method, path string
+	may          telltale.Permission
+	serve        func(*call) error
+}
+
+// public marks what one need not be signed in for.
+const public telltale.Permission = -1
+
+const (
+	read    = telltale.MayRead
+	bodies  = telltale.MayBodies
+	change  = telltale.MayChange
+	secrets = telltale.MaySecrets
+	people  = telltale.MayPeople
+)
