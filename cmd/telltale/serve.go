@@ -129,6 +129,11 @@ func (p *program) banner(node *app.App, cfg config.Config, took time.Duration) {
 		database += ", new"
 	}
 	p.say("telltale %s  (sqlite %s)", version, database)
+	if node.SetupURL() != "" {
+		p.say("  Pages  %s  (one-time link, 15 min)", node.SetupURL())
+	} else {
+		p.say("  Pages  %s/", node.URL())
+	}
 	p.say("  API    %s/v1", node.URL())
 	p.say("  Ops    %s/healthz  /readyz  /metrics", node.OpsURL())
 	p.say("  Data   %s  (%s: seals secrets, keep a copy; %s: the key of commands on this machine)", cfg.Data, app.SecretKeyFile, app.OwnerTokenFile)

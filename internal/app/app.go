@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,7 @@ import (
 	"telltale.example/telltale/internal/inspect"
 	"telltale.example/telltale/internal/send"
 	"telltale.example/telltale/internal/sqlite"
+	"telltale.example/telltale/internal/web"
 )
 
 // StopTimeout is how long a stop waits for requests and attempts in flight.
@@ -38,6 +40,7 @@ type App struct {
 	url        string
 	opsURL     string
 	ownerToken string
+	setupURL   string
 	fresh      bool
 
 	teardown []func(context.Context) error // in the order of building; unwound in reverse
@@ -119,11 +122,22 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 
 	keys := auth.NewKeys(store, a.log)
 	a.onStop(keys.Close)
-	handler := http.NewServeMux()
-	handler.Handle("/in/", inspect.New(store))
-	handler.Handle("/", api.New(api.Config{
+	operators := auth.NewOperators(store, strings.HasPrefix(a.url, "https://"))
+	if a.setupURL, err = setupLink(ctx, store, operators, a.url); err != nil {
+		return err
+	}
+	rest := api.New(api.Config{
 		Store: store, Keys: keys, Ingest: ingest.New(store, dispatcher, registry), Dispatcher: dispatcher,
 		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Log: a.log,
+	})
+	handler := http.NewServeMux()
+	handler.Handle("/in/", inspect.New(store))
+	for _, path := range []string{"/v1/", "/schemas/", "/openapi.json", "/openapi.yaml"} {
+		handler.Handle(path, rest)
+	}
+	handler.Handle("/", web.New(web.Config{
+		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Guard: guard,
+		Version: version, PublicURL: a.url, SigningKey: ring.Derive("pages"), Retention: retention.Events, Log: a.log,
 	}))
 	a.serve(apiListener, httpserver.Wrap(handler, httpserver.Config{Log: a.log, Registerer: registry}))
 	a.serve(opsListener, opsHandler(registry, map[string]func(context.Context) error{
@@ -141,6 +155,10 @@ func (a *App) OpsURL() string { return a.opsURL }
 
 // OwnerToken is the token in the data folder, which works on every project.
 func (a *App) OwnerToken() string { return a.ownerToken }
+
+// SetupURL is the one-time link under which the first operator is made; empty
+// if there is one.
+func (a *App) SetupURL() string { return a.setupURL }
 
 // Fresh reports whether the store was made by this start.
 func (a *App) Fresh() bool { return a.fresh }

@@ -15,19 +15,18 @@ import (
 func (s *web) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset":    func(name string) string { return s.assets.address(name) },
-		"num":      number,
+		"num":      count,
 		"bytes":    byteCount,
 		"duration": telltale.FormatDuration,
 		"when":     func(t time.Time) moment { return moment{t, time.Now()} },
 		"dict":     dict,
 		"host":     hostOf,
 		"short":    shorten,
-		"plural":   plural,
+		"plural":   counted,
 		"join":     func(s []string, by string) string { return strings.Join(s, by) },
 		"label":    func(t telltale.EventType) string { return t.Label() },
 		"query":    url.QueryEscape,
 		"string":   func(v any) string { return fmt.Sprint(v) },
-		"status":   statusText,
 	}
 }
 
@@ -45,31 +44,6 @@ func dict(pairs ...any) (map[string]any, error) {
 		m[name] = pairs[i+1]
 	}
 	return m, nil
-}
-
-// number writes a count with thousands apart: 4,215.
-func number(n any) string {
-	digits := fmt.Sprint(n)
-	sign := ""
-	if strings.HasPrefix(digits, "-") {
-		sign, digits = "-", digits[1:]
-	}
-	whole, rest, _ := strings.Cut(digits, ".")
-	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "," + whole[i:]
-	}
-	if rest != "" {
-		whole += "." + rest
-	}
-	return sign + whole
-}
-
-// plural writes a count with its noun: 1 delivery, 2 deliveries.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return number(n) + " " + many
 }
 
 // byteCount writes a size: 512 B, 1.5 KiB, 73 MiB.
