@@ -66,7 +66,7 @@ const (
 	classWarn   = "warn"
 	classBad    = "bad"
 	classAccent = "accent"
-	classMuted  = "muted"
+	classQuiet  = "quiet"
 )
 
 // span is how far back the charts of a page reach, and in what steps.
@@ -151,7 +151,7 @@ var answers = []series{
 	{"3xx", classAccent, answered(telltale.Answer3xx)},
 	{"4xx", classWarn, answered(telltale.Answer4xx)},
 	{"5xx", classBad, answered(telltale.Answer5xx)},
-	{"None", classMuted, answered(telltale.AnswerNone)},
+	{"None", classQuiet, answered(telltale.AnswerNone)},
 }
 
 func answered(a telltale.Answer) func(*telltale.Stat) int {
@@ -265,7 +265,7 @@ func tookChart(s span, steps []telltale.Stat) chart {
 	quantiles := []struct {
 		q           float64
 		name, class string
-	}{{0.5, "Median", classAccent}, {0.95, "95th percentile", classMuted}}
+	}{{0.5, "Median", classAccent}, {0.95, "95th percentile", classQuiet}}
 
 	most := time.Duration(0)
 	for i := range steps {
