@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -31,12 +32,18 @@ const (
 
 // Server is net/http's server with bounds on time and head. It serves any
 // number of listeners and is shut down once.
-type Server struct{ http http.Server }
+type Server struct {
+	http http.Server
+	stop func() // says so to the requests in flight
+}
 
 // New makes a server that answers with h, which is what [Wrap] made. log takes
 // what net/http has to say, such as connections that could not be accepted.
 func New(h http.Handler, log *slog.Logger) *Server {
-	return &Server{http: http.Server{
+	stopping := make(chan struct{})
+	base := context.WithValue(context.Background(), stoppingKey{}, stopping)
+	return &Server{stop: sync.OnceFunc(func() { close(stopping) }), http: http.Server{
+		BaseContext:       func(net.Listener) context.Context { return base },
 		Handler:           h,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -56,9 +63,20 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
+type stoppingKey struct{}
+
+// Stopping is closed when the server that serves the request of ctx begins to
+// shut down. Streams, and whatever else waits without need, end then, since
+// [Server.Shutdown] waits for them. Outside of a Server it never is.
+func Stopping(ctx context.Context) <-chan struct{} {
+	stopping, _ := ctx.Value(stoppingKey{}).(chan struct{})
+	return stopping
+}
+
 // Shutdown takes no more connections and waits for the requests in flight.
 // When ctx ends first, it cuts them off and says so.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.stop()
 	err := s.http.Shutdown(ctx)
 	if err == nil {
 		return nil

@@ -232,6 +232,36 @@ func TestShutdownWaitsForRequestsInFlight(t *testing.T) {
 	})
 }
 
+func TestWhatWaitsWithoutNeedEndsWhenTheServerStops(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, l := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-Stopping(r.Context()):
+				io.WriteString(w, "stopping")
+			case <-time.After(time.Hour):
+			}
+		}))
+		conn := l.dial()
+		defer conn.Close()
+		answered := make(chan string)
+		go func() {
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			text, _ := io.ReadAll(conn)
+			answered <- string(text)
+		}()
+		synctest.Wait()
+		started := time.Now()
+		go s.Shutdown(context.Background())
+		if text := <-answered; !strings.Contains(text, "stopping") || time.Since(started) > time.Second {
+			t.Errorf("after %v the request in flight got %q", time.Since(started), text)
+		}
+		if Stopping(context.Background()) != nil {
+			t.Error("outside of a server something stops")
+		}
+	})
+}
+
 func TestShutdownCutsOffWhatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -90,6 +90,7 @@ type exchange struct {
 	started time.Time
 	status  int  // 0 until the answer begins
 	muted   bool // the rest of what the handler writes was replaced by a problem
+	feigned bool // the status is no news of how we are
 
 	code  telltale.Code // of the problem that was answered
 	err   error
@@ -101,6 +102,14 @@ type exchangeKey struct{}
 func exchangeOf(ctx context.Context) *exchange {
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
+}
+
+// Feign says that the answer to the request of ctx is what somebody asked to
+// see, whatever its status: it is logged as no fault of ours.
+func Feign(ctx context.Context) {
+	if x := exchangeOf(ctx); x != nil {
+		x.feigned = true
+	}
 }
 
 // Unwrap is for [http.ResponseController].
@@ -190,9 +199,9 @@ const maxLoggedPath = 256
 func (x *exchange) log(log *slog.Logger) {
 	level := slog.LevelDebug
 	switch {
-	case x.code == telltale.Internal, x.status >= 500 && x.status != http.StatusServiceUnavailable:
+	case x.code == telltale.Internal, x.status >= 500 && x.status != http.StatusServiceUnavailable && !x.feigned:
 		level = slog.LevelError
-	case x.status == http.StatusServiceUnavailable:
+	case x.status == http.StatusServiceUnavailable && !x.feigned:
 		level = slog.LevelWarn
 	}
 	r := x.request

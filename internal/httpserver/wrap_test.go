@@ -75,6 +75,10 @@ func routes() http.Handler {
 	mux.Handle("GET /invalid", Handle(func(http.ResponseWriter, *http.Request) error {
 		return telltale.Errorf(telltale.Invalid, "That is wrong.")
 	}))
+	mux.HandleFunc("GET /feigned", func(w http.ResponseWriter, r *http.Request) {
+		Feign(r.Context())
+		http.Error(w, "as you like it", http.StatusInternalServerError)
+	})
 	mux.HandleFunc("GET /early", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusAccepted)
@@ -159,6 +163,11 @@ func TestAnswersAndTheirRecords(t *testing.T) {
 			name: "a fault of ours is an error, told to the log alone", method: "GET", path: "/internal",
 			status: 500, body: "Something went wrong on our side.", level: "ERROR",
 			record: map[string]any{"code": "internal", "error": "a bug", "stack": nil},
+		},
+		{
+			name: "a failure that somebody asked to see is none", method: "GET", path: "/feigned",
+			status: 500, body: "as you like it", level: "DEBUG",
+			record: map[string]any{"route": "/feigned", "error": nil},
 		},
 		{
 			name: "a panic is answered and logged", method: "GET", path: "/panic",

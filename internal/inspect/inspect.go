@@ -1,6 +1,7 @@
 // Package inspect is the way into the inspector's bins: whatever is sent to
-// /in/{bin}, or below it, is caught for people to look at, and answered with 200.
-// The API lists what was caught.
+// /in/{bin}, or below it, is caught for people to look at, and answered as the
+// bin says: 200 at once, or whatever a receiver that fails would answer. The API
+// lists what was caught.
 //
 // A bin's id is all that a sender needs, so anyone may send anything: bodies and
 // heads are kept up to a bound, a bin keeps its newest requests, and only so many
@@ -14,6 +15,7 @@ package inspect
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +40,8 @@ const (
 
 	// slots is how many requests may ask the store at a time.
 	slots = 16
+	// delays is how many requests may wait for a delayed answer at a time.
+	delays = 256
 	// maxHeaders and maxHeadBytes bound what is kept of a head; the server
 	// accepts no more bytes than that.
 	maxHeaders   = 200
@@ -48,13 +52,14 @@ const (
 
 // New makes the handler of everything below /in/.
 func New(store Store) http.Handler {
-	in := &inspector{store: store, slots: make(chan struct{}, slots)}
+	in := &inspector{store: store, slots: make(chan struct{}, slots), delays: make(chan struct{}, delays)}
 	return httpserver.Handle(in.catch)
 }
 
 type inspector struct {
-	store Store
-	slots chan struct{}
+	store  Store
+	slots  chan struct{}
+	delays chan struct{}
 }
 
 func (in *inspector) catch(w http.ResponseWriter, r *http.Request) error {
@@ -69,8 +74,56 @@ func (in *inspector) catch(w http.ResponseWriter, r *http.Request) error {
 	if err := in.keep(r, bin, body, truncated); err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, "{\"ok\":true}\n") // the sender may be gone; net/http knows
+	return in.answer(w, r, bin.Answer)
+}
+
+// answer plays the receiver that the bin is told to be.
+func (in *inspector) answer(w http.ResponseWriter, r *http.Request, a telltale.BinAnswer) error {
+	if a.Delay > 0 {
+		if err := in.wait(r.Context(), a.Delay); err != nil {
+			return err
+		}
+	}
+	if a.Reset {
+		panic(http.ErrAbortHandler) // net/http cuts the connection, or resets the stream
+	}
+	httpserver.Feign(r.Context())
+	status := a.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	body, kind := a.Body, "text/plain; charset=utf-8"
+	switch {
+	case body == "":
+		body, kind = fmt.Sprintf("{\"ok\":%t}\n", status < 300), "application/json"
+	case json.Valid([]byte(body)):
+		kind = "application/json"
+	}
+	w.Header().Set("Content-Type", kind)
+	if a.RetryAfter != "" {
+		w.Header().Set("Retry-After", a.RetryAfter)
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body) // the sender may be gone, or the status have no body; net/http knows
+	return nil
+}
+
+// wait lets the delay go by. It ends early when the sender has gone, and when
+// the server stops: nobody waits for us to play dead.
+func (in *inspector) wait(ctx context.Context, delay time.Duration) error {
+	select {
+	case in.delays <- struct{}{}:
+	default:
+		return errBusy
+	}
+	defer func() { <-in.delays }()
+	timer := time.NewTimer(min(delay, telltale.MaxBinDelay))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-httpserver.Stopping(ctx):
+	}
 	return nil
 }
 

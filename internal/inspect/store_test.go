@@ -17,6 +17,7 @@ type memory struct {
 	err      error         // what every method gives
 	hold     chan struct{} // if not nil, Bin waits for it
 	pages    int           // of webhooks that were asked for
+	kept     chan struct{} // if not nil, is sent to for each request that is kept
 }
 
 func newMemory(bins ...telltale.Bin) *memory {
@@ -66,5 +67,8 @@ func (m *memory) CatchRequest(_ context.Context, r telltale.CaughtRequest) error
 		return m.err
 	}
 	m.caught = append(m.caught, r)
+	if m.kept != nil {
+		m.kept <- struct{}{}
+	}
 	return nil
 }

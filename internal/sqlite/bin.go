@@ -9,6 +9,10 @@ import (
 )
 
 func (s *Store) CreateBin(ctx context.Context, b telltale.Bin) error {
+	answer, err := binAnswer(b.Answer)
+	if err != nil {
+		return err
+	}
 	return s.write(ctx, "creating a bin", 200, func(tx *tx) error {
 		p := tx.project(b.ProjectID)
 		if p == nil {
@@ -22,13 +26,25 @@ func (s *Store) CreateBin(ctx context.Context, b telltale.Bin) error {
 		if count >= telltale.MaxBins {
 			return telltale.Errorf(telltale.Conflict, "The project has %d bins already; delete one, or wait until one expires.", count)
 		}
-		err = tx.change(`INSERT INTO bin (id, project, created_at, expires_at) VALUES (?, ?, ?, ?)`).
-			text(string(b.ID)).int(p.number).int(timeMilli(b.CreatedAt)).int(timeMilli(b.ExpiresAt)).run()
+		err = tx.change(`INSERT INTO bin (id, project, created_at, expires_at, answer) VALUES (?, ?, ?, ?, ?)`).
+			text(string(b.ID)).int(p.number).int(timeMilli(b.CreatedAt)).int(timeMilli(b.ExpiresAt)).textOrNull(answer).run()
 		if err != nil {
 			return fmt.Errorf("bin: %w", err) // its id opens it, and is not for the log
 		}
 		return nil
 	})
+}
+
+// binAnswer is the answer as it is stored: nothing for the usual one.
+func binAnswer(a telltale.BinAnswer) (string, error) {
+	if a == (telltale.BinAnswer{}) {
+		return "", nil
+	}
+	text, err := json.Marshal(a)
+	if err != nil {
+		return "", fmt.Errorf("sqlite: what a bin answers: %w", err)
+	}
+	return string(text), nil
 }
 
 const binColumns = `b.id, p.id, b.created_at, b.expires_at, b.answer FROM bin b JOIN project p ON p.number = b.project`
@@ -42,9 +58,9 @@ func scanBin(q *query) telltale.Bin {
 }
 
 func (s *Store) UpdateBin(ctx context.Context, project telltale.ProjectID, id telltale.BinID, answer telltale.BinAnswer) (b telltale.Bin, err error) {
-	text, err := json.Marshal(answer)
+	text, err := binAnswer(answer)
 	if err != nil {
-		return b, fmt.Errorf("sqlite: what a bin answers: %w", err)
+		return b, err
 	}
 	err = s.write(ctx, "changing a bin", len(text)+100, func(tx *tx) error {
 		p := tx.project(project)
@@ -57,9 +73,12 @@ func (s *Store) UpdateBin(ctx context.Context, project telltale.ProjectID, id te
 			return orNotFound(err, "bin")
 		}
 		b.Answer = answer
-		return tx.change(`UPDATE bin SET answer = ? WHERE id = ?`).text(string(text)).text(string(id)).run()
+		return tx.change(`UPDATE bin SET answer = ? WHERE id = ?`).textOrNull(text).text(string(id)).run()
 	})
-	return b, err
+	if err != nil {
+		return telltale.Bin{}, err
+	}
+	return b, nil
 }
 
 func (s *Store) Bin(ctx context.Context, id telltale.BinID) (b telltale.Bin, err error) {

@@ -43,6 +43,48 @@ var binTests = []test{
 		_, err := w.Bin(w.ctx, "nonsense")
 		w.code(telltale.NotFound, err)
 	}},
+	{"a bin answers as it is told, from its making on or later", func(w *world) {
+		failing := telltale.BinAnswer{Status: 503, Delay: 1500 * time.Millisecond, Body: "bùsy\x00", RetryAfter: "120", Reset: true}
+		made := telltale.NewBin(w.project.ID)
+		made.Answer = failing
+		w.must(w.CreateBin(w.ctx, made))
+		told := w.newBin(w.project.ID)
+		changed, err := w.UpdateBin(w.ctx, w.project.ID, told.ID, failing)
+		w.must(err)
+		told.Answer = failing
+		w.equal("the changed bin", changed, told)
+		for range 2 {
+			for _, b := range []telltale.Bin{made, told} {
+				got, err := w.Bin(w.ctx, b.ID)
+				w.must(err)
+				w.equal("the answer", got.Answer, failing)
+			}
+			bins, err := w.Bins(w.ctx, w.project.ID)
+			w.must(err)
+			w.equal("the answers in the list", ids(bins, func(b telltale.Bin) telltale.BinAnswer { return b.Answer }), []telltale.BinAnswer{failing, failing})
+			w.restart()
+		}
+		_, err = w.UpdateBin(w.ctx, w.project.ID, told.ID, telltale.BinAnswer{})
+		w.must(err)
+		got, err := w.Bin(w.ctx, told.ID)
+		w.must(err)
+		w.equal("the usual answer", got.Answer, telltale.BinAnswer{})
+	}},
+	{"only its own project tells a bin what to answer, until it expires", func(w *world) {
+		other := w.newProject("other")
+		b := w.newBin(w.project.ID)
+		answer := telltale.BinAnswer{Status: 500}
+		_, err := w.UpdateBin(w.ctx, other.ID, b.ID, answer)
+		w.code(telltale.NotFound, err)
+		_, err = w.UpdateBin(w.ctx, w.project.ID, "nonsense", answer)
+		w.code(telltale.NotFound, err)
+		got, err := w.Bin(w.ctx, b.ID)
+		w.must(err)
+		w.equal("the bin", got, b)
+		w.Advance(telltale.BinLifetime + time.Minute)
+		_, err = w.UpdateBin(w.ctx, w.project.ID, b.ID, answer)
+		w.code(telltale.NotFound, err)
+	}},
 	{"a bin expires", func(w *world) {
 		b := w.newBin(w.project.ID)
 		w.must(w.CatchRequest(w.ctx, w.newCaught(b.ID)))
