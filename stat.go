@@ -16,7 +16,7 @@ type Stat struct {
 	Failed    int
 	Retried   int          // attempts that failed and were not the last
 	Answers   [Answers]int // attempts by what came back
-	Took      Histogram    // from acceptance to success
+	Took      Histogram    // from acceptance, or from when a replay made the delivery, to success
 }
 
 // Answer is a class of what came back from a receiver.

@@ -22,6 +22,7 @@ type Store interface {
 	EventStore
 	DeliveryStore
 	DeliveryLogStore
+	StatStore
 	UndeleteStore
 	OperatorStore
 	AuditStore
@@ -354,7 +355,10 @@ type DeliveryLogStore interface {
 // StatStore keeps counts of what happened.
 type StatStore interface {
 	// Stats gives the steps in which anything was counted, by time, then
-	// webhook, then type. It may run behind the log by a moment.
+	// webhook, then type. It may run behind the log by a moment. A step that
+	// reaches into the time is counted whole; without a step, Start is Since.
+	// What happened is counted when it was stored. Invalid if Step is no
+	// multiple of [StatStep].
 	Stats(ctx context.Context, project ProjectID, q StatQuery) ([]Stat, error)
 }
 

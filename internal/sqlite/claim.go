@@ -209,6 +209,7 @@ func (tx *tx) release(d *deliveryRow) error {
 	state := tx.state(d.webhook)
 	d.state, d.epoch = stateWaiting, state.epoch
 	if state.Deleted {
+		tx.storeCounts() // the log forgets that it waited for a retry
 		d.state, d.at = stateCancelled, tx.milli
 	}
 	return tx.update(d)
@@ -291,5 +292,6 @@ func (tx *tx) interrupt(d *deliveryRow, node goneNode) error {
 	case d.test:
 		d.state = stateFailed
 	}
+	tx.countAttempt(d, &row)
 	return tx.update(d)
 }

@@ -133,6 +133,7 @@ func (tx *tx) recordOne(d *deliveryRow, r *telltale.Result, row *attemptRow) err
 	default:
 		return fmt.Errorf("an attempt cannot end as %q", o.State)
 	}
+	tx.countAttempt(d, row)
 	return tx.update(d)
 }
 
@@ -159,6 +160,7 @@ const (
 type deliveryRow struct {
 	number, event      int64
 	webhook            *webhook
+	code               int64 // of the event's type
 	test               bool
 	state, claim, node int64
 	attempts, step     int64
@@ -170,11 +172,11 @@ type deliveryRow struct {
 	lastStatus         int64
 }
 
-const deliveryRowColumns = `number, event, webhook, test, state, claim, node, attempts, step, tries, manual, epoch, at, last_attempt, coalesce(first_at, 0), last_error, coalesce(last_status, 0)`
+const deliveryRowColumns = `number, event, webhook, type, test, state, claim, node, attempts, step, tries, manual, epoch, at, last_attempt, coalesce(first_at, 0), last_error, coalesce(last_status, 0)`
 
 func (tx *tx) scanRow(q *query) deliveryRow {
 	return deliveryRow{
-		number: q.getInt(), event: q.getInt(), webhook: tx.webhookByNumber(q.getInt()), test: q.getBool(), state: q.getInt(), claim: q.getInt(), node: q.getInt(),
+		number: q.getInt(), event: q.getInt(), webhook: tx.webhookByNumber(q.getInt()), code: q.getInt(), test: q.getBool(), state: q.getInt(), claim: q.getInt(), node: q.getInt(),
 		attempts: q.getInt(), step: q.getInt(), tries: q.getInt(), manual: q.getInt(), epoch: q.getInt(), at: q.getInt(), lastAttempt: q.getInt(), firstAt: q.getInt(),
 		lastError: q.getText(), lastStatus: q.getInt(),
 	}
@@ -230,6 +232,7 @@ func (s *Store) RetryDelivery(ctx context.Context, project telltale.ProjectID, i
 		case d.state != stateWaiting:
 			return telltale.Errorf(telltale.Conflict, "A delivery is retried while it is waiting or after it failed; this one is %s.", delivery.State)
 		}
+		tx.storeCounts() // the log forgets that it had failed
 		d.state, d.epoch, d.at = stateWaiting, w.epoch, tx.milli
 		if err := tx.update(&d); err != nil {
 			return err
@@ -261,6 +264,7 @@ func (s *Store) CancelDelivery(ctx context.Context, project telltale.ProjectID, 
 		if err != nil || !found {
 			return orNotFound(err, "delivery")
 		}
+		tx.storeCounts() // the log forgets that it waited for a retry
 		d.state, d.at, d.manual = stateCancelled, tx.milli, manualNot
 		if err := tx.update(&d); err != nil {
 			return err

@@ -177,6 +177,9 @@ func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
 	if err != nil {
 		return fmt.Errorf("event %s: %w", e.ID, err)
 	}
+	if !e.Test {
+		tx.countEvent(e.Sequence, p.number, row.code)
+	}
 	if err := tx.note(p.owner(), e.Sequence, row.code); err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ func (s *Store) loadMeta(c *conn) (m meta, err error) {
 			m.lag.least = q.getInt()
 		case "lag_most":
 			m.lag.most = q.getInt()
+		case "counted":
+			s.writer.stats.counted = q.getInt()
 		case "outage_end":
 			m.outageEnd = q.getInt()
 		}

@@ -75,6 +75,11 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 			t.Fatalf("the log is %+v", log)
 		}
 		_, err9 := s.CancelDelivery(ctx, project.ID, delivery)
+		for _, q := range []telltale.StatQuery{{Since: now.Add(-time.Hour)}, {Step: telltale.StatCoarseStep, WebhookID: hook.ID}} {
+			if stats, err := s.Stats(ctx, project.ID, q); err != nil || len(stats) != 1 {
+				t.Fatalf("the counts are %v, %v", stats, err)
+			}
+		}
 		_, _, err7 := s.Purge(ctx, telltale.Retention{Events: time.Nanosecond, CallerIDs: time.Nanosecond})
 		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9} {
 			if err != nil {
@@ -117,7 +122,7 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 }
 
 // grows are the tables, and their aliases, that have a row per event or more.
-var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "span", "s"}
+var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "span", "s", "stat"}
 
 func plan(t *testing.T, c *conn, sql string) []string {
 	t.Helper()

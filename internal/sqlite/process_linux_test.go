@@ -129,6 +129,11 @@ func childAccepts(path string) error {
 	if err != nil {
 		return err
 	}
+	go func() { // or else no child would live until counts are stored
+		for range time.Tick(20 * time.Millisecond) {
+			s.storeCounts()
+		}
+	}()
 	failed := make(chan error)
 	for caller := range 8 {
 		go func() {
@@ -229,6 +234,7 @@ func checkAfterCrash(t *testing.T, round int, path string, events map[telltale.E
 		}
 	}
 	c := s.writer.conn // nobody writes
+	checkCounts(t, round, s, project.ID)
 	for what, sql := range map[string]string{
 		"events without their deliveries":   `SELECT count(*) FROM event e WHERE (SELECT count(*) FROM delivery d WHERE d.event = e.number) <> 3`,
 		"deliveries without an event":       `SELECT count(*) FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.number = d.event)`,
@@ -243,6 +249,42 @@ func checkAfterCrash(t *testing.T, round int, path string, events map[telltale.E
 		if _, err := c.query(sql).one(func(q *query) { n = q.getInt() }); err != nil || n != 0 {
 			t.Errorf("round %d: %d %s: %v", round, n, what, err)
 		}
+	}
+}
+
+// checkCounts compares the counts with the log.
+func checkCounts(t *testing.T, round int, s *Store, project telltale.ProjectID) {
+	t.Helper()
+	stats, err := s.Stats(t.Context(), project, telltale.StatQuery{})
+	if err != nil || len(stats) != 1 {
+		t.Fatalf("round %d: the counts are %v, %v", round, stats, err)
+	}
+	var want telltale.Stat
+	_, err = s.writer.conn.query(`SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery WHERE state = 4), (SELECT count(*) FROM delivery WHERE state = 5)`).
+		one(func(q *query) { want.Events, want.Succeeded, want.Failed = int(q.getInt()), int(q.getInt()), int(q.getInt()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.writer.conn.query(`SELECT status, count(*) FROM attempt GROUP BY status`).each(func(q *query) error {
+		status, n := int(q.getInt()), int(q.getInt())
+		want.Answers[telltale.AnswerOf(status)] += n
+		if status != 200 {
+			want.Retried += n
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Retried -= want.Failed
+	got := stats[0]
+	took := 0
+	for _, n := range got.Took {
+		took += n
+	}
+	got.Start, got.Took = want.Start, want.Took
+	if got != want || took != want.Succeeded {
+		t.Errorf("round %d: the counts are %+v with %d durations, and the log has %+v", round, got, took, want)
 	}
 }
 

@@ -35,6 +35,7 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 		steps := []func() (bool, error){
 			func() (bool, error) { return tx.purgeCallers(retention.CallerIDs) },
 			tx.purgeBins,
+			func() (bool, error) { return tx.purgeStats(retention.Events) },
 			tx.purgeLinks,
 			tx.purgeSessions,
 			tx.purgeAudit,
@@ -70,6 +71,9 @@ func (tx *tx) olderThan(age time.Duration) int64 { return firstNumber(tx.now.Add
 func (tx *tx) purgeEvents(age time.Duration, mark *purgeMark) (removed int, more bool, err error) {
 	if age == 0 {
 		return 0, false, nil
+	}
+	if tx.olderThan(age) > tx.stats.counted {
+		tx.storeCounts() // what goes could not be counted again
 	}
 	var events []int64
 	err = tx.query(`SELECT number FROM event WHERE number > ? AND number < ? ORDER BY number LIMIT ?`).int(mark.event).int(tx.olderThan(age)).int(purgeEvents + 1).

@@ -112,7 +112,7 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 		return err
 	}
 	s.writer = newWriter(s, c)
-	if err := prepareWriter(c); err != nil {
+	if err := errors.Join(prepareWriter(c), registerSumCounts(c)); err != nil {
 		return err
 	}
 	if err := checkRows(c); err != nil {
@@ -160,6 +160,9 @@ func (s *Store) load() error {
 		return err
 	}
 	if err := s.start(tx); err != nil {
+		return errors.Join(err, c.query("ROLLBACK").run())
+	}
+	if err := errors.Join(tx.recount(), tx.addCounts()); err != nil {
 		return errors.Join(err, c.query("ROLLBACK").run())
 	}
 	if err := c.query("COMMIT").run(); err != nil {

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"telltale.example/telltale"
 )
 
 // Bounds of the queue before the writer, and of a transaction. A transaction's
@@ -130,10 +132,13 @@ type writer struct {
 	spans     spans
 	digest    *digest
 	purged    purgeMark
+	stats     stats
+
+	happened []happening // in the transaction under way
 }
 
 func newWriter(s *Store, c *conn) *writer {
-	return &writer{store: s, conn: c, queue: queue{wake: make(chan struct{}, 1)}, stopped: make(chan struct{}), spans: spans{}}
+	return &writer{store: s, conn: c, queue: queue{wake: make(chan struct{}, 1)}, stopped: make(chan struct{}), spans: spans{}, stats: stats{pending: map[statKey]*telltale.Stat{}}}
 }
 
 // load finds where the line of numbers ends, and what was not digested yet.
@@ -155,6 +160,7 @@ func (w *writer) run() {
 		clear(group)
 		group = w.queue.pop(group[:0])
 		if len(group) == 0 {
+			w.write([]*operation{{name: "storing counts", do: func(tx *tx) error { tx.storeCounts(); return nil }, done: make(chan struct{})}})
 			return
 		}
 		w.write(group)
@@ -168,6 +174,7 @@ func (w *writer) run() {
 func (w *writer) stop() {
 	w.queue.close()
 	<-w.stopped
+	w.stats.stop()
 }
 
 // write runs the operations whose callers still wait as one transaction. If
@@ -219,7 +226,11 @@ func (w *writer) transact(ops []*operation) bool {
 		}
 		return true
 	}
-	if err := w.conn.query("COMMIT").run(); err != nil {
+	err := tx.addCounts()
+	if err == nil {
+		err = w.conn.query("COMMIT").run()
+	}
+	if err != nil {
 		// What has a fatal error may be stored or not; all else is undone.
 		w.rollback(tx)
 		w.answer(ops, w.store.diagnose(err))
@@ -269,10 +280,13 @@ type tx struct {
 	tail     tail       // of the digest
 	meta     meta       // shadows the writer's until the commit
 	undos    []func()
+
+	countsDue, countsStored bool
 }
 
 func (w *writer) begin() *tx {
 	now := time.Now()
+	w.happened = w.happened[:0]
 	return &tx{writer: w, now: now, milli: now.UnixMilli(), tail: w.digest.current(), meta: w.meta}
 }
 
@@ -305,6 +319,7 @@ func (tx *tx) publish() {
 	tx.store.known.apply(tx)
 	tx.digest.publish(tx.tail)
 	tx.writer.meta = tx.meta
+	tx.stats.publish(tx)
 	tx.committed.Store(tx.last)
 }
 

@@ -61,6 +61,7 @@ func Run(t *testing.T, engine Engine) {
 		{"deliveries", deliveryListTests},
 		{"cancel", cancelTests},
 		{"log", logTests},
+		{"stats", statTests},
 		{"bin", binTests},
 		{"operator", operatorTests},
 		{"purge", purgeTests},
