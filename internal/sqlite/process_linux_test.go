@@ -261,7 +261,9 @@ func checkCounts(t *testing.T, round int, s *Store, project telltale.ProjectID) 
 	}
 	var want telltale.Stat
 	_, err = s.writer.conn.query(`SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery WHERE state = 4), (SELECT count(*) FROM delivery WHERE state = 5)`).
-		one(func(q *query) { want.Events, want.Succeeded, want.Failed = int(q.getInt()), int(q.getInt()), int(q.getInt()) })
+		one(func(q *query) {
+			want.Events, want.Succeeded, want.Failed = int(q.getInt()), int(q.getInt()), int(q.getInt())
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
