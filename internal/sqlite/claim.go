@@ -204,14 +204,9 @@ func (s *Store) ReleaseClaims(ctx context.Context, claims []telltale.ClaimRef) e
 	})
 }
 
-// release lets a claimed delivery wait again, if there still is a webhook to wait for.
+// release lets a claimed delivery wait again, or be what its webhook makes of that.
 func (tx *tx) release(d *deliveryRow) error {
-	state := tx.state(d.webhook)
-	d.state, d.epoch = stateWaiting, state.epoch
-	if state.Deleted {
-		tx.storeCounts() // the log forgets that it waited for a retry
-		d.state, d.at = stateCancelled, tx.milli
-	}
+	d.state, d.epoch = stateWaiting, tx.state(d.webhook).epoch
 	return tx.update(d)
 }
 
@@ -287,7 +282,7 @@ func (tx *tx) interrupt(d *deliveryRow, node goneNode) error {
 	state := tx.state(d.webhook)
 	d.state, d.epoch, d.at = stateWaiting, state.epoch, tx.milli
 	switch {
-	case state.Deleted:
+	case d.test && state.Deleted:
 		d.state = stateCancelled
 	case d.test:
 		d.state = stateFailed

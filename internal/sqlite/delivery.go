@@ -124,7 +124,7 @@ func (tx *tx) recordOne(d *deliveryRow, r *telltale.Result, row *attemptRow) err
 	switch {
 	case o.State == telltale.StateSucceeded:
 		d.state = stateSucceeded
-	case w.Deleted:
+	case o.State == telltale.StateFailed && w.Deleted:
 		d.state = stateCancelled
 	case o.State == telltale.StateFailed:
 		d.state = stateFailed

@@ -35,7 +35,8 @@
 // Whether a waiting delivery is held or cancelled is not written into its row:
 // it follows from its webhook, which is disabled or deleted in one row. Every
 // waiting delivery carries the epoch of its webhook in which it began to wait;
-// enabling begins a new epoch, and what is older is what was held.
+// enabling begins a new epoch, and what is older is what was held. So a deletion
+// can be taken back: what was cancelled by it waits in its rows all the while.
 //
 // # When things break
 //

@@ -117,7 +117,7 @@ func (tx *tx) purgeEvent(event int64) (rows int, gone bool, err error) {
 		case stateSending:
 			finished = false
 		case stateWaiting:
-			finished = finished && tx.state(tx.webhookByNumber(q.getInt())).Deleted
+			finished = finished && tx.state(tx.webhookByNumber(q.getInt())).lost(tx.milli)
 		}
 		return nil
 	})

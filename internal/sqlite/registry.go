@@ -48,6 +48,7 @@ type webhookState struct {
 	*telltale.Webhook
 	epoch     int64
 	enabledAt int64 // ms; what was held is due since then
+	deletedAt int64 // ms; 0 if it is not
 }
 
 func newRegistry() *registry {

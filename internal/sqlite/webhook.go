@@ -13,6 +13,9 @@ import (
 
 func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
 	made := cloneWebhook(w)
+	if !made.Enabled && made.DisabledAt.IsZero() {
+		made.DisabledAt = made.CreatedAt
+	}
 	row, err := s.sealWebhook(made)
 	if err != nil {
 		return nil, err
@@ -34,10 +37,10 @@ func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 		if err != nil {
 			return err
 		}
-		q := tx.change(`INSERT INTO webhook (id, project, version, enabled, disabled_reason, health, epoch, enabled_at, created_at, updated_at,
+		q := tx.change(`INSERT INTO webhook (id, project, version, enabled, disabled_reason, disabled_at, health, epoch, enabled_at, created_at, updated_at,
 			url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, extensions, legacy_signature, format, secrets)
-			VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
-			text(string(made.ID)).int(p.number).int(made.Version).bool(made.Enabled).int(reason).int(health).
+			VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+			text(string(made.ID)).int(p.number).int(made.Version).bool(made.Enabled).int(reason).intOrNull(timeMilli(made.DisabledAt)).int(health).
 			int(timeMilli(made.CreatedAt)).int(timeMilli(made.CreatedAt)).int(timeMilli(made.UpdatedAt))
 		if err := row.bind(q, made).run(); err != nil {
 			return fmt.Errorf("webhook %s: %w", w.ID, err)
@@ -143,11 +146,14 @@ func (s *Store) DeleteWebhook(ctx context.Context, project telltale.ProjectID, i
 		made := *state.Webhook
 		made.Deleted = true
 		made.Secrets, made.Headers, made.BasicAuth = nil, nil, nil
-		if err := tx.writeSwitch(number, state, &made); err != nil {
-			return err
-		}
-		return tx.change(`UPDATE webhook SET deleted_at = ? WHERE number = ?`).int(tx.milli).int(number).run()
+		state.deletedAt = tx.milli
+		return tx.writeSwitch(number, state, &made)
 	})
+}
+
+// lost reports whether the webhook is deleted and cannot be restored any more.
+func (s *webhookState) lost(milli int64) bool {
+	return s.Deleted && s.deletedAt <= milli-telltale.UndoWindow.Milliseconds()
 }
 
 // RestoreWebhook reads the row again, which has what the registry forgot.
@@ -155,30 +161,30 @@ func (s *Store) RestoreWebhook(ctx context.Context, project telltale.ProjectID, 
 	actor := telltale.ActorOf(ctx)
 	err = s.write(ctx, "restoring a webhook", 1000, func(tx *tx) error {
 		w := tx.webhook(id)
-		if w == nil || !tx.state(w).Deleted || tx.state(w).ProjectID != project {
+		if w == nil {
 			return notFound("deleted webhook")
 		}
-		var state *webhookState
+		if state := tx.state(w); !state.Deleted || state.ProjectID != project || state.lost(tx.milli) {
+			return notFound("deleted webhook")
+		}
+		state := &webhookState{Webhook: &telltale.Webhook{ProjectID: project}}
 		var scanErr error
-		found, err := tx.query(`SELECT ` + webhookColumns + ` FROM webhook WHERE number = ? AND deleted_at > ? AND secrets IS NOT NULL`).
-			int(w.number).int(tx.milli - telltale.UndoWindow.Milliseconds()).one(func(q *query) { _, state, scanErr = s.scanWebhook(q, s.known) })
+		found, err := tx.query(`SELECT ` + webhookColumns + ` FROM webhook WHERE number = ? AND secrets IS NOT NULL`).int(w.number).
+			one(func(q *query) { scanErr = s.scanWebhook(q, state) })
 		if err != nil || scanErr != nil {
 			return errors.Join(err, scanErr)
 		}
 		if !found {
 			return notFound("deleted webhook")
 		}
-		made := *state.Webhook
-		made.Deleted = false
+		before, made := state.Webhook, *state.Webhook
+		made.Deleted, state.deletedAt = false, 0
 		if err := tx.writeSwitch(w.number, state, &made); err != nil {
-			return err
-		}
-		if err := tx.change(`UPDATE webhook SET deleted_at = NULL WHERE number = ?`).int(w.number).run(); err != nil {
 			return err
 		}
 		tx.setState(w, state)
 		restored = state.Webhook
-		return tx.audit(actor, telltale.AuditEntry{ProjectID: project, Action: telltale.AuditWebhookRestored, Target: string(id), Name: made.URL})
+		return tx.audit(actor, webhookEntry(before, restored))
 	})
 	if err != nil {
 		return nil, err
@@ -188,12 +194,13 @@ func (s *Store) RestoreWebhook(ctx context.Context, project telltale.ProjectID, 
 
 // forgetDeleted forgets the secrets of webhooks whose deletion is final.
 func (tx *tx) forgetDeleted() (more bool, err error) {
-	err = tx.change(`UPDATE webhook SET secrets = NULL, headers = NULL, basic_auth = NULL WHERE deleted_at <= ? AND secrets IS NOT NULL`).
-		int(tx.milli - telltale.UndoWindow.Milliseconds()).run()
-	return false, err
+	err = tx.change(`UPDATE webhook SET secrets = NULL, headers = NULL, basic_auth = NULL WHERE number IN
+		(SELECT number FROM webhook WHERE deleted_at IS NOT NULL AND deleted_at <= ? AND secrets IS NOT NULL LIMIT ?)`).
+		int(tx.milli - telltale.UndoWindow.Milliseconds()).int(purgeRows).run()
+	return tx.conn.Changes() == purgeRows, err
 }
 
-// writeSwitch stores whether the webhook is enabled, as a new version of it.
+// writeSwitch stores whether the webhook is enabled or deleted, as a new version of it.
 func (tx *tx) writeSwitch(number int64, state *webhookState, made *telltale.Webhook) error {
 	reason, err := code(disabledReasons, made.DisabledReason)
 	if err != nil {
@@ -202,8 +209,8 @@ func (tx *tx) writeSwitch(number int64, state *webhookState, made *telltale.Webh
 	made.Version++
 	made.UpdatedAt = tx.presentTime()
 	state.Webhook = made
-	return tx.change(`UPDATE webhook SET enabled = ?, disabled_reason = ?, disabled_at = ?, epoch = ?, enabled_at = ?, version = ?, updated_at = ? WHERE number = ?`).
-		bool(made.Enabled).int(reason).intOrNull(timeMilli(made.DisabledAt)).int(state.epoch).int(state.enabledAt).int(made.Version).int(tx.milli).int(number).run()
+	return tx.change(`UPDATE webhook SET enabled = ?, disabled_reason = ?, disabled_at = ?, deleted_at = ?, epoch = ?, enabled_at = ?, version = ?, updated_at = ? WHERE number = ?`).
+		bool(made.Enabled).int(reason).intOrNull(timeMilli(made.DisabledAt)).intOrNull(state.deletedAt).int(state.epoch).int(state.enabledAt).int(made.Version).int(tx.milli).int(number).run()
 }
 
 // changeWebhook lets change make a new version of a webhook that is not
@@ -243,6 +250,8 @@ func webhookEntry(before, after *telltale.Webhook) telltale.AuditEntry {
 	switch {
 	case after.Deleted:
 		e.Action = telltale.AuditWebhookDeleted
+	case before.Deleted:
+		e.Action = telltale.AuditWebhookRestored
 	case after.Enabled && !before.Enabled:
 		e.Action = telltale.AuditWebhookEnabled
 	case !after.Enabled && before.Enabled:
@@ -250,6 +259,7 @@ func webhookEntry(before, after *telltale.Webhook) telltale.AuditEntry {
 		e.Changes = []telltale.AuditChange{{Field: "disabled_reason", After: string(after.DisabledReason)}}
 	case !slices.Equal(before.Secrets, after.Secrets):
 		e.Action = telltale.AuditSecretRotated
+		e.Changes = telltale.WebhookChanges(before, after)
 	default:
 		e.Changes = telltale.WebhookChanges(before, after)
 	}
@@ -349,12 +359,18 @@ func (s *Store) loadRegistry(c *conn) (*registry, error) {
 	if err := s.loadProjects(c, r); err != nil {
 		return nil, err
 	}
-	err := c.query(`SELECT ` + webhookColumns + ` FROM webhook ORDER BY number`).each(func(q *query) error {
-		known, state, err := s.scanWebhook(q, r)
-		if err != nil {
+	err := c.query(`SELECT number, project, ` + webhookColumns + ` FROM webhook ORDER BY number`).each(func(q *query) error {
+		known := &webhook{number: q.getInt()}
+		number := q.getInt()
+		if known.project = r.projectByNumber(number); known.project == nil {
+			return fmt.Errorf("webhook %d: there is no project %d", known.number, number)
+		}
+		w := &telltale.Webhook{ProjectID: known.project.now.Load().ID}
+		state := &webhookState{Webhook: w}
+		if err := s.scanWebhook(q, state); err != nil {
 			return err
 		}
-		if w := state.Webhook; w.Deleted { // the row may still have what can be restored
+		if known.id = w.ID; w.Deleted { // the row may still have what can be restored
 			w.Secrets, w.Headers, w.BasicAuth = nil, nil, nil
 		}
 		r.addWebhook(known)
@@ -364,19 +380,16 @@ func (s *Store) loadRegistry(c *conn) (*registry, error) {
 	return r, err
 }
 
-const webhookColumns = `number, id, project, version, enabled, disabled_reason, coalesce(disabled_at, 0), deleted_at IS NOT NULL, health, epoch, enabled_at, created_at, updated_at,
+const webhookColumns = `id, version, enabled, disabled_reason, coalesce(disabled_at, 0), coalesce(deleted_at, 0), health, epoch, enabled_at, created_at, updated_at,
 	url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, extensions, legacy_signature, format, secrets`
 
-func (s *Store) scanWebhook(q *query, r *registry) (*webhook, *webhookState, error) {
-	known := &webhook{number: q.getInt(), id: telltale.WebhookID(q.getText())}
-	w := &telltale.Webhook{ID: known.id}
-	state := &webhookState{Webhook: w}
-	number := q.getInt()
-	if known.project = r.projectByNumber(number); known.project == nil {
-		return nil, nil, fmt.Errorf("webhook %s: there is no project %d", w.ID, number)
-	}
-	w.ProjectID = known.project.now.Load().ID
-	w.Version, w.Enabled, w.DisabledReason, w.DisabledAt, w.Deleted = q.getInt(), q.getBool(), word(disabledReasons, q.getInt()), milliTime(q.getInt()), q.getBool()
+// scanWebhook fills in all that the row itself tells.
+func (s *Store) scanWebhook(q *query, state *webhookState) error {
+	w := state.Webhook
+	w.ID = telltale.WebhookID(q.getText())
+	w.Version, w.Enabled, w.DisabledReason, w.DisabledAt = q.getInt(), q.getBool(), word(disabledReasons, q.getInt()), milliTime(q.getInt())
+	state.deletedAt = q.getInt()
+	w.Deleted = state.deletedAt != 0
 	w.Health = word(healths, q.getInt())
 	state.epoch, state.enabledAt = q.getInt(), q.getInt()
 	w.CreatedAt, w.UpdatedAt = milliTime(q.getInt()), milliTime(q.getInt())
@@ -385,7 +398,7 @@ func (s *Store) scanWebhook(q *query, r *registry) (*webhook, *webhookState, err
 	hasSchedule, schedule := !q.isNull(), q.getText()
 	if hasSchedule {
 		if err := json.Unmarshal([]byte(schedule), &w.RetrySchedule); err != nil {
-			return nil, nil, fmt.Errorf("webhook %s: retry schedule: %w", w.ID, err)
+			return fmt.Errorf("webhook %s: retry schedule: %w", w.ID, err)
 		}
 	}
 	w.RateLimit, w.Concurrency = q.getFloat(), int(q.getInt())
@@ -393,18 +406,18 @@ func (s *Store) scanWebhook(q *query, r *registry) (*webhook, *webhookState, err
 	w.Extensions, w.LegacySignature, w.Format = q.getBool(), q.getBool(), q.getText()
 	secrets := q.getBlob()
 	if err := s.openSealed(w.ID, "headers", headers, &w.Headers); err != nil {
-		return nil, nil, err
+		return err
 	}
 	if err := s.openSealed(w.ID, "basic_auth", basicAuth, &w.BasicAuth); err != nil {
-		return nil, nil, err
+		return err
 	}
-	return known, state, s.openSealed(w.ID, "secrets", secrets, &w.Secrets)
+	return s.openSealed(w.ID, "secrets", secrets, &w.Secrets)
 }
 
 // cloneWebhook makes a snapshot that shares nothing with w, as it would be
 // read back.
 func cloneWebhook(w telltale.Webhook) *telltale.Webhook {
-	w.CreatedAt, w.UpdatedAt = milliTime(timeMilli(w.CreatedAt)), milliTime(timeMilli(w.UpdatedAt))
+	w.CreatedAt, w.UpdatedAt, w.DisabledAt = milliTime(timeMilli(w.CreatedAt)), milliTime(timeMilli(w.UpdatedAt)), milliTime(timeMilli(w.DisabledAt))
 	w.Events &= telltale.AllEventTypes
 	w.RetrySchedule = slices.Clone(w.RetrySchedule)
 	w.Headers = slices.Clone(w.Headers)

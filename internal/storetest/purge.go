@@ -63,6 +63,7 @@ var purgeTests = []test{
 		w.finish(w.claimOne(hook.ID))
 		w.equal("events that went when they were finished", w.purge(month), 2)
 		w.delete(disabled.ID)
+		w.Advance(telltale.UndoWindow + time.Second)
 		w.equal("events that went when they were cancelled", w.purge(month), 1)
 	}},
 	{"an event goes only when all its deliveries are finished", func(w *world) {
@@ -115,6 +116,7 @@ var purgeTests = []test{
 		w.Advance(40 * 24 * time.Hour)
 		w.equal("events that went", w.purge(month), 1)
 		w.delete(hook.ID)
+		w.Advance(telltale.UndoWindow + time.Second)
 		w.equal("events that went when nothing was owed any more", w.purge(month), 1000)
 	}},
 	{"callers' ids are forgotten", func(w *world) {

@@ -58,6 +58,7 @@ func Run(t *testing.T, engine Engine) {
 		{"take over", takeOverTests},
 		{"retry", retryTests},
 		{"switch", switchTests},
+		{"undelete", undeleteTests},
 		{"deliveries", deliveryListTests},
 		{"cancel", cancelTests},
 		{"log", logTests},

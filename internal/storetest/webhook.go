@@ -28,6 +28,7 @@ var webhookTests = []test{
 			w.newWebhook(everySetting),
 			w.newWebhook(func(h *telltale.Webhook) { h.RetrySchedule = telltale.Schedule{} }),
 			w.newWebhook(func(h *telltale.Webhook) { h.Enabled, h.DisabledReason = false, telltale.DisabledManual }),
+			w.newWebhook(func(h *telltale.Webhook) { h.DisabledAt = milli(w.Now().Add(-time.Hour)) }),
 		} {
 			for range 2 {
 				got, err := w.Webhook(w.ctx, w.project.ID, hook.ID)
@@ -154,6 +155,33 @@ var webhookTests = []test{
 			w.Fatalf("the enabled webhook: %+v", enabled)
 		}
 		w.equal("the webhook that was enabled twice", w.enable(hook.ID), enabled)
+	}},
+	{"when a webhook was disabled last is known, also once it is enabled again", func(w *world) {
+		hook := w.newWebhook()
+		w.equal("before the first time", hook.DisabledAt, time.Time{})
+		for range 2 {
+			w.Advance(time.Hour)
+			at := milli(w.Now())
+			w.equal("when it was disabled", w.disable(hook.ID).DisabledAt, at)
+			w.Advance(time.Hour)
+			w.equal("when it was, once it is disabled again", w.disable(hook.ID).DisabledAt, at)
+			w.restart()
+			enabled := w.enable(hook.ID)
+			w.equal("when it was, once it is enabled", enabled.DisabledAt, at)
+			changed := *enabled
+			changed.DisabledAt = time.Time{}
+			updated, err := w.UpdateWebhook(w.ctx, changed)
+			w.must(err)
+			w.equal("when it was, once it is changed", updated.DisabledAt, at)
+		}
+		made := w.newWebhook(func(h *telltale.Webhook) { h.Enabled, h.DisabledReason = false, telltale.DisabledManual })
+		w.equal("when one was that was made disabled", made.DisabledAt, made.CreatedAt)
+
+		w.Advance(time.Hour)
+		claim := w.deliverOne()
+		gone := w.result(claim, 410)
+		gone.Outcome.Disable = telltale.DisabledGone
+		w.equal("when it was disabled by an outcome", w.record(gone).Changed[0].DisabledAt, milli(w.Now()))
 	}},
 	{"a deleted webhook says so to who had it", func(w *world) {
 		hook := w.newWebhook()
