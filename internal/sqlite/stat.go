@@ -100,8 +100,12 @@ func (tx *tx) countAttempt(d *deliveryRow, a *attemptRow) {
 	if d.test {
 		return
 	}
+	state := d.state
+	if state == stateWaiting && tx.state(d.webhook).Deleted {
+		state = stateCancelled // as it is shown
+	}
 	tx.happened = append(tx.happened, newHappening(a.number, d.number, d.webhook.project.number, d.webhook.number, d.code,
-		timeMilli(a.StartedAt), a.Duration.Microseconds(), int64(a.Status), d.state))
+		timeMilli(a.StartedAt), a.Duration.Microseconds(), int64(a.Status), state))
 }
 
 // newHappening takes what is in the log: state is the delivery's if the
@@ -212,8 +216,10 @@ func (tx *tx) recount() error {
 	if err != nil {
 		return err
 	}
-	err = tx.query(`SELECT a.number, d.number, d.project, d.webhook, d.type, a.started_at, a.duration, a.status, iif(d.last_attempt = a.number, d.state, 0)
-		FROM attempt a CROSS JOIN delivery d ON d.number = a.delivery WHERE a.number > ? AND d.test = 0`).int(tx.stats.counted).each(func(q *query) error {
+	err = tx.query(`SELECT a.number, d.number, d.project, d.webhook, d.type, a.started_at, a.duration, a.status,
+		iif(d.last_attempt = a.number, iif(d.state = 2 AND w.deleted_at IS NOT NULL, 6, d.state), 0)
+		FROM attempt a CROSS JOIN delivery d ON d.number = a.delivery CROSS JOIN webhook w ON w.number = d.webhook
+		WHERE a.number > ? AND d.test = 0`).int(tx.stats.counted).each(func(q *query) error {
 		tx.happened = append(tx.happened, newHappening(q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt()))
 		return nil
 	})

@@ -146,6 +146,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, project telltale.ProjectID, i
 		made := *state.Webhook
 		made.Deleted = true
 		made.Secrets, made.Headers, made.BasicAuth = nil, nil, nil
+		tx.storeCounts() // the log forgets what failed before it was deleted
 		state.deletedAt = tx.milli
 		return tx.writeSwitch(number, state, &made)
 	})
@@ -177,6 +178,7 @@ func (s *Store) RestoreWebhook(ctx context.Context, project telltale.ProjectID, 
 		if !found {
 			return notFound("deleted webhook")
 		}
+		tx.storeCounts() // the log forgets that it was deleted
 		before, made := state.Webhook, *state.Webhook
 		made.Deleted, state.deletedAt = false, 0
 		if err := tx.writeSwitch(w.number, state, &made); err != nil {
