@@ -34,17 +34,18 @@ var floors = []struct {
 	{"internal/dispatch", []string{"."}},
 	{"internal/send", []string{".", "signature", "internal/egress"}},
 	{"internal/config", []string{"."}},
+	{"internal/live", []string{"."}},
 	{"internal/client", []string{".", "internal/wire"}},
 	// Floor 2: where activity, people and programs come in.
 	{"internal/ingest", []string{"."}},
 	{"internal/inspect", []string{".", "signature", "internal/httpserver"}},
 	{"internal/api", []string{".", "schema", "internal/wire", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver"}},
 	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver"}},
-	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver"}},
+	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver", "internal/live"}},
 	// Floor 3: everything is built, started and stopped here.
 	{"internal/app", []string{
 		".", "schema", "signature", "internal/egress", "internal/wire", "internal/httpserver", "internal/auth", "internal/sqlite",
-		"internal/dispatch", "internal/send", "internal/config", "internal/ingest", "internal/inspect", "internal/api", "internal/web",
+		"internal/dispatch", "internal/send", "internal/config", "internal/ingest", "internal/inspect", "internal/live", "internal/api", "internal/web",
 	}},
 	// Floor 4: flags in, exit codes out.
 	{"cmd/telltale", []string{".", "schema", "signature", "internal/app", "internal/config", "internal/client", "internal/wire"}},

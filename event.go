@@ -2,6 +2,8 @@ package telltale
 
 import (
 	"crypto/sha256"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -40,4 +42,24 @@ type Event struct {
 	// and tells a repetition from a clash of ids.
 	CallerID    string
 	ContentHash [sha256.Size]byte
+}
+
+// SentBody gives the bytes that a request carried, whose headers are head: the
+// event's payload or, if the webhook had extensions at that time, the payload
+// with them. The log does not keep the bytes twice: the length that the request
+// declared tells which it was, and where there is none, whether the webhook has
+// extensions now.
+func (e *Event) SentBody(head []Header, extensions bool) []byte {
+	extended := AppendExtensions(nil, e.Payload, Extensions{
+		ID: e.ID, Source: e.Source, OccurredAt: e.OccurredAt, URL: e.URL, IP: e.IP, Machine: e.Machine,
+	})
+	for _, h := range head {
+		if strings.EqualFold(h.Name, "Content-Length") {
+			extensions = h.Value == strconv.Itoa(len(extended))
+		}
+	}
+	if extensions {
+		return extended
+	}
+	return e.Payload
 }

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"strconv"
-	"strings"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/auth"
@@ -100,28 +98,9 @@ func (a *api) getDelivery(ctx context.Context, who auth.Identity, in *DeliveryPa
 	out := wire.FromDelivery(d)
 	out.Attempts = make([]wire.Attempt, len(d.Attempts))
 	for i := range d.Attempts {
-		out.Attempts[i] = wire.FromAttempt(&d.Attempts[i], sentBody(e, d.Attempts[i].Request.Headers, extensions))
+		out.Attempts[i] = wire.FromAttempt(&d.Attempts[i], e.SentBody(d.Attempts[i].Request.Headers, extensions))
 	}
 	return out, nil
-}
-
-// sentBody gives the bytes that a request carried: the event's payload or, if
-// the webhook had extensions at that time, the payload with them. The log does
-// not keep the bytes twice: the length that the request declared tells which it
-// was, and where there is none, whether the webhook has extensions now.
-func sentBody(e *telltale.Event, head []telltale.Header, extensions bool) []byte {
-	extended := telltale.AppendExtensions(nil, e.Payload, telltale.Extensions{
-		ID: e.ID, Source: e.Source, OccurredAt: e.OccurredAt, URL: e.URL, IP: e.IP, Machine: e.Machine,
-	})
-	for _, h := range head {
-		if strings.EqualFold(h.Name, "Content-Length") {
-			extensions = h.Value == strconv.Itoa(len(extended))
-		}
-	}
-	if extensions {
-		return extended
-	}
-	return e.Payload
 }
 
 // retryDelivery makes the delivery due now, and tells the dispatcher.

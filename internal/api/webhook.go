@@ -207,7 +207,7 @@ func (a *api) testWebhook(ctx context.Context, who auth.Identity, in *struct {
 		Success:    attempt.Success(),
 		Message:    attempt.Verdict(),
 		DeliveryID: string(claim.DeliveryID),
-		Attempt:    wire.FromAttempt(&attempt, sentBody(&e, attempt.Request.Headers, claim.Webhook.Extensions)),
+		Attempt:    wire.FromAttempt(&attempt, e.SentBody(attempt.Request.Headers, claim.Webhook.Extensions)),
 	}, nil
 }
 

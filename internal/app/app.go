@@ -26,6 +26,7 @@ import (
 	"telltale.example/telltale/internal/httpserver"
 	"telltale.example/telltale/internal/ingest"
 	"telltale.example/telltale/internal/inspect"
+	"telltale.example/telltale/internal/live"
 	"telltale.example/telltale/internal/send"
 	"telltale.example/telltale/internal/sqlite"
 	"telltale.example/telltale/internal/web"
@@ -122,6 +123,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 
 	keys := auth.NewKeys(store, a.log)
 	a.onStop(keys.Close)
+	log := live.New(store)
 	operators := auth.NewOperators(store, strings.HasPrefix(a.url, "https://"))
 	if a.setupURL, err = setupLink(ctx, store, operators, a.url); err != nil {
 		return err
@@ -136,10 +138,12 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		handler.Handle(path, rest)
 	}
 	handler.Handle("/", web.New(web.Config{
-		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Guard: guard,
+		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Guard: guard, Live: log,
 		Version: version, PublicURL: a.url, SigningKey: ring.Derive("pages"), Retention: retention.Events, Log: a.log,
 	}))
 	a.serve(apiListener, httpserver.Wrap(handler, httpserver.Config{Log: a.log, Registerer: registry}))
+	// Streams have no end of their own, and a server that stops waits for its requests.
+	a.onStop(func(context.Context) error { log.Stop(); return nil })
 	a.serve(opsListener, opsHandler(registry, map[string]func(context.Context) error{
 		"store":    store.Ready,
 		"dispatch": func(context.Context) error { return dispatcher.Ready() },

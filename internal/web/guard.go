@@ -66,7 +66,7 @@ func (c *call) enter(route route) error {
 	case route.may != public:
 		return c.toLogin()
 	}
-	if slug := c.r.PathValue("project"); slug != "" {
+	if slug := c.r.PathValue("project"); slug != "" && c.who.ID != "" {
 		if c.project, err = c.Store.ProjectBySlug(c.r.Context(), slug); err != nil {
 			return orNoPage(err, "There is no project at this address.")
 		}

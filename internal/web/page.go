@@ -47,11 +47,13 @@ type frame struct {
 	Crumbs  []link // above the h1
 	Section string // of the navigation
 	Notice  *notice
-	Wide    bool // the page uses the whole width
+	Wide    bool   // the page uses the whole width
+	Live    string // what of the log the page follows: events, deliveries or both, with a comma; empty: nothing
 
 	call     *call
 	projects []telltale.Project
 	failing  int
+	from     telltale.Cursor // the log's end before the page was read
 }
 
 // view is any page's struct.
@@ -77,6 +79,7 @@ func (f *frame) MaySecrets() bool             { return f.call.who.Role.May(tellt
 func (f *frame) MayPeople() bool              { return f.call.who.Role.May(telltale.MayPeople) }
 func (f *frame) Asset(name string) string     { return f.call.assets.address(name) }
 func (f *frame) Here() string                 { return f.call.r.URL.RequestURI() }
+func (f *frame) From() telltale.Cursor        { return f.from }
 
 // page answers with the page of that name, within the layout or, if htmx asks
 // for a part, its "main" alone.

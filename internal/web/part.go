@@ -70,6 +70,15 @@ func hostOf(address string) string {
 	return address
 }
 
+// whereTo is host and path, which tells webhooks of one host apart.
+func whereTo(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return address
+	}
+	return u.Host + strings.TrimSuffix(u.EscapedPath(), "/")
+}
+
 // shorten cuts text for a cell; the whole is in its title.
 func shorten(s string, n int) string {
 	runes := []rune(s)

@@ -26,5 +26,18 @@ func (s *web) routes() []route {
 		{"POST", "/admin/operators/{operator}/enable", people, switchOperator},
 
 		{"GET", project + "/{$}", read, overviewPage},
+		{"GET", project + "/live", public, stream},
+
+		{"GET", project + "/events", read, eventsPage},
+		{"GET", project + "/events/{event}", read, eventPage},
+		{"GET", project + "/messages/{message}", read, messagePage},
+
+		{"GET", project + "/deliveries", read, deliveriesPage},
+		{"GET", project + "/deliveries/export.csv", read, exportDeliveries},
+		{"GET", project + "/deliveries/export.ndjson", read, exportDeliveries},
+		{"POST", project + "/deliveries/stop", change, stopDeliveries},
+		{"GET", project + "/deliveries/{delivery}", read, deliveryPage},
+		{"POST", project + "/deliveries/{delivery}/retry", change, retryDelivery},
+		{"POST", project + "/deliveries/{delivery}/stop", change, stopDelivery},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/auth"
 	"telltale.example/telltale/internal/egress"
+	"telltale.example/telltale/internal/live"
 )
 
 // Dispatcher is what the pages ask of the one that sends.
@@ -30,6 +31,7 @@ type Config struct {
 	Keys       *auth.Keys
 	Dispatcher Dispatcher
 	Guard      *egress.Guard
+	Live       *live.Log
 	Version    string
 	PublicURL  string // where the server is reached
 	SigningKey []byte // signs cursors and notices
@@ -46,6 +48,7 @@ type web struct {
 	pages   map[string]*page
 	mux     *http.ServeMux
 	forms   http.CrossOriginProtection
+	schemas schemas
 }
 
 // New makes the handler of the pages. [httpserver.Wrap] belongs around it. It

@@ -1,0 +1,632 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// rowsPerPage is how many rows a list has.
+const rowsPerPage = 50
+
+// deliveriesView is the delivery log.
+type deliveriesView struct {
+	frame
+	Filter   deliveryFilter
+	Rows     []deliveryRow
+	Webhooks map[telltale.WebhookID]*telltale.Webhook
+	Count    string
+	Total    int
+	Pager    pager
+}
+
+// deliveryFilter is what the address of the page says.
+type deliveryFilter struct {
+	State, Event, Webhook, Answer, Range, Since, Until, Q, Replay string
+
+	Found    string // what the search box was taken for
+	delivery telltale.DeliveryID
+	telltale.DeliveryFilter
+}
+
+// deliveryRow is a delivery as lists show it.
+type deliveryRow struct {
+	telltale.Delivery
+	Webhook *telltale.Webhook // nil if it was deleted
+}
+
+func (d deliveryRow) Badge() badge { return stateBadge(d.Delivery) }
+
+// Host is what people know the webhook by.
+func (d deliveryRow) Host() string {
+	if d.Webhook == nil {
+		return "deleted webhook"
+	}
+	return whereTo(d.Webhook.URL)
+}
+
+// Response sums up what came of the last attempt.
+func (d deliveryRow) Response() string {
+	switch a := d.Last; {
+	case a == nil:
+		return ""
+	case a.Status != 0:
+		return fmt.Sprintf("%d · %s", a.Status, telltale.FormatDuration(a.Duration))
+	default:
+		return errorWord(a.Error) + " · " + telltale.FormatDuration(a.Duration)
+	}
+}
+
+// errorWord names an error class in a cell.
+func errorWord(e telltale.ErrorClass) string {
+	switch e {
+	case telltale.ErrorTimeout:
+		return "Timeout"
+	case telltale.ErrorDNS:
+		return "Name not found"
+	case telltale.ErrorConnect:
+		return "No connection"
+	case telltale.ErrorTLS:
+		return "TLS failed"
+	case telltale.ErrorReset:
+		return "Connection closed"
+	case telltale.ErrorProtocol:
+		return "Not HTTP"
+	case telltale.ErrorBlockedAddress:
+		return "Address not allowed"
+	case telltale.ErrorTooLarge:
+		return "Answer too large"
+	case telltale.ErrorInterrupted:
+		return "Interrupted"
+	}
+	return "Failed"
+}
+
+// Attempts says how far the retry schedule is: "3 of 12, next in 4 min".
+func (d deliveryRow) Attempts() string {
+	text := count(d.AttemptCount)
+	if d.State == telltale.StateWaiting && d.AttemptCount > 0 && d.Webhook != nil {
+		if of := scheduled(d.Webhook.RetrySchedule); of >= d.AttemptCount {
+			text += " of " + count(of)
+		}
+		if wait := time.Until(d.DueAt); wait > 0 {
+			text += ", next in " + roughly(wait)
+		}
+	}
+	return text
+}
+
+// scheduled is how many attempts a schedule makes.
+func scheduled(s telltale.Schedule) int {
+	if s == nil {
+		s = telltale.DefaultSchedule()
+	}
+	return len(s) + 1
+}
+
+// What the filter's menus offer.
+
+func (f deliveryFilter) States() []option {
+	list := []option{{"", "Any status", f.State == ""}}
+	for _, s := range telltale.States() {
+		text := strings.ToUpper(string(s[:1])) + string(s[1:])
+		if s == telltale.StateWaiting {
+			text = "Waiting or retrying"
+		}
+		list = append(list, option{string(s), text, f.State == string(s)})
+	}
+	return list
+}
+
+func (f deliveryFilter) Events() []option { return eventOptions(f.Event) }
+
+func eventOptions(chosen string) []option {
+	list := []option{{"", "Any event", chosen == ""}}
+	for _, t := range telltale.EventTypes() {
+		list = append(list, option{string(t), t.Label(), chosen == string(t)})
+	}
+	return list
+}
+
+func (f deliveryFilter) Answers() []option {
+	return options(f.Answer, "", "Any response", "2xx", "2xx", "3xx", "3xx", "4xx", "4xx", "5xx", "5xx", "none", "No response")
+}
+
+func (f deliveryFilter) Ranges() []option {
+	return options(f.Range, "", "All time", "1h", "1 hour", "24h", "24 hours", "7d", "7 days", "30d", "30 days", "custom", "From … to …")
+}
+
+// Query is the filter as it stands in the address.
+func (f deliveryFilter) Query() url.Values {
+	q := url.Values{}
+	for name, value := range map[string]string{
+		"state": f.State, "event": f.Event, "webhook": f.Webhook, "answer": f.Answer, "range": f.Range, "since": f.Since, "until": f.Until, "q": f.Q, "replay": f.Replay,
+	} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	return q
+}
+
+// Narrow reports whether there is anything to clear.
+func (f deliveryFilter) Narrow() bool { return len(f.Query()) > 0 }
+
+// ranges are the spans of time that lists offer.
+var ranges = map[string]time.Duration{"1h": time.Hour, "24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour, "30d": 30 * 24 * time.Hour}
+
+// localTime is how a browser writes a date and time field.
+const localTime = "2006-01-02T15:04"
+
+// between reads a span of time out of a filter. What cannot be read does not narrow.
+func between(name, since, until string) (from, to time.Time) {
+	if span, ok := ranges[name]; ok {
+		return time.Now().Add(-span), time.Time{}
+	}
+	if name == "custom" || name == "" {
+		from, _ = time.Parse(localTime, since)
+		to, _ = time.Parse(localTime, until)
+	}
+	return from, to
+}
+
+// parseDeliveryFilter reads the address. Unknown values narrow to nothing that
+// exists; they are shown as they are, to be cleared.
+func parseDeliveryFilter(q url.Values) deliveryFilter {
+	f := deliveryFilter{
+		State: q.Get("state"), Event: q.Get("event"), Webhook: q.Get("webhook"), Answer: q.Get("answer"),
+		Range: q.Get("range"), Since: q.Get("since"), Until: q.Get("until"), Q: strings.TrimSpace(q.Get("q")), Replay: q.Get("replay"),
+	}
+	f.DeliveryFilter = telltale.DeliveryFilter{
+		State: telltale.State(f.State), Type: telltale.EventType(f.Event), WebhookID: telltale.WebhookID(f.Webhook), ReplayID: telltale.ReplayID(f.Replay),
+	}
+	for a := telltale.Answer2xx; a < telltale.Answers; a++ {
+		if a.String() == f.Answer {
+			f.DeliveryFilter.Answer = &a
+		}
+	}
+	f.DeliveryFilter.Since, f.DeliveryFilter.Until = between(f.Range, f.Since, f.Until)
+	switch id, kind := found(f.Q); kind {
+	case "delivery id":
+		f.Found, f.delivery = kind, telltale.DeliveryID(id)
+	case "event id":
+		f.Found, f.EventID = kind, telltale.EventID(id)
+	default:
+		f.Found, f.Match = kind, id
+	}
+	return f
+}
+
+// found tells what the one search box holds, and what is looked for by it.
+func found(q string) (value, kind string) {
+	switch {
+	case q == "":
+		return "", ""
+	case telltale.ValidID("dlv_", q):
+		return q, "delivery id"
+	case telltale.ValidID("evt_", q):
+		return q, "event id"
+	case strings.HasPrefix(q, "<") && strings.HasSuffix(q, ">"):
+		return telltale.CanonicalMessageID(q), "message id"
+	case strings.Contains(q, "@"):
+		return telltale.CanonicalMessageID(q), "email or message id"
+	}
+	return telltale.CanonicalMessageID(q), "user id or message id"
+}
+
+func deliveriesPage(c *call) error {
+	f := parseDeliveryFilter(c.r.URL.Query())
+	if f.delivery != "" {
+		if _, err := c.Store.Delivery(c.r.Context(), c.project.ID, f.delivery); err == nil {
+			return c.redirect(c.path("/deliveries/" + string(f.delivery)))
+		}
+	}
+	p := &deliveriesView{frame: frame{Title: "Deliveries", Section: "deliveries", Wide: true}, Filter: f}
+	if c.atTop() {
+		p.Live = "deliveries"
+	}
+	if err := c.listDeliveries(p); err != nil {
+		return err
+	}
+	if failing, err := c.countFailing(); err == nil && failing > 0 {
+		p.State = "(" + count(failing) + " failing)"
+	}
+	return c.page("deliveries", p)
+}
+
+// atTop reports whether a list is asked for from its newest row on, which is
+// where new ones appear.
+func (c *call) atTop() bool {
+	q := c.r.URL.Query()
+	return q.Get("after") == "" && q.Get("before") == ""
+}
+
+func (c *call) listDeliveries(p *deliveriesView) (err error) {
+	ctx := c.r.Context()
+	if p.from, err = c.Live.End(ctx); err != nil {
+		return err
+	}
+	if p.Webhooks, err = c.webhooksByID(); err != nil {
+		return err
+	}
+	rows, pager, err := c.listed(p.Filter.Query(), func(page telltale.Page) (int, func(int) string, func(int, int), error) {
+		deliveries, err := c.Store.Deliveries(ctx, c.project.ID, p.Filter.DeliveryFilter, page)
+		p.Rows = c.deliveryRows(deliveries, p.Webhooks)
+		return len(p.Rows), func(i int) string { return string(p.Rows[i].ID) }, func(from, to int) { p.Rows = p.Rows[from:to] }, err
+	})
+	if err != nil {
+		return err
+	}
+	p.Pager = pager
+	n, more := rows, false
+	if rows >= rowsPerPage || !c.atTop() {
+		if n, more, err = c.Store.CountDeliveries(ctx, c.project.ID, p.Filter.DeliveryFilter, telltale.MaxCount); err != nil {
+			return err
+		}
+	}
+	if p.Total, p.Count = n, counted(n, "delivery", "deliveries"); more {
+		p.Count = count(telltale.MaxCount) + "+ deliveries"
+	}
+	return nil
+}
+
+// listed reads one page of a list, and says how its neighbours are reached. read
+// reads a page into the view; it gives the number of rows, their ids, and a way to
+// cut them.
+func (c *call) listed(query url.Values, read func(telltale.Page) (int, func(int) string, func(from, to int), error)) (rows int, p pager, err error) {
+	q := c.r.URL.Query()
+	page := telltale.Page{Limit: rowsPerPage + 1, After: q.Get("after"), Before: q.Get("before")}
+	if page.Before != "" {
+		page.After = ""
+	}
+	n, id, cut, err := read(page)
+	if telltale.CodeOf(err) == telltale.Invalid { // a cursor that someone made up
+		page.After, page.Before = "", ""
+		n, id, cut, err = read(page)
+	}
+	if err != nil {
+		return 0, p, err
+	}
+	more := n > rowsPerPage
+	from, to := 0, min(n, rowsPerPage)
+	if more && page.Before != "" { // the nearest to the cursor are the oldest
+		from, to = n-rowsPerPage, n
+	}
+	older, newer := more, page.After != ""
+	if page.Before != "" {
+		older, newer = true, more
+	}
+	to2 := func(name, id string) string {
+		next := url.Values{}
+		for key, values := range query {
+			next[key] = values
+		}
+		next.Set(name, id)
+		return c.r.URL.Path + "?" + next.Encode()
+	}
+	if older && to > from {
+		p.Older = to2("after", id(to-1))
+	}
+	if newer && to > from {
+		p.Newer = to2("before", id(from))
+	}
+	cut(from, to)
+	return to - from, p, nil
+}
+
+func (c *call) webhooksByID() (map[telltale.WebhookID]*telltale.Webhook, error) {
+	all, err := c.allWebhooks()
+	byID := make(map[telltale.WebhookID]*telltale.Webhook, len(all))
+	for _, w := range all {
+		byID[w.ID] = w
+	}
+	return byID, err
+}
+
+func (c *call) deliveryRows(deliveries []telltale.Delivery, webhooks map[telltale.WebhookID]*telltale.Webhook) []deliveryRow {
+	rows := make([]deliveryRow, len(deliveries))
+	for i, d := range deliveries {
+		rows[i] = deliveryRow{d, webhooks[d.WebhookID]}
+	}
+	return rows
+}
+
+// WebhookOptions are the filter's webhooks, by host.
+func (p *deliveriesView) WebhookOptions() []option {
+	list := []option{{"", "Any webhook", p.Filter.Webhook == ""}}
+	for id, w := range p.Webhooks {
+		list = append(list, option{string(id), w.URL, string(id) == p.Filter.Webhook})
+	}
+	slices.SortFunc(list[1:], func(a, b option) int { return strings.Compare(a.Text, b.Text) })
+	if _, known := p.Webhooks[telltale.WebhookID(p.Filter.Webhook)]; !known && p.Filter.Webhook != "" {
+		list = append(list, option{p.Filter.Webhook, "A deleted webhook", true})
+	}
+	return list
+}
+
+// ExportURL is the same list as a file.
+func (p *deliveriesView) ExportURL(kind string) string {
+	return p.Path("/deliveries/export."+kind) + "?" + p.Filter.Query().Encode()
+}
+
+// ReplayURL hands the filter to a replay.
+func (p *deliveriesView) ReplayURL() string {
+	return p.Path("/replays/new") + "?" + p.Filter.Query().Encode()
+}
+
+// deliveryView is one delivery with every attempt.
+type deliveryView struct {
+	frame
+	Delivery deliveryRow
+	Event    *telltale.Event
+	Attempts []attemptView // newest first
+}
+
+// attemptView is an attempt as people read it.
+type attemptView struct {
+	telltale.Attempt
+	Open       bool
+	Body       []byte // what was sent
+	ShowBodies bool
+}
+
+func (a attemptView) Badge() badge {
+	if a.Success() {
+		return badge{"ok", "●", "Succeeded"}
+	}
+	return badge{"bad", "✕", "Failed"}
+}
+
+func (a attemptView) TriggerWord() string {
+	return map[telltale.Trigger]string{
+		telltale.TriggerAutomatic: "Automatic", telltale.TriggerManual: "Retried by hand", telltale.TriggerTest: "Test", telltale.TriggerReplay: "Replay",
+	}[a.Trigger]
+}
+
+// Pretty is a body with its lines set apart if it is JSON: digits and order stay.
+func (a attemptView) Pretty() string   { return pretty(a.Body) }
+func (a attemptView) Raw() string      { return string(a.Body) }
+func (a attemptView) Answer() string   { return printable(a.Response.Body) }
+func (a attemptView) StatusOf() string { return statusLine(a.Status) }
+
+// Curl is the request as a command.
+func (a attemptView) Curl() string { return curl(a.Request, a.Body) }
+
+// Took are the parts of the attempt's time.
+func (a attemptView) Took() []timePart {
+	rest := a.Duration - a.Timing.DNS - a.Timing.Connect - a.Timing.TLS - a.Timing.FirstByte
+	parts := []timePart{
+		{"DNS", a.Timing.DNS, "quiet", 0, 0}, {"Connect", a.Timing.Connect, "warn", 0, 0}, {"TLS", a.Timing.TLS, "accent", 0, 0},
+		{"First byte", a.Timing.FirstByte, "ok", 0, 0}, {"Rest", max(rest, 0), "quiet", 0, 0},
+	}
+	x := 0.0
+	for i := range parts {
+		parts[i].X = x
+		if a.Duration > 0 {
+			parts[i].Width = hundredths(400 * float64(parts[i].Took) / float64(a.Duration))
+		}
+		x = hundredths(x + parts[i].Width)
+	}
+	return slices.DeleteFunc(parts, func(p timePart) bool { return p.Took == 0 })
+}
+
+// timePart is a piece of the bar that shows where the time went.
+type timePart struct {
+	Name     string
+	Took     time.Duration
+	Class    string
+	X, Width float64
+}
+
+// maxPretty bounds what is set apart for people, in bytes.
+const maxPretty = 512 << 10
+
+func pretty(body []byte) string {
+	var b bytes.Buffer
+	if len(body) > maxPretty || json.Indent(&b, body, "", "  ") != nil {
+		return printable(body)
+	}
+	return b.String()
+}
+
+// printable shows what is no text as what it is.
+func printable(body []byte) string { return strings.ToValidUTF8(string(body), "\uFFFD") }
+
+func statusLine(status int) string {
+	if status == 0 {
+		return "no answer"
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d %s", status, statusText(status)))
+}
+
+// curl writes a request as a command for a shell. Redacted values stay so.
+func curl(r telltale.SentRequest, body []byte) string {
+	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+	var b strings.Builder
+	fmt.Fprintf(&b, "curl -i -X %s %s", r.Method, quote(r.URL))
+	for _, h := range r.Headers {
+		if strings.EqualFold(h.Name, "Content-Length") || strings.EqualFold(h.Name, "Host") {
+			continue
+		}
+		fmt.Fprintf(&b, " \\\n  -H %s", quote(h.Name+": "+h.Value))
+	}
+	fmt.Fprintf(&b, " \\\n  --data-binary %s", quote(string(body)))
+	return b.String()
+}
+
+func deliveryPage(c *call) error {
+	ctx := c.r.Context()
+	from, err := c.Live.End(ctx)
+	if err != nil {
+		return err
+	}
+	id := telltale.DeliveryID(c.r.PathValue("delivery"))
+	d, err := c.Store.Delivery(ctx, c.project.ID, id)
+	if err != nil {
+		return orNoPage(err, "There is no such delivery."+c.retentionHint())
+	}
+	e, err := c.Store.Event(ctx, c.project.ID, d.EventID)
+	if err != nil {
+		return orNoPage(err, "There is no such delivery."+c.retentionHint())
+	}
+	w, err := c.Store.Webhook(ctx, c.project.ID, d.WebhookID)
+	if err != nil && telltale.CodeOf(err) != telltale.NotFound {
+		return err
+	}
+	p := &deliveryView{Delivery: deliveryRow{d, w}, Event: e}
+	p.frame = frame{
+		Title: d.EventType.Label() + " to " + p.Delivery.Host(), Section: "deliveries",
+		Crumbs: []link{{"Deliveries", c.path("/deliveries")}, {string(d.ID), ""}},
+	}
+	p.from = from
+	if d.CompletedAt.IsZero() {
+		p.Live = "deliveries"
+	}
+	for i, a := range slices.Backward(d.Attempts) {
+		view := attemptView{Attempt: a, Open: i == len(d.Attempts)-1, ShowBodies: c.who.Role.May(telltale.MayBodies)}
+		if view.ShowBodies {
+			view.Body = e.SentBody(a.Request.Headers, w != nil && w.Extensions)
+		}
+		p.Attempts = append(p.Attempts, view)
+	}
+	return c.page("delivery", p)
+}
+
+// retentionHint says why something that was there may not be.
+func (c *call) retentionHint() string {
+	if c.Retention == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" If it is older than %d days, it was removed by the retention rule.", int(c.Retention/(24*time.Hour)))
+}
+
+// Sentence says in words where the delivery stands.
+func (p *deliveryView) Sentence() string {
+	d := p.Delivery
+	cause := ""
+	if len(p.Attempts) > 0 && !p.Attempts[0].Success() {
+		cause = " " + p.Attempts[0].Sentence()
+	}
+	attempts := counted(d.AttemptCount, "attempt", "attempts")
+	switch d.State {
+	case telltale.StateSucceeded:
+		return "Succeeded after " + attempts + "."
+	case telltale.StateFailed:
+		return "Failed after " + attempts + "." + cause
+	case telltale.StateHeld:
+		return "Held: the webhook is off. It goes out when the webhook is turned on."
+	case telltale.StateCancelled:
+		return "Cancelled: nothing more is attempted." + cause
+	case telltale.StateSending:
+		return "An attempt is under way."
+	}
+	if d.AttemptCount > 0 {
+		return "Retrying: the next attempt is " + (moment{d.DueAt, time.Now()}).Relative() + "." + cause
+	}
+	return "Waiting for its first attempt."
+}
+
+// MayRetry, MayStop and MayReplay are the actions that the state allows.
+func (p *deliveryView) MayRetry() bool {
+	return p.MayChange() && p.Delivery.Webhook != nil && p.Delivery.Webhook.Enabled && (p.Delivery.State == telltale.StateWaiting || p.Delivery.State == telltale.StateFailed) && !p.Delivery.Test
+}
+
+func (p *deliveryView) MayStop() bool {
+	return p.MayChange() && (p.Delivery.State == telltale.StateWaiting || p.Delivery.State == telltale.StateHeld) && !p.Delivery.Test
+}
+
+func (p *deliveryView) MayReplay() bool {
+	return p.MayChange() && p.Delivery.Webhook != nil && !p.Delivery.Test && !p.Delivery.CompletedAt.IsZero()
+}
+
+func retryDelivery(c *call) error {
+	id := telltale.DeliveryID(c.r.PathValue("delivery"))
+	to := c.path("/deliveries/" + string(id))
+	d, err := c.Store.RetryDelivery(c.r.Context(), c.project.ID, id)
+	switch {
+	case telltale.CodeOf(err) == telltale.Conflict:
+		return c.done(to, notice{Kind: "bad", Text: messageOf(err)})
+	case err != nil:
+		return orNoPage(err, "There is no such delivery.")
+	}
+	c.due(d.WebhookID)
+	return c.done(to, notice{Kind: "ok", Text: "One attempt is made now."})
+}
+
+// due tells the dispatcher; one that is not told finds the delivery by itself.
+func (c *call) due(id telltale.WebhookID) {
+	if w, err := c.Store.Webhook(c.r.Context(), c.project.ID, id); err == nil {
+		c.Dispatcher.Due(w)
+	}
+}
+
+func stopDelivery(c *call) error {
+	id := telltale.DeliveryID(c.r.PathValue("delivery"))
+	to := c.path("/deliveries/" + string(id))
+	_, err := c.Store.CancelDelivery(c.r.Context(), c.project.ID, id)
+	switch {
+	case telltale.CodeOf(err) == telltale.Conflict:
+		return c.done(to, notice{Kind: "bad", Text: messageOf(err)})
+	case err != nil:
+		return orNoPage(err, "There is no such delivery.")
+	}
+	return c.done(to, notice{Kind: "ok", Text: "Retries stopped.", Detail: "The delivery is cancelled; it can be replayed."})
+}
+
+// maxBulk is how many rows one form may choose.
+const maxBulk = 500
+
+// chosen gives the deliveries that were ticked.
+func (c *call) chosen(f *form) ([]telltale.DeliveryID, error) {
+	var ids []telltale.DeliveryID
+	for _, id := range f.Values["id"] {
+		if !telltale.ValidID("dlv_", id) {
+			return nil, telltale.Errorf(telltale.Malformed, "%q is no delivery's id.", telltale.CutValue(id))
+		}
+		ids = append(ids, telltale.DeliveryID(id))
+	}
+	if len(ids) > maxBulk {
+		return nil, telltale.Errorf(telltale.TooLarge, "Choose at most %d deliveries at once, or replay all that match.", maxBulk)
+	}
+	return ids, nil
+}
+
+func stopDeliveries(c *call) error {
+	f, err := c.form()
+	if err != nil {
+		return err
+	}
+	ids, err := c.chosen(f)
+	if err != nil {
+		return err
+	}
+	stopped := 0
+	for _, id := range ids {
+		switch _, err := c.Store.CancelDelivery(c.r.Context(), c.project.ID, id); telltale.CodeOf(err) {
+		case "":
+			stopped++
+		case telltale.Conflict, telltale.NotFound: // it has ended meanwhile
+		default:
+			return err
+		}
+	}
+	n := notice{Kind: "ok", Text: "Retries of " + counted(stopped, "delivery", "deliveries") + " stopped."}
+	if left := len(ids) - stopped; left > 0 {
+		n.Detail = counted(left, "other had", "others had") + " ended already."
+	}
+	return c.done(c.backToList(f), n)
+}
+
+// backToList is the list with the filter that the form was sent from.
+func (c *call) backToList(f *form) string {
+	if query, err := url.ParseQuery(f.Values.Get("filter")); err == nil && len(query) > 0 {
+		return c.path("/deliveries") + "?" + query.Encode()
+	}
+	return c.path("/deliveries")
+}
