@@ -29,7 +29,9 @@ func (t *throttle) take(names ...string) (wait time.Duration) {
 		t.sweep(now)
 	}
 	for _, name := range names {
-		wait = max(wait, t.tries[name].Sub(now)-(loginBurst-1)*loginEvery)
+		if full, known := t.tries[name]; known { // the zero time is too far away to subtract from
+			wait = max(wait, full.Sub(now)-(loginBurst-1)*loginEvery)
+		}
 	}
 	if wait > 0 {
 		return wait

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"telltale.example/telltale"
@@ -63,7 +64,7 @@ func (c *call) fail(err error) {
 	p.Title = face.title
 	if c.partial() {
 		// The part that was asked for is not what changes: people read it where results are.
-		c.w.Header().Set("HX-Retarget", "#result")
+		c.w.Header().Set("HX-Retarget", c.resultPlace())
 		c.w.Header().Set("HX-Reswap", "innerHTML")
 		n := notice{Kind: "bad", Text: face.title + ".", Detail: p.Message}
 		if p.Again != "" {
@@ -81,6 +82,15 @@ func (c *call) fail(err error) {
 	if err := c.render(face.status, "error", "layout", p); err != nil {
 		c.lastWords(err)
 	}
+}
+
+// resultPlace is where people read what came of what they did: in the dialog, if
+// one is open over the page.
+func (c *call) resultPlace() string {
+	if strings.HasSuffix(c.r.Header.Get("HX-Target"), "#dialog-body") {
+		return "#dialog-notice"
+	}
+	return "#result"
 }
 
 // lastWords is for errors while an error is being told.

@@ -15,6 +15,14 @@ type notice struct {
 	Text    string
 	Detail  string   // a second sentence
 	Actions []action // what to do next
+	Menu    *menu    // more that can be done next, behind a button
+	Once    string   // id of a webhook whose secret is shown with it, this time only
+}
+
+// menu is one form with a button for each value of its field.
+type menu struct {
+	Text, URL, Field string
+	Options          []option
 }
 
 // action is a link, or a form with one button.

@@ -133,13 +133,17 @@ func (c *call) countFailing() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return countFailing(webhooks), nil
+}
+
+func countFailing(webhooks []*telltale.Webhook) int {
 	n := 0
 	for _, w := range webhooks {
 		if w.Enabled && w.Health == telltale.HealthFailing {
 			n++
 		}
 	}
-	return n, nil
+	return n
 }
 
 // allWebhooks gives the project's webhooks, newest first. The store has them in memory.

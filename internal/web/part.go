@@ -95,6 +95,9 @@ func (m moment) IsZero() bool    { return m.t.IsZero() }
 func (m moment) Machine() string { return m.t.UTC().Format("2006-01-02T15:04:05.000Z") }
 func (m moment) UTC() string     { return m.t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
+// Clock is the time of day, with the date if that is another one.
+func (m moment) Clock() string { return clock(m.t, m.now) }
+
 // Relative is what app.js writes too, and goes on writing.
 func (m moment) Relative() string {
 	d := m.now.Sub(m.t)
@@ -153,6 +156,7 @@ type field struct {
 	Autocomplete      string
 	Required          bool
 	Autofocus         bool
+	Focus             bool // gets the focus when the form is shown anew
 	Min, Max, Step    string
 	Options           []option // of a select
 	Rows              int      // of a textarea

@@ -2,7 +2,11 @@ package web
 
 // routes is every page and every action.
 func (s *web) routes() []route {
-	const project = "/p/{project}"
+	const (
+		project  = "/p/{project}"
+		webhooks = project + webhooksPath
+		webhook  = webhooks + "/{webhook}"
+	)
 	return []route{
 		{"GET", "/{$}", public, home},
 
@@ -39,5 +43,30 @@ func (s *web) routes() []route {
 		{"GET", project + "/deliveries/{delivery}", read, deliveryPage},
 		{"POST", project + "/deliveries/{delivery}/retry", change, retryDelivery},
 		{"POST", project + "/deliveries/{delivery}/stop", change, stopDelivery},
+
+		{"GET", webhooks, read, webhooksPage},
+		{"GET", webhooks + "/new", change, newWebhookPage},
+		{"POST", webhooks + "/new", change, saveNewWebhook},
+		{"GET", webhooks + "/advice", change, adviceOnURL},
+		{"POST", webhooks + "/inspector", change, tryInspector},
+		{"GET", webhook, read, webhookPage},
+		{"GET", webhook + "/edit", change, editWebhookPage},
+		{"POST", webhook + "/edit", change, saveWebhook},
+		{"POST", webhook + "/switch", change, switchWebhook},
+		{"POST", webhook + "/test", change, testWebhook},
+		{"GET", webhook + "/delete", change, deleteWebhookPage},
+		{"POST", webhook + "/delete", change, deleteWebhook},
+		{"POST", webhook + "/restore", change, restoreWebhook},
+		{"GET", webhook + "/deliveries", read, webhookDeliveries},
+		{"POST", webhook + "/release", change, sendHeld},
+		{"GET", webhook + "/discard", change, discardHeldPage},
+		{"POST", webhook + "/discard", change, discardHeld},
+		{"GET", webhook + "/settings", read, webhookSettingsPage},
+		{"GET", webhook + "/signing", read, signingPage},
+		{"GET", webhook + "/secret", read, signingPage}, // where a form was sent from, loaded again
+		{"POST", webhook + "/secret", secrets, revealSecret},
+		{"GET", webhook + "/rotate", secrets, rotateSecretPage},
+		{"POST", webhook + "/rotate", secrets, rotateSecret},
+		{"POST", webhook + "/verify", change, verifyRequest},
 	}
 }
