@@ -16,6 +16,7 @@ const (
 	maxAuditText = telltale.MaxURLLength
 )
 
+// Audit notes what the store does not see. Its own changes are noted by tx.audit.
 func (s *Store) Audit(ctx context.Context, e telltale.AuditEntry) error {
 	actor := telltale.ActorOf(ctx)
 	return s.write(ctx, "noting who did what", auditBytes, func(tx *tx) error { return tx.audit(actor, e) })

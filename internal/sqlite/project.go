@@ -56,6 +56,9 @@ func (s *Store) UpdateProject(ctx context.Context, p telltale.Project) error {
 		if changed, ok := tx.projects[known]; ok {
 			before = changed
 		}
+		if before.Name == p.Name && before.IngestRate == p.IngestRate {
+			return nil
+		}
 		state := *before
 		state.Name, state.IngestRate = p.Name, p.IngestRate
 		tx.setProject(known, &state)

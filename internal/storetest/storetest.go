@@ -65,6 +65,7 @@ func Run(t *testing.T, engine Engine) {
 		{"stats", statTests},
 		{"bin", binTests},
 		{"operator", operatorTests},
+		{"audit", auditTests},
 		{"purge", purgeTests},
 		{"concurrency", concurrencyTests},
 	} {
