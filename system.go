@@ -17,7 +17,7 @@ type StoreInfo struct {
 	Schema    int64  // version
 	Size      int64  // bytes of the database
 	LogSize   int64  // bytes of the write-ahead log, if it has one
-	Waiting   int    // deliveries waiting, at most [MaxCount]
+	Waiting   int    // deliveries; one more than [MaxCount] stands for more, as below
 	Sending   int
 	Held      int
 	Failed    int

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -27,48 +28,70 @@ func (s *Store) Info(ctx context.Context) (info telltale.StoreInfo, err error) {
 			*size = file.Size()
 		}
 	}
+	milli := nowMilli()
 	err = s.read(ctx, "describing the store", func(c *conn) error {
-		_, err := c.query(`SELECT coalesce(max(version_id), 0) FROM goose_db_version`).one(func(q *query) { info.Schema = q.getInt() })
-		if err != nil {
+		if _, err := c.query(`SELECT coalesce(max(version_id), 0) FROM goose_db_version`).one(func(q *query) { info.Schema = q.getInt() }); err != nil {
 			return err
 		}
-		for _, count := range []struct {
-			of   telltale.State
-			into *int
-		}{{telltale.StateWaiting, &info.Waiting}, {telltale.StateSending, &info.Sending}, {telltale.StateHeld, &info.Held}, {telltale.StateFailed, &info.Failed}} {
-			for _, kind := range shownAs(count.of) {
-				_, err := c.query(`SELECT count(*) FROM (SELECT 1 FROM delivery d INDEXED BY delivery_unsettled CROSS JOIN webhook w ON w.number = d.webhook WHERE ` + kind.row + ` AND ` + kind.webhook + ` LIMIT ?)`).
-					int(telltale.MaxCount + 1).one(func(q *query) { *count.into += int(q.getInt()) })
-				if err != nil {
-					return err
-				}
+		for condition, count := range map[string]*int{"state = 3": &info.Sending, "state = 5": &info.Failed} {
+			_, err := c.query(`SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_unsettled WHERE ` + condition + ` AND state <> 4 LIMIT ?)`).
+				int(telltale.MaxCount + 1).one(func(q *query) { *count = int(q.getInt()) })
+			if err != nil {
+				return err
 			}
 		}
-		return nil
+		return s.countWaiting(c, milli, &info)
 	})
 	if err != nil {
-		return info, err
+		return telltale.StoreInfo{}, err
 	}
-	lanes, err := s.DueWebhooks(ctx)
-	if err != nil {
-		return info, err
-	}
-	return info, s.read(ctx, "looking for what is overdue", func(c *conn) error {
-		for _, lane := range lanes {
-			if lane.In != 0 {
-				continue
-			}
-			w := s.known.webhook(lane.Webhook.ID)
-			for retry := range int64(2) {
-				_, err := c.query(`SELECT at FROM delivery INDEXED BY delivery_queue WHERE state = 2 AND webhook = ? AND epoch = ? AND (attempts > 0) = ? ORDER BY at LIMIT 1`).
-					int(w.number).int(w.now.Load().epoch).int(retry).one(func(q *query) {
-					info.OldestDue = max(info.OldestDue, time.Duration(nowMilli()-q.getInt())*time.Millisecond)
-				})
-				if err != nil {
-					return err
-				}
-			}
+	return info, nil
+}
+
+// countWaiting goes from webhook to webhook that something waits for, since
+// the webhook says what that is.
+func (s *Store) countWaiting(c *conn, milli int64, info *telltale.StoreInfo) error {
+	number, err := nextWaiting(c, 0)
+	for ; err == nil && number != 0; number, err = nextWaiting(c, number) {
+		w := s.known.webhookByNumber(number)
+		if w == nil {
+			continue // it was made this very moment
 		}
-		return nil
-	})
+		state := w.now.Load()
+		count := &info.Waiting
+		switch {
+		case state.Deleted:
+			continue
+		case !state.Enabled:
+			count = &info.Held
+		default:
+			since, err := oldestDue(c, w, state)
+			if err != nil {
+				return fmt.Errorf("lane of %s: %w", w.id, err)
+			}
+			info.OldestDue = max(info.OldestDue, time.Duration(milli-since)*time.Millisecond)
+		}
+		_, err = c.query(`SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_queue WHERE state = 2 AND webhook = ? LIMIT ?)`).
+			int(number).int(int64(telltale.MaxCount + 1 - *count)).one(func(q *query) { *count += int(q.getInt()) })
+		if err != nil {
+			return fmt.Errorf("lane of %s: %w", w.id, err)
+		}
+	}
+	return err
+}
+
+// oldestDue gives since when the delivery that is due the longest is, or when
+// it will be. What was held is due since it was released.
+func oldestDue(c *conn, w *webhook, state *webhookState) (milli int64, err error) {
+	milli = int64(telltale.Never / time.Millisecond)
+	for retry := range int64(2) {
+		_, err := c.query(`SELECT at FROM delivery INDEXED BY delivery_queue WHERE state = 2 AND webhook = ? AND epoch = ? AND (attempts > 0) = ? ORDER BY at LIMIT 1`).
+			int(w.number).int(state.epoch).int(retry).one(func(q *query) { milli = min(milli, q.getInt()) })
+		if err != nil {
+			return 0, err
+		}
+	}
+	_, err = c.query(`SELECT 1 FROM delivery INDEXED BY delivery_queue WHERE state = 2 AND webhook = ? AND epoch < ? LIMIT 1`).
+		int(w.number).int(state.epoch).one(func(*query) { milli = min(milli, state.enabledAt) })
+	return milli, err
 }

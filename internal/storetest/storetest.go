@@ -66,6 +66,8 @@ func Run(t *testing.T, engine Engine) {
 		{"bin", binTests},
 		{"operator", operatorTests},
 		{"audit", auditTests},
+		{"idempotency", idempotencyTests},
+		{"system", systemTests},
 		{"purge", purgeTests},
 		{"concurrency", concurrencyTests},
 	} {
