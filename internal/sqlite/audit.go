@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/oklog/ulid/v2"
+
 	"telltale.example/telltale"
 )
 
@@ -114,9 +116,11 @@ func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f 
 }
 
 // purgeAudit forgets entries after [telltale.AuditMemory], by their ids, which
-// rise with time.
+// tell when they were made.
 func (tx *tx) purgeAudit() (more bool, err error) {
-	err = tx.change(`DELETE FROM audit_entry WHERE id IN (SELECT id FROM audit_entry ORDER BY id LIMIT ?) AND at < ?`).
-		int(purgeRows).int(tx.milli - telltale.AuditMemory.Milliseconds()).run()
+	var u ulid.ULID
+	_ = u.SetTime(uint64(tx.milli - telltale.AuditMemory.Milliseconds())) // a time of 48 bits
+	err = tx.change(`DELETE FROM audit_entry WHERE id IN (SELECT id FROM audit_entry WHERE id < ? ORDER BY id LIMIT ?)`).
+		text("aud_" + u.String()).int(purgeRows).run()
 	return tx.conn.Changes() == purgeRows, err
 }

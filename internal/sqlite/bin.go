@@ -94,7 +94,7 @@ func (s *Store) Bin(ctx context.Context, id telltale.BinID) (b telltale.Bin, err
 
 func (s *Store) Bins(ctx context.Context, project telltale.ProjectID) (bins []telltale.Bin, err error) {
 	err = s.read(ctx, "listing bins", func(c *conn) error {
-		return c.query(`SELECT ` + binColumns + ` WHERE p.id = ? AND b.expires_at > ? ORDER BY b.created_at DESC, b.id`).text(string(project)).int(nowMilli()).
+		return c.query(`SELECT ` + binColumns + ` WHERE p.id = ? AND b.expires_at > ? ORDER BY b.created_at DESC, b.id DESC`).text(string(project)).int(nowMilli()).
 			each(func(q *query) error {
 				bins = append(bins, scanBin(q))
 				return nil
