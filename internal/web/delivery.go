@@ -113,7 +113,7 @@ func scheduled(s telltale.Schedule) int {
 // What the filter's menus offer.
 
 func (f deliveryFilter) States() []option {
-	list := []option{{"", "Any status", f.State == ""}}
+	list := []option{{"", "Any", f.State == ""}}
 	for _, s := range telltale.States() {
 		text := strings.ToUpper(string(s[:1])) + string(s[1:])
 		if s == telltale.StateWaiting {
@@ -127,7 +127,7 @@ func (f deliveryFilter) States() []option {
 func (f deliveryFilter) Events() []option { return eventOptions(f.Event) }
 
 func eventOptions(chosen string) []option {
-	list := []option{{"", "Any event", chosen == ""}}
+	list := []option{{"", "Any", chosen == ""}}
 	for _, t := range telltale.EventTypes() {
 		list = append(list, option{string(t), t.Label(), chosen == string(t)})
 	}
@@ -135,11 +135,11 @@ func eventOptions(chosen string) []option {
 }
 
 func (f deliveryFilter) Answers() []option {
-	return options(f.Answer, "", "Any response", "2xx", "2xx", "3xx", "3xx", "4xx", "4xx", "5xx", "5xx", "none", "No response")
+	return options(f.Answer, "", "Any", "2xx", "2xx", "3xx", "3xx", "4xx", "4xx", "5xx", "5xx", "none", "No response")
 }
 
 func (f deliveryFilter) Ranges() []option {
-	return options(f.Range, "", "All time", "1h", "1 hour", "24h", "24 hours", "7d", "7 days", "30d", "30 days", "custom", "From … to …")
+	return options(f.Range, "", "Any", "1h", "1 hour", "24h", "24 hours", "7d", "7 days", "30d", "30 days", "custom", "From … to …")
 }
 
 // Query is the filter as it stands in the address.
@@ -339,7 +339,7 @@ func (c *call) deliveryRows(deliveries []telltale.Delivery, webhooks map[telltal
 
 // WebhookOptions are the filter's webhooks, by host.
 func (p *deliveriesView) WebhookOptions() []option {
-	list := []option{{"", "Any webhook", p.Filter.Webhook == ""}}
+	list := []option{{"", "Any", p.Filter.Webhook == ""}}
 	for id, w := range p.Webhooks {
 		list = append(list, option{string(id), w.URL, string(id) == p.Filter.Webhook})
 	}

@@ -50,6 +50,8 @@ type frame struct {
 	Wide    bool   // the page uses the whole width
 	Live    string // what of the log the page follows: events, deliveries or both, with a comma; empty: nothing
 
+	Poll bool // the page asks for itself again every few seconds: what it shows is not in the log
+
 	call     *call
 	projects []telltale.Project
 	failing  int

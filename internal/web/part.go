@@ -25,6 +25,7 @@ func (s *web) functions() template.FuncMap {
 		"plural":   counted,
 		"join":     func(s []string, by string) string { return strings.Join(s, by) },
 		"label":    func(t telltale.EventType) string { return t.Label() },
+		"brief":    shortLabel,
 		"query":    url.QueryEscape,
 		"string":   func(v any) string { return fmt.Sprint(v) },
 	}

@@ -29,6 +29,10 @@ func (s *web) routes() []route {
 		{"POST", "/admin/operators/{operator}/disable", people, switchOperator},
 		{"POST", "/admin/operators/{operator}/enable", people, switchOperator},
 
+		{"GET", "/admin/projects", people, projectsPage},
+		{"POST", "/admin/projects", people, createProject},
+		{"GET", "/admin/system", read, systemPage},
+
 		{"GET", project + "/{$}", read, overviewPage},
 		{"GET", project + "/live", public, stream},
 
@@ -68,5 +72,26 @@ func (s *web) routes() []route {
 		{"GET", webhook + "/rotate", secrets, rotateSecretPage},
 		{"POST", webhook + "/rotate", secrets, rotateSecret},
 		{"POST", webhook + "/verify", change, verifyRequest},
+
+		{"GET", project + "/inspect", read, binsPage},
+		{"POST", project + "/inspect", change, createBin},
+		{"GET", project + "/inspect/{bin}", read, binPage},
+		{"POST", project + "/inspect/{bin}/answer", change, answerBin},
+		{"POST", project + "/inspect/{bin}/use", change, useBin},
+		{"POST", project + "/inspect/{bin}/delete", change, deleteBin},
+
+		{"GET", project + "/settings", read, settingsPage},
+		{"GET", project + "/settings/project", read, settingsPage},
+		{"GET", project + "/settings/project/general", read, generalPage},
+		{"POST", project + "/settings/project/general", people, saveGeneral},
+		{"GET", project + "/settings/project/event-types", read, typesPage},
+		{"GET", project + "/settings/project/event-types/{type}", read, typePage},
+		{"GET", project + "/settings/project/api-keys", read, keysPage},
+		{"POST", project + "/settings/project/api-keys", secrets, createKey},
+		{"GET", project + "/settings/project/api-keys/{key}/revoke", secrets, confirmRevoke},
+		{"POST", project + "/settings/project/api-keys/{key}/revoke", secrets, revokeKey},
+		{"GET", project + "/settings/project/audit-log", read, auditPage},
+		{"GET", project + "/settings/project/audit-log/export.csv", read, exportAudit},
+		{"GET", project + "/settings/project/audit-log/export.ndjson", read, exportAudit},
 	}
 }

@@ -1,0 +1,70 @@
+package web
+
+import (
+	"time"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/schema"
+)
+
+// typesView is the twelve event types.
+type typesView struct {
+	frame
+	Types []typeRow
+}
+
+type typeRow struct {
+	telltale.EventType
+	Count int // events in 24 hours
+}
+
+func typesPage(c *call) error {
+	now := time.Now()
+	stats, err := c.Store.Stats(c.r.Context(), c.project.ID, telltale.StatQuery{Since: now.Add(-24 * time.Hour), Until: now, ByType: true})
+	if err != nil {
+		return err
+	}
+	counts := map[telltale.EventType]int{}
+	for _, s := range stats {
+		counts[s.Type] += s.Events
+	}
+	p := &typesView{frame: frame{Title: "Event types", Section: "types", Crumbs: c.settingsCrumbs("Event types")}}
+	for _, t := range telltale.EventTypes() {
+		p.Types = append(p.Types, typeRow{t, counts[t]})
+	}
+	return c.page("eventtypes", p)
+}
+
+// settingsCrumbs is the path that the original names: Settings, Project, and the page.
+func (c *call) settingsCrumbs(name string) []link {
+	return []link{{"Settings", c.path("/settings")}, {"Project", c.path("/settings/project")}, {name, ""}}
+}
+
+// settingsPage is what the branch of the navigation leads to.
+func settingsPage(c *call) error { return c.redirect(c.path("/settings/project/general")) }
+
+// typeView is one type, with its sample and where to send it.
+type typeView struct {
+	frame
+	Type     telltale.EventType
+	Sample   string
+	Schema   string
+	Webhooks []*telltale.Webhook
+}
+
+func typePage(c *call) error {
+	t := telltale.EventType(c.r.PathValue("type"))
+	if !t.Valid() {
+		return telltale.Errorf(telltale.NotFound, "There is no such event type.")
+	}
+	webhooks, err := c.allWebhooks()
+	if err != nil {
+		return err
+	}
+	crumbs := c.settingsCrumbs("Event types")
+	crumbs[2].URL = c.path("/settings/project/event-types")
+	return c.page("eventtype", &typeView{
+		frame: frame{Title: t.Label(), Section: "types", Crumbs: append(crumbs, link{t.Label(), ""})},
+		Type:  t, Sample: pretty(schema.Sample(string(t))), Schema: string(schema.Schema(string(t))), Webhooks: webhooks,
+	})
+}

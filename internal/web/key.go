@@ -1,0 +1,95 @@
+package web
+
+import (
+	"net/http"
+
+	"telltale.example/telltale"
+)
+
+// keysView lists the project's API keys.
+type keysView struct {
+	frame
+	Keys  []telltale.Key
+	Form  *form
+	Made  telltale.Key // the one that was just made
+	Token string       // shown this once
+	Pager pager
+}
+
+func (p *keysView) Scopes() []option {
+	return options(p.Form.Value("scope"),
+		"ingest", "Ingest: send events", "read", "Read: everything but secrets", "manage", "Manage: read, ingest, webhooks and keys", "track", "Track: the Track API from a browser")
+}
+
+func keysPage(c *call) error { return c.showKeys(http.StatusOK, &keysView{}) }
+
+func (c *call) showKeys(status int, p *keysView) error {
+	p.frame = frame{Title: "API keys", Section: "keys", Crumbs: c.settingsCrumbs("API keys")}
+	_, pager, err := c.listed(nil, func(page telltale.Page) (int, func(int) string, func(int, int), error) {
+		var err error
+		p.Keys, err = c.Store.Keys(c.r.Context(), c.project.ID, page)
+		return len(p.Keys), func(i int) string { return string(p.Keys[i].ID) }, func(from, to int) { p.Keys = p.Keys[from:to] }, err
+	})
+	if err != nil {
+		return err
+	}
+	p.Pager = pager
+	return c.answer(status, "keys", p)
+}
+
+func createKey(c *call) error {
+	f, err := c.form()
+	if err != nil {
+		return err
+	}
+	key, token := telltale.NewKey(c.project.ID, f.text("name"), telltale.Scope(f.text("scope")))
+	if key.Scope == telltale.ScopeOwner {
+		key.Scope = "" // owner keys belong to no project
+	}
+	if err := f.blame(key.Validate(), nil); err != nil {
+		return err
+	}
+	if !f.OK() {
+		return c.showKeys(http.StatusUnprocessableEntity, &keysView{Form: f})
+	}
+	if err := c.Store.CreateKey(c.r.Context(), key); err != nil {
+		return err
+	}
+	return c.showKeys(http.StatusOK, &keysView{Made: key, Token: token})
+}
+
+func revokeKey(c *call) error {
+	key, err := c.Store.RevokeKey(c.r.Context(), c.project.ID, telltale.KeyID(c.r.PathValue("key")))
+	if err != nil {
+		return orNoPage(err, "There is no such key.")
+	}
+	c.Keys.Forget(key.Hash)
+	return c.done(c.path("/settings/project/api-keys"), notice{Kind: "ok", Text: "The key " + key.Name + " is revoked.", Detail: "Whoever uses it is refused from now on."})
+}
+
+// revokeView asks before it is done.
+type revokeView struct {
+	frame
+	Key telltale.Key
+}
+
+func confirmRevoke(c *call) error {
+	id := telltale.KeyID(c.r.PathValue("key"))
+	for page := (telltale.Page{Limit: telltale.MaxPage}); ; {
+		keys, err := c.Store.Keys(c.r.Context(), c.project.ID, page)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if k.ID == id {
+				crumbs := c.settingsCrumbs("API keys")
+				crumbs[2].URL = c.path("/settings/project/api-keys")
+				return c.page("revoke", &revokeView{frame{Title: "Revoke this key?", Section: "keys", Crumbs: append(crumbs, link{k.Name, ""})}, k})
+			}
+		}
+		if len(keys) < page.Limit {
+			return telltale.Errorf(telltale.NotFound, "There is no such key.")
+		}
+		page.After = string(keys[len(keys)-1].ID)
+	}
+}

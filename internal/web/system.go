@@ -1,0 +1,66 @@
+package web
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// systemView is the server itself.
+type systemView struct {
+	frame
+	Info    telltale.StoreInfo
+	Nodes   []telltale.Node
+	Started time.Time
+	Build   string
+}
+
+// Capped writes a count that stops at [telltale.MaxCount].
+func (p *systemView) Capped(n int) string {
+	if n > telltale.MaxCount {
+		return count(telltale.MaxCount) + "+"
+	}
+	return count(n)
+}
+
+// Diagnostics is what helps whoever is asked for help. It has no secret.
+func (p *systemView) Diagnostics() string {
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	var b strings.Builder
+	fmt.Fprintf(&b, "telltale %s (%s)\nstarted %s, up %s\n", p.Version(), p.Build, p.Started.UTC().Format(time.RFC3339), roughly(time.Since(p.Started)))
+	fmt.Fprintf(&b, "%s %s/%s, %d CPUs, %d goroutines, heap %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.NumGoroutine(), byteCount(int64(memory.HeapAlloc)))
+	fmt.Fprintf(&b, "%s, schema %d, database %s, log %s\n", p.Info.Engine, p.Info.Schema, byteCount(p.Info.Size), byteCount(p.Info.LogSize))
+	fmt.Fprintf(&b, "deliveries: waiting %s, sending %s, held %s, failed %s; oldest due since %s\n",
+		p.Capped(p.Info.Waiting), p.Capped(p.Info.Sending), p.Capped(p.Info.Held), p.Capped(p.Info.Failed), p.Info.OldestDue.Round(time.Second))
+	for _, n := range p.Nodes {
+		if n.Alive {
+			fmt.Fprintf(&b, "node %s since %s, last beat %s\n", n.ID, n.StartedAt.UTC().Format(time.RFC3339), n.BeatAt.UTC().Format(time.RFC3339))
+		}
+	}
+	return b.String()
+}
+
+func systemPage(c *call) error {
+	info, err := c.Store.Info(c.r.Context())
+	if err != nil {
+		return err
+	}
+	nodes, err := c.Store.Nodes(c.r.Context())
+	if err != nil {
+		return err
+	}
+	build := runtime.Version()
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				build += ", commit " + s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	return c.page("system", &systemView{frame: frame{Title: "System"}, Info: info, Nodes: nodes, Started: c.started, Build: build})
+}
