@@ -128,8 +128,9 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	if a.setupURL, err = setupLink(ctx, store, operators, a.url); err != nil {
 		return err
 	}
+	in := ingest.New(store, dispatcher, registry)
 	rest := api.New(api.Config{
-		Store: store, Keys: keys, Ingest: ingest.New(store, dispatcher, registry), Dispatcher: dispatcher,
+		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher,
 		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Log: a.log,
 	})
 	handler := http.NewServeMux()
@@ -138,7 +139,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		handler.Handle(path, rest)
 	}
 	handler.Handle("/", web.New(web.Config{
-		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Guard: guard, Live: log,
+		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Guard: guard, Live: log, Ingest: in,
 		Version: version, PublicURL: a.url, SigningKey: ring.Derive("pages"), Retention: retention.Events, Log: a.log,
 	}))
 	a.serve(apiListener, httpserver.Wrap(handler, httpserver.Config{Log: a.log, Registerer: registry}))

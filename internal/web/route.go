@@ -34,6 +34,7 @@ func (s *web) routes() []route {
 		{"GET", "/admin/system", read, systemPage},
 
 		{"GET", project + "/{$}", read, overviewPage},
+		{"POST", project + "/samples", change, sendSamples},
 		{"GET", project + "/live", public, stream},
 
 		{"GET", project + "/events", read, eventsPage},

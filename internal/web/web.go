@@ -10,6 +10,7 @@ import (
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/auth"
 	"telltale.example/telltale/internal/egress"
+	"telltale.example/telltale/internal/ingest"
 	"telltale.example/telltale/internal/live"
 )
 
@@ -32,6 +33,7 @@ type Config struct {
 	Dispatcher Dispatcher
 	Guard      *egress.Guard
 	Live       *live.Log
+	Ingest     *ingest.Ingest
 	Version    string
 	PublicURL  string // where the server is reached
 	SigningKey []byte // signs cursors and notices
