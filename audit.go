@@ -34,8 +34,8 @@ const (
 	AuditSessionsEnded     AuditAction = "operator.end_sessions"
 	AuditKeyCreated        AuditAction = "key.create"
 	AuditKeyRevoked        AuditAction = "key.revoke"
-	AuditSecretShown       AuditAction = "webhook.show_secret"
-	AuditSecretRotated     AuditAction = "webhook.rotate_secret"
+	AuditSecretShown       AuditAction = "webhook.show_secret"   //nolint:gosec // a name, no secret
+	AuditSecretRotated     AuditAction = "webhook.rotate_secret" //nolint:gosec // likewise
 	AuditWebhookCreated    AuditAction = "webhook.create"
 	AuditWebhookChanged    AuditAction = "webhook.update"
 	AuditWebhookEnabled    AuditAction = "webhook.enable"

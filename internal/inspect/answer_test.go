@@ -144,8 +144,9 @@ func TestALateAnswerDoesNotHoldUpAStop(t *testing.T) {
 	go func() { served <- server.Serve(listener) }()
 	m.kept = make(chan struct{}, 1)
 	status := make(chan int)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	go func() {
-		response, err := http.Post("http://"+listener.Addr().String()+path, "text/plain", nil)
+		response, err := client.Post("http://"+listener.Addr().String()+path, "text/plain", nil)
 		if err != nil {
 			t.Error(err)
 			status <- 0

@@ -45,7 +45,7 @@ func TestTheSecretsOfADeletedWebhookAreForgottenOnceItCannotBeRestored(t *testin
 			}
 		}
 		kept(3)
-		time.Sleep(telltale.UndoWindow + time.Second)
+		<-time.After(telltale.UndoWindow + time.Second)
 		kept(0)
 	})
 }
