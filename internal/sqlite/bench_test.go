@@ -460,6 +460,42 @@ func BenchmarkPage(b *testing.B) {
 			es, err := s.Events(b.Context(), busy.ProjectID, telltale.EventFilter{}, page)
 			return len(es), err
 		},
+		"answer": func() (int, error) {
+			ds, err := s.Deliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{Answer: new(telltale.Answer5xx)}, page)
+			return len(ds), err
+		},
+		"count": func() (int, error) {
+			n, _, err := s.CountDeliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{}, telltale.MaxCount)
+			return n, err
+		},
+		"count failed": func() (int, error) {
+			n, _, err := s.CountDeliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{State: telltale.StateFailed}, telltale.MaxCount)
+			return n, err
+		},
+		"count quiet": func() (int, error) {
+			n, _, err := s.CountDeliveries(b.Context(), quiet.ProjectID, telltale.DeliveryFilter{}, telltale.MaxCount)
+			return n, err
+		},
+		"count match": func() (int, error) {
+			n, _, err := s.CountDeliveries(b.Context(), busy.ProjectID, telltale.DeliveryFilter{Match: one[0].MessageID}, telltale.MaxCount)
+			return n, err
+		},
+		"count events": func() (int, error) {
+			n, _, err := s.CountEvents(b.Context(), busy.ProjectID, telltale.EventFilter{}, telltale.MaxCount)
+			return n, err
+		},
+		"stats": func() (int, error) {
+			stats, err := s.Stats(b.Context(), busy.ProjectID, telltale.StatQuery{Step: telltale.StatCoarseStep, ByWebhook: true})
+			return len(stats), err
+		},
+		"log": func() (int, error) {
+			end, err := s.LogEnd(b.Context())
+			if err != nil {
+				return 0, err
+			}
+			log, err := s.LogSince(b.Context(), busy.ProjectID, end-1<<20, 50) // half a second
+			return 1 + len(log.Deliveries), err
+		},
 		"one delivery": func() (int, error) {
 			_, err := s.Delivery(b.Context(), busy.ProjectID, middle[0].ID)
 			return 1, err

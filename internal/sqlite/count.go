@@ -3,8 +3,8 @@ package sqlite
 // A count is for people: exact up to a limit, and quick whatever the log
 // holds, so it looks at a bounded number of rows.
 const (
-	// countRows is how many rows are looked at in all, some 100 ms of reading.
-	countRows = 100_000
+	// countRows is how many rows are looked at in all, some 40 ms of reading.
+	countRows = 50_000
 	countStep = 10_000 // and in one query
 )
 
