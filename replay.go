@@ -15,15 +15,24 @@ type Replay struct {
 	Rate      float64   // deliveries made a second, 0.1 to [MaxRateLimit]
 
 	State     ReplayState
-	Planned   int // how many it was counted to be when it was started; the count may be off, since deliveries move on
+	Planned   int // how many its creator counted it to be; the count may be off, since deliveries move on
 	Made      int // deliveries made so far
 	Succeeded int // of these
 	Failed    int // of these, failed or cancelled; the rest is under way
+	// Ahead is how many wait for their first attempt at a webhook that is
+	// enabled, counted up to [Replay.MaxAhead]: for whoever runs the replay.
+	Ahead int
 
 	CreatedBy   string // name of the actor
 	CreatedAt   time.Time
 	CompletedAt time.Time // zero until finished or cancelled
 }
+
+// MaxAhead bounds the deliveries that a replay has waiting for their first
+// attempt, so that to pause it or to cancel it has an effect soon.
+func (r *Replay) MaxAhead() int { return min(max(10, int(10*r.Rate)), maxAhead) }
+
+const maxAhead = 1000
 
 // ReplayState is where a replay stands.
 type ReplayState string
@@ -42,13 +51,17 @@ type Selection struct {
 	// [MaxReplayDeliveries]; all other fields are empty then.
 	Deliveries []DeliveryID
 
-	// WebhookID is whose deliveries Which asks about. Empty stands for the
-	// webhook that the replay goes to, or else for each of the project's.
+	// WebhookID is whose deliveries Which asks about, a deleted webhook's too.
+	// Empty stands for the webhook that the replay goes to, or else for each
+	// of the project's.
 	WebhookID WebhookID
 	Which     Which
-	Types     EventTypeSet // of events; empty stands for all that the webhook that it goes to wants
-	// Since and Until bound the receipt of events. An empty Until is set to the start
-	// of the replay, so that it ends.
+	// Types of events; empty stands for all that the webhook that it goes to
+	// wants. A webhook that is not named gets nothing that it does not want.
+	Types EventTypeSet
+	// Since and Until bound the receipt of events. An empty Until is set to
+	// the start of the replay, and what is accepted after that is never sent,
+	// so that it ends. Tests are left out.
 	Since, Until time.Time
 }
 
@@ -69,6 +82,29 @@ const (
 	WhichUndelivered Which = "undelivered" // failed, held or unsent: whatever it has not got and will not get by itself
 	WhichAll         Which = "all"         // whatever became of them
 )
+
+// Valid reports whether w is one of the five.
+func (w Which) Valid() bool {
+	switch w {
+	case WhichFailed, WhichHeld, WhichUnsent, WhichUndelivered, WhichAll:
+		return true
+	}
+	return false
+}
+
+// Picks reports whether an event is sent whose last delivery to the webhook is
+// in the state; empty if there is none.
+func (w Which) Picks(last State) bool {
+	switch last {
+	case StateFailed:
+		return w == WhichFailed || w == WhichUndelivered || w == WhichAll
+	case StateHeld, StateCancelled:
+		return w == WhichHeld || w == WhichUndelivered || w == WhichAll
+	case "":
+		return w == WhichUnsent || w == WhichUndelivered || w == WhichAll
+	}
+	return w == WhichAll
+}
 
 // Bounds of replays.
 const (

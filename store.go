@@ -23,6 +23,7 @@ type Store interface {
 	DeliveryStore
 	DeliveryLogStore
 	StatStore
+	ReplayStore
 	UndeleteStore
 	OperatorStore
 	AuditStore
@@ -367,8 +368,9 @@ type ReplayStore interface {
 	// PlanReplay counts what a replay would send, and changes nothing. NotFound
 	// for a webhook or delivery that the project does not have.
 	PlanReplay(ctx context.Context, project ProjectID, s Selection, to WebhookID) (ReplayPlan, error)
-	// CreateReplay stores a running replay. Conflict if the project has
-	// [MaxRunningReplays]; NotFound as PlanReplay.
+	// CreateReplay stores a running replay; what it counts begins at zero.
+	// Conflict if the project has [MaxRunningReplays]; NotFound as PlanReplay.
+	// Both give Invalid for a selection that makes no sense.
 	CreateReplay(ctx context.Context, r Replay) (Replay, error)
 	// Replay gives NotFound.
 	Replay(ctx context.Context, project ProjectID, id ReplayID) (Replay, error)
@@ -383,7 +385,8 @@ type ReplayStore interface {
 	// as waiting and due, in one transaction with its place, and finishes it
 	// when there are no more. It looks at a bounded number of events, so it
 	// may make fewer. Deliveries whose webhook is disabled are made held; to a
-	// deleted one none are made. It gives the webhooks that have work now.
+	// deleted one none are made. Of a replay that is not running it makes none.
+	// It gives the webhooks that have work now. NotFound.
 	AdvanceReplay(ctx context.Context, id ReplayID, n int) (Replay, []*Webhook, error)
 }
 

@@ -162,6 +162,12 @@ func (tx *tx) claim(d *deliveryRow, state *webhookState, events map[int64]*tellt
 		events[d.event] = event
 	}
 	claim.Event = event
+	if d.replay != 0 {
+		_, err := tx.query(`SELECT id FROM replay WHERE number = ?`).int(d.replay).one(func(q *query) { claim.ReplayID = telltale.ReplayID(q.getText()) })
+		if err != nil {
+			return claim, err
+		}
+	}
 	err := tx.change(`UPDATE delivery SET state = 3, claim = ?, node = ? WHERE number = ?`).int(claim.Number).int(tx.store.node).int(d.number).run()
 	return claim, err
 }
@@ -171,6 +177,8 @@ func (d *deliveryRow) trigger() telltale.Trigger {
 	switch {
 	case d.manual != manualNot:
 		return telltale.TriggerManual
+	case d.replay != 0 && d.attempts == 0:
+		return telltale.TriggerReplay
 	case d.test:
 		return telltale.TriggerTest
 	}

@@ -24,6 +24,16 @@ var triggers = []telltale.Trigger{
 	telltale.TriggerAutomatic, telltale.TriggerManual, telltale.TriggerTest, telltale.TriggerReplay,
 }
 
+// States of a replay begin at 2 for the same reason.
+const (
+	replayRunning  = 2
+	replayFinished = 4
+)
+
+var replayStates = []telltale.ReplayState{"", "", telltale.ReplayRunning, telltale.ReplayPaused, telltale.ReplayFinished, telltale.ReplayCancelled}
+
+var whichWords = []telltale.Which{telltale.WhichFailed, telltale.WhichHeld, telltale.WhichUnsent, telltale.WhichUndelivered, telltale.WhichAll}
+
 var healths = []telltale.Health{telltale.HealthNeverUsed, telltale.HealthHealthy, telltale.HealthFailing}
 
 var disabledReasons = []telltale.DisabledReason{

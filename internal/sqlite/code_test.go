@@ -32,6 +32,12 @@ func TestStoredFormsDoNotChange(t *testing.T) {
 	if want := []telltale.DisabledReason{"", "manual", "gone", "blocked", "failing"}; !slices.Equal(disabledReasons[:5], want) {
 		t.Errorf("reasons: %q", disabledReasons)
 	}
+	if want := []telltale.ReplayState{"", "", "running", "paused", "finished", "cancelled"}; !slices.Equal(replayStates[:6], want) || replayRunning != 2 || replayFinished != 4 {
+		t.Errorf("states of replays: %q", replayStates)
+	}
+	if want := []telltale.Which{"failed", "held", "unsent", "undelivered", "all"}; !slices.Equal(whichWords[:5], want) {
+		t.Errorf("which events are replayed: %q", whichWords)
+	}
 	for value, want := range map[string]uint16{"": 0, "42": 0x5fad, "jo@example.com": 0x5494} {
 		if got := shortHash("prj_x", value); got != want {
 			t.Errorf("the short hash of %q is %#x", value, got)

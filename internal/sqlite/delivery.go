@@ -9,27 +9,37 @@ import (
 	"telltale.example/telltale"
 )
 
-// insertDelivery stores a delivery of the event to the webhook, either claimed
-// by this node or waiting since now.
-func (tx *tx) insertDelivery(number, event, typeCode int64, w *webhook, sending, test bool) error {
+// newDelivery is a delivery that is to be stored, either claimed by this node
+// or waiting since now.
+type newDelivery struct {
+	number, event int64
+	code          int64 // of the event's type
+	webhook       *webhook
+	sending, test bool
+	replay        int64 // that makes it; 0 for none
+}
+
+func (tx *tx) insertDelivery(d newDelivery) error {
+	w := d.webhook
 	state := int64(stateWaiting)
 	claim := int64(0)
-	if sending {
+	if d.sending {
 		state, claim = stateSending, 1
 	}
-	err := tx.change(`INSERT INTO delivery (number, event, project, webhook, type, test, state, claim, node, attempts, step, tries, manual, epoch, at, last_attempt)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0, ?10, ?11, ?1)`).
-		int(number).int(event).int(w.project.number).int(w.number).int(typeCode).bool(test).int(state).int(claim).int(tx.store.node).
-		int(tx.state(w).epoch).int(tx.milli).run()
+	err := tx.change(`INSERT INTO delivery (number, event, project, webhook, type, test, state, claim, node, attempts, step, tries, manual, epoch, at, last_attempt, replay)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0, ?10, ?11, ?1, ?12)`).
+		int(d.number).int(d.event).int(w.project.number).int(w.number).int(d.code).bool(d.test).int(state).int(claim).int(tx.store.node).
+		int(tx.state(w).epoch).int(tx.milli).intOrNull(d.replay).run()
 	if err != nil {
 		return fmt.Errorf("a delivery to %s: %w", w.id, err)
 	}
-	// The project's span has its events as a rule; but a transaction may pass
-	// from one span to the next between an event and its deliveries.
-	if err := tx.note(w.project.owner(), number, typeCode); err != nil {
+	// The project's span has its events as a rule; but a replay makes
+	// deliveries long after them, and a transaction may pass from one span to
+	// the next between an event and its deliveries.
+	if err := tx.note(w.project.owner(), d.number, d.code); err != nil {
 		return err
 	}
-	return tx.note(w.owner(), number, typeCode)
+	return tx.note(w.owner(), d.number, d.code)
 }
 
 // RecordAttempts encodes the attempts before it queues, so that the writer
@@ -163,6 +173,8 @@ type deliveryRow struct {
 	code               int64 // of the event's type
 	test               bool
 	state, claim, node int64
+	was                int64 // its state as it is stored
+	replay             int64 // that made it; 0 for none
 	attempts, step     int64
 	tries, manual      int64
 	epoch, at          int64
@@ -172,14 +184,16 @@ type deliveryRow struct {
 	lastStatus         int64
 }
 
-const deliveryRowColumns = `number, event, webhook, type, test, state, claim, node, attempts, step, tries, manual, epoch, at, last_attempt, coalesce(first_at, 0), last_error, coalesce(last_status, 0)`
+const deliveryRowColumns = `number, event, webhook, type, test, state, claim, node, attempts, step, tries, manual, epoch, at, last_attempt, coalesce(first_at, 0), last_error, coalesce(last_status, 0), coalesce(replay, 0)`
 
 func (tx *tx) scanRow(q *query) deliveryRow {
-	return deliveryRow{
+	d := deliveryRow{
 		number: q.getInt(), event: q.getInt(), webhook: tx.webhookByNumber(q.getInt()), code: q.getInt(), test: q.getBool(), state: q.getInt(), claim: q.getInt(), node: q.getInt(),
 		attempts: q.getInt(), step: q.getInt(), tries: q.getInt(), manual: q.getInt(), epoch: q.getInt(), at: q.getInt(), lastAttempt: q.getInt(), firstAt: q.getInt(),
-		lastError: q.getText(), lastStatus: q.getInt(),
+		lastError: q.getText(), lastStatus: q.getInt(), replay: q.getInt(),
 	}
+	d.was = d.state
+	return d
 }
 
 // row reads a delivery; number 0 is none.
@@ -199,6 +213,12 @@ func (tx *tx) claimed(number int64, ref telltale.ClaimRef) (d deliveryRow, ok bo
 
 // update writes what can change of a delivery.
 func (tx *tx) update(d *deliveryRow) error {
+	if d.replay != 0 {
+		if err := tx.countReplayed(d.replay, d.was, d.state); err != nil {
+			return err
+		}
+		d.was = d.state
+	}
 	return tx.change(`UPDATE delivery SET state = ?, claim = ?, node = ?, attempts = ?, step = ?, tries = ?, manual = ?, epoch = ?, at = ?,
 		last_attempt = ?, first_at = ?, last_error = ?, last_status = ? WHERE number = ?`).
 		int(d.state).int(d.claim).int(d.node).int(d.attempts).int(d.step).int(d.tries).int(d.manual).int(d.epoch).int(d.at).

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -17,8 +18,11 @@ import (
 // reads the digests from the newest on, which is 100 MB for ten million
 // events, and looks at the events that may match.
 //
-// What is not a row yet is kept in memory and read from the events again when
-// the store is opened.
+// A delivery that a replay makes stands far from its event, and has an entry
+// of its own, so that lists of deliveries find it in its place.
+//
+// What is not a row yet is kept in memory, and made again when the store is
+// opened.
 const (
 	// digestEvents make a row that fills a page.
 	digestEvents = 800
@@ -115,20 +119,38 @@ func (tx *tx) digestEvent(number int64, f fingerprint) error {
 	return nil
 }
 
-// loadDigest makes the tail again from the events after the last full digest.
+// loadDigest makes the tail again from what came after the last full digest.
 func loadDigest(c *conn) (*digest, error) {
 	var last int64
 	if _, err := c.query(`SELECT last FROM digest ORDER BY first DESC LIMIT 1`).one(func(q *query) { last = q.getInt() }); err != nil {
 		return nil, err
 	}
+	type entry struct {
+		number int64
+		print  fingerprint
+	}
+	var entries []entry
+	for _, of := range []string{
+		`SELECT e.number, p.id, e.user_id, e.email, e.message_id FROM event e JOIN project p ON p.number = e.project WHERE e.number > ?`,
+		`SELECT d.number, p.id, e.user_id, e.email, e.message_id FROM delivery d CROSS JOIN event e ON e.number = d.event JOIN project p ON p.number = d.project
+			WHERE d.number > ? AND d.replay IS NOT NULL`,
+	} {
+		err := c.query(of).int(last).each(func(q *query) error {
+			number, project := q.getInt(), telltale.ProjectID(q.getText())
+			print := eventFingerprint(project, &telltale.Event{UserID: q.getText(), Email: q.getText(), MessageID: q.getText()})
+			entries = append(entries, entry{number, print})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.number, b.number) })
 	d := &digest{}
-	err := c.query(`SELECT e.number, p.id, e.user_id, e.email, e.message_id FROM event e JOIN project p ON p.number = e.project
-		WHERE e.number > ? ORDER BY e.number`).int(last).each(func(q *query) error {
-		number, project := q.getInt(), telltale.ProjectID(q.getText())
-		d.tail = d.tail.add(number, eventFingerprint(project, &telltale.Event{UserID: q.getText(), Email: q.getText(), MessageID: q.getText()}))
-		return nil
-	})
-	return d, err
+	for _, e := range entries {
+		d.tail = d.tail.add(e.number, e.print)
+	}
+	return d, nil
 }
 
 // search gives, in the order of the page, the numbers of events that may have

@@ -97,7 +97,7 @@ func (tx *tx) accept(a telltale.Acceptance, rows []eventRow) (telltale.Accepted,
 			} else if !slices.Contains(accepted.Waiting, snapshot) {
 				accepted.Waiting = append(accepted.Waiting, snapshot)
 			}
-			if err := tx.insertDelivery(number, e.Sequence, row.code, w, sending, false); err != nil {
+			if err := tx.insertDelivery(newDelivery{number: number, event: e.Sequence, code: row.code, webhook: w, sending: sending}); err != nil {
 				return accepted, err
 			}
 		}
@@ -222,7 +222,7 @@ func (s *Store) AcceptTest(ctx context.Context, event telltale.Event, id telltal
 			ProjectID: event.ProjectID, Event: &event, Webhook: state.Webhook,
 			Trigger: telltale.TriggerTest, Test: true, Once: true, Attempt: 1,
 		}
-		return tx.insertDelivery(number, event.Sequence, row.code, w, true, true)
+		return tx.insertDelivery(newDelivery{number: number, event: event.Sequence, code: row.code, webhook: w, sending: true, test: true})
 	})
 	if err != nil {
 		return telltale.Claim{}, err

@@ -75,6 +75,38 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 			t.Fatalf("the log is %+v", log)
 		}
 		_, err9 := s.CancelDelivery(ctx, project.ID, delivery)
+		for _, which := range []telltale.Which{telltale.WhichFailed, telltale.WhichHeld, telltale.WhichUnsent, telltale.WhichAll} {
+			selection := telltale.Selection{Which: which, Since: now.Add(-time.Hour)}
+			if _, err := s.PlanReplay(ctx, project.ID, selection, hook.ID); err != nil {
+				t.Fatal(err)
+			}
+			made, err := s.CreateReplay(ctx, telltale.Replay{ProjectID: project.ID, Selection: selection, Rate: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err1 := s.AdvanceReplay(ctx, made.ID, 10)
+			_, err2 := s.RunningReplays(ctx)
+			_, err3 := s.SwitchReplay(ctx, project.ID, made.ID, made.State)
+			_, err4 := s.Deliveries(ctx, project.ID, telltale.DeliveryFilter{ReplayID: made.ID}, telltale.Page{Limit: 10})
+			_, _, err5 := s.CountDeliveries(ctx, project.ID, telltale.DeliveryFilter{ReplayID: made.ID}, 10)
+			for _, err := range []error{err1, err2, err3, err4, err5} {
+				if err != nil && telltale.CodeOf(err) != telltale.Conflict {
+					t.Fatal(err)
+				}
+			}
+			for _, page := range pages[:1] {
+				if _, err := s.Replays(ctx, project.ID, page); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		chosen, err := s.CreateReplay(ctx, telltale.Replay{ProjectID: project.ID, Selection: telltale.Selection{Deliveries: []telltale.DeliveryID{delivery}}, Rate: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.AdvanceReplay(ctx, chosen.ID, 10); err != nil {
+			t.Fatal(err)
+		}
 		for _, q := range []telltale.StatQuery{{Since: now.Add(-time.Hour)}, {Step: telltale.StatCoarseStep, WebhookID: hook.ID}} {
 			if stats, err := s.Stats(ctx, project.ID, q); err != nil || len(stats) != 1 {
 				t.Fatalf("the counts are %v, %v", stats, err)

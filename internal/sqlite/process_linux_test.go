@@ -28,6 +28,7 @@ const (
 var children = map[string]func(path string) error{
 	"open":   childOpens,
 	"accept": childAccepts,
+	"replay": childReplays,
 	"limit":  childIsLimited,
 	"break":  childBreaks,
 }
@@ -287,6 +288,109 @@ func checkCounts(t *testing.T, round int, s *Store, project telltale.ProjectID) 
 	got.Start, got.Took = want.Start, want.Took
 	if got != want || took != want.Succeeded {
 		t.Errorf("round %d: the counts are %+v with %d durations, and the log has %+v", round, got, took, want)
+	}
+}
+
+// childReplays runs whatever replays there are, and starts one if there is
+// none; it says so after each step.
+func childReplays(path string) error {
+	s, err := childStore(path)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	project, err := s.ProjectBySlug(ctx, telltale.DefaultProjectSlug)
+	if err != nil {
+		return err
+	}
+	running, err := s.RunningReplays(ctx)
+	if err == nil && len(running) == 0 {
+		if err = childEvents(ctx, s, project.ID); err != nil {
+			return err
+		}
+		var r telltale.Replay
+		r, err = s.CreateReplay(ctx, telltale.Replay{ProjectID: project.ID, Selection: telltale.Selection{Which: telltale.WhichAll}, Rate: 1})
+		running = append(running, r)
+	}
+	if err != nil {
+		return err
+	}
+	for n := 1; ; n = n%7 + 1 {
+		r, _, err := s.AdvanceReplay(ctx, running[0].ID, n)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stdout.WriteString(fmt.Sprintf("%s %d\n", r.State, r.Made)); err != nil || r.State == telltale.ReplayFinished {
+			return err
+		}
+	}
+}
+
+const replayedEvents, replayedWebhooks = 800, 3
+
+func childEvents(ctx context.Context, s *Store, project telltale.ProjectID) error {
+	for range replayedWebhooks {
+		if _, err := s.CreateWebhook(ctx, telltale.NewWebhook(project, "https://receiver.example/in", telltale.AllEventTypes)); err != nil {
+			return err
+		}
+	}
+	events := make([]*telltale.Event, replayedEvents)
+	for i := range events {
+		events[i] = &telltale.Event{ID: telltale.NewEventID(), ProjectID: project, Type: telltale.Opened, ReceivedAt: time.Now(), OccurredAt: time.Now(), UserID: "42"}
+	}
+	_, err := s.AcceptEvents(ctx, telltale.Acceptance{ProjectID: project, Events: events})
+	return err
+}
+
+func TestAReplayThatIsKilledMakesEachDeliveryOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(dataFolder(t), "telltale.db")
+	finished := ""
+	for kills := 0; finished == ""; kills++ {
+		cmd, out := startChild(t, "replay", path)
+		made := -1
+		for steps := 50 + rand.IntN(100); out.Scan(); steps-- {
+			state, count, _ := strings.Cut(out.Text(), " ")
+			n, err := strconv.Atoi(count)
+			if err != nil || n < made {
+				t.Fatalf("after %d deliveries the child says %q", made, out.Text())
+			}
+			if made = n; state == string(telltale.ReplayFinished) {
+				finished = count
+			}
+			if steps == 0 {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		_ = cmd.Wait() // it was killed, or has ended
+		if kills > 100 {
+			t.Fatal("the replay never ends")
+		}
+	}
+	if want := strconv.Itoa(replayedEvents * replayedWebhooks); finished != want {
+		t.Errorf("the replay made %s deliveries, not %s", finished, want)
+	}
+	s := openStore(t, path)
+	defer s.Close()
+	for what, sql := range map[string]string{
+		"deliveries made twice":  `SELECT count(*) FROM (SELECT 1 FROM delivery WHERE replay IS NOT NULL GROUP BY event, webhook HAVING count(*) > 1)`,
+		"deliveries missing":     `SELECT (SELECT count(*) FROM event) * (SELECT count(*) FROM webhook) - (SELECT count(*) FROM delivery WHERE replay IS NOT NULL)`,
+		"deliveries not counted": `SELECT count(*) FROM replay WHERE made <> (SELECT count(*) FROM delivery WHERE replay = replay.number)`,
+	} {
+		n := int64(-1)
+		if _, err := s.writer.conn.query(sql).one(func(q *query) { n = q.getInt() }); err != nil || n != 0 {
+			t.Errorf("%d %s: %v", n, what, err)
+		}
+	}
+	project, err := s.ProjectBySlug(t.Context(), telltale.DefaultProjectSlug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, _, err := s.CountDeliveries(t.Context(), project.ID, telltale.DeliveryFilter{Match: "42"}, telltale.MaxCount)
+	if err != nil || n != 2*replayedEvents*replayedWebhooks {
+		t.Errorf("%d deliveries of the user are found: %v", n, err)
 	}
 }
 

@@ -36,6 +36,7 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 			func() (bool, error) { return tx.purgeCallers(retention.CallerIDs) },
 			tx.purgeBins,
 			func() (bool, error) { return tx.purgeStats(retention.Events) },
+			func() (bool, error) { return tx.purgeReplays(retention.Events) },
 			tx.purgeLinks,
 			tx.purgeSessions,
 			tx.purgeAudit,
@@ -104,22 +105,11 @@ func (tx *tx) purgeEvents(age time.Duration, mark *purgeMark) (removed int, more
 // purgeEvent removes an event and all that belongs to it, unless one of its
 // deliveries is not finished. rows is how many it looked at.
 func (tx *tx) purgeEvent(event int64) (rows int, gone bool, err error) {
-	next := allNumbers().below
-	if _, err := tx.query(`SELECT number FROM event WHERE number > ? ORDER BY number LIMIT 1`).int(event).one(func(q *query) { next = q.getInt() }); err != nil {
-		return 0, false, err
-	}
-	type delivery struct{ number, lastAttempt int64 }
-	var deliveries []delivery
+	var deliveries []eventDelivery
 	finished := true
-	err = tx.query(`SELECT number, last_attempt, state, webhook FROM delivery WHERE number > ? AND number < ?`).int(event).int(next).each(func(q *query) error {
-		deliveries = append(deliveries, delivery{q.getInt(), q.getInt()})
-		switch q.getInt() {
-		case stateSending:
-			finished = false
-		case stateWaiting:
-			finished = finished && tx.state(tx.webhookByNumber(q.getInt())).lost(tx.milli)
-		}
-		return nil
+	err = eachDelivery(tx.conn, event, func(d eventDelivery) {
+		deliveries = append(deliveries, d)
+		finished = finished && d.state != stateSending && (d.state != stateWaiting || tx.state(tx.webhookByNumber(d.webhook)).lost(tx.milli))
 	})
 	if err != nil || !finished {
 		return len(deliveries) + 1, false, err
@@ -130,9 +120,9 @@ func (tx *tx) purgeEvent(event int64) (rows int, gone bool, err error) {
 			return rows, false, err
 		}
 		rows += n
-	}
-	if err := tx.change(`DELETE FROM delivery WHERE number > ? AND number < ?`).int(event).int(next).run(); err != nil {
-		return rows, false, err
+		if err := tx.change(`DELETE FROM delivery WHERE number = ?`).int(d.number).run(); err != nil {
+			return rows, false, err
+		}
 	}
 	return rows + len(deliveries) + 1, true, tx.change(`DELETE FROM event WHERE number = ?`).int(event).run()
 }

@@ -63,6 +63,7 @@ func Run(t *testing.T, engine Engine) {
 		{"cancel", cancelTests},
 		{"log", logTests},
 		{"stats", statTests},
+		{"replay", replayTests},
 		{"bin", binTests},
 		{"operator", operatorTests},
 		{"audit", auditTests},

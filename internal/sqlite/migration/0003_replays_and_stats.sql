@@ -10,8 +10,8 @@ CREATE TABLE replay (
 	which         INTEGER NOT NULL,
 	types         INTEGER NOT NULL, -- a bit per type; 0: what the webhook wants
 	since         INTEGER NOT NULL, -- of receipt; 0: from the first event on
-	until         INTEGER NOT NULL,
-	deliveries    BLOB,             -- their numbers, 8 bytes each, by event; NULL: all events that match
+	until         INTEGER NOT NULL, -- likewise; 0: up to the start of the replay
+	deliveries    BLOB,             -- that were chosen: their numbers, 8 bytes each, by event; NULL: all events that match
 	last          INTEGER NOT NULL, -- the last number when it began: no later event is sent
 	rate          REAL    NOT NULL,
 	state         INTEGER NOT NULL,
@@ -19,8 +19,8 @@ CREATE TABLE replay (
 	made          INTEGER NOT NULL,
 	succeeded     INTEGER NOT NULL,
 	failed        INTEGER NOT NULL,
-	-- Where it stands: all up to this event was seen to, and of the next one
-	-- all webhooks up to this.
+	-- Where it stands: all before this event was seen to, and of the event all
+	-- webhooks up to this. Of chosen deliveries, how many were.
 	place         INTEGER NOT NULL,
 	place_webhook INTEGER NOT NULL,
 	created_by    TEXT    NOT NULL,
