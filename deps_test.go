@@ -40,7 +40,6 @@ var floors = []struct {
 	{"internal/ingest", []string{"."}},
 	{"internal/inspect", []string{".", "signature", "internal/httpserver"}},
 	{"internal/api", []string{".", "schema", "internal/wire", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver"}},
-	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver"}},
 	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver", "internal/live"}},
 	// Floor 3: everything is built, started and stopped here.
 	{"internal/app", []string{

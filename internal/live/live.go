@@ -7,6 +7,10 @@
 // restart too, misses nothing and gets nothing twice. So there is no backlog to
 // bound but the bytes that a connection holds, and a connection that takes none
 // for a while is cut.
+//
+// Programs that listen get every row ([Log.Watch]). A page is only told how much
+// is new ([Log.Tell]), and then reads what it shows: it need not keep up with a
+// log that grows faster than anybody reads.
 package live
 
 import (
@@ -70,55 +74,87 @@ var errStopped = errors.New("live: the server is stopping")
 // which it returns, or ctx ends, or the log is stopped. It gives RateLimited if
 // there are too many watchers.
 func (l *Log) Watch(ctx context.Context, project telltale.ProjectID, after telltale.Cursor, news func(telltale.LogPage) error, idle func() error) error {
+	return l.follow(ctx, after, news, idle, func(after telltale.Cursor) (telltale.LogPage, time.Duration, error) {
+		page, err := l.store.LogSince(ctx, project, after, pageSize)
+		if page.More {
+			return page, 0, err
+		}
+		return page, Interval, err
+	})
+}
+
+// Tell calls news, at most once every pace, with what [Log.Look] finds. Otherwise
+// it is as Watch.
+func (l *Log) Tell(ctx context.Context, project telltale.ProjectID, after telltale.Cursor, pace time.Duration, news func(telltale.LogPage) error, idle func() error) error {
+	return l.follow(ctx, after, news, idle, func(after telltale.Cursor) (telltale.LogPage, time.Duration, error) {
+		page, err := l.Look(ctx, project, after)
+		if empty(page) {
+			return page, Interval, err
+		}
+		return page, pace, err
+	})
+}
+
+// Look gives what is new behind the cursor. Where that is more than one page it
+// is the first, with More set, and the rest is passed over: Next is the log's end.
+func (l *Log) Look(ctx context.Context, project telltale.ProjectID, after telltale.Cursor) (telltale.LogPage, error) {
+	end, err := l.store.LogEnd(ctx)
+	page := telltale.LogPage{Next: after, More: end > after}
+	for err == nil && page.More && empty(page) { // what was passed over so far is other projects'
+		page, err = l.store.LogSince(ctx, project, page.Next, telltale.MaxPage-1)
+	}
+	if page.More {
+		page.Next = max(page.Next, end)
+	}
+	return page, err
+}
+
+// follow looks at the log's end and, when that has moved, reads what is new. What
+// it read also says how long to rest then.
+func (l *Log) follow(ctx context.Context, after telltale.Cursor, news func(telltale.LogPage) error, idle func() error, read func(telltale.Cursor) (telltale.LogPage, time.Duration, error)) error {
 	if l.watchers.Add(1) > maxWatchers {
 		l.watchers.Add(-1)
 		return &telltale.Error{Code: telltale.RateLimited, RetryAfter: 5 * time.Second, Message: "There are too many live streams. Try again in 5 s."}
 	}
 	defer l.watchers.Add(-1)
-	tick := time.NewTicker(Interval)
-	defer tick.Stop()
+	look := time.NewTimer(0)
+	defer look.Stop()
 	quiet := time.Now()
 	for {
-		page, err := l.read(ctx, project, after)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.stopped:
+			return errStopped
+		case <-look.C:
+		}
+		page, rest := telltale.LogPage{Next: after}, Interval
+		end, err := l.store.LogEnd(ctx)
+		if err == nil && end > after {
+			page, rest, err = read(after)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && telltale.CodeOf(err) != telltale.Unavailable:
+		case telltale.CodeOf(err) == telltale.Unavailable: // it will be back
+			page, rest = telltale.LogPage{Next: after}, Interval
+		case err != nil:
 			return err
-		case err != nil: // it will be back
-		case len(page.Events)+len(page.Deliveries) > 0:
+		case !empty(page):
 			if err := news(page); err != nil {
 				return err
 			}
-			after, quiet = page.Next, time.Now()
-			if page.More {
-				continue
-			}
-		default:
-			after = max(after, page.Next)
+			quiet = time.Now()
 		}
+		after = max(after, page.Next)
 		if time.Since(quiet) >= Heartbeat {
 			if err := idle(); err != nil {
 				return err
 			}
 			quiet = time.Now()
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-l.stopped:
-			return errStopped
-		case <-tick.C:
-		}
+		look.Reset(rest)
 	}
 }
 
-// read gives what stands behind the cursor; nothing, and the cursor, if the log
-// has not grown.
-func (l *Log) read(ctx context.Context, project telltale.ProjectID, after telltale.Cursor) (telltale.LogPage, error) {
-	end, err := l.store.LogEnd(ctx)
-	if err != nil || end <= after {
-		return telltale.LogPage{Next: after}, err
-	}
-	return l.store.LogSince(ctx, project, after, pageSize)
-}
+func empty(page telltale.LogPage) bool { return len(page.Events)+len(page.Deliveries) == 0 }

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,26 +13,43 @@ import (
 
 // fakeLog holds events only, one per cursor.
 type fakeLog struct {
+	mu     sync.Mutex
 	events []*telltale.Event
+	others int // how many of the first belong to other projects; 100 are passed over at a time
 	reads  int
 	err    error
 }
 
 func (f *fakeLog) LogEnd(context.Context) (telltale.Cursor, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return telltale.Cursor(len(f.events)), f.err
 }
 
 func (f *fakeLog) LogSince(_ context.Context, _ telltale.ProjectID, after telltale.Cursor, limit int) (telltale.LogPage, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.reads++
+	if n := f.others - int(after); n > 0 {
+		return telltale.LogPage{Next: after + telltale.Cursor(min(n, 100)), More: true}, nil
+	}
 	rest := f.events[after:]
 	n := min(limit, len(rest))
 	return telltale.LogPage{Events: rest[:n], Next: after + telltale.Cursor(n), More: n < len(rest)}, nil
 }
 
 func (f *fakeLog) add(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for range n {
 		f.events = append(f.events, &telltale.Event{ID: telltale.NewEventID()})
 	}
+}
+
+func (f *fakeLog) heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = nil
 }
 
 // watch gives what a watcher sees until done says that it has seen enough.
@@ -78,6 +96,54 @@ func TestNewsArriveWithinAnInterval(t *testing.T) {
 	})
 }
 
+func TestAPageIsToldOncePerPaceAndKeepsUpWithAnyLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeLog{}
+		enough := errors.New("enough")
+		var grow *time.Timer
+		grow = time.AfterFunc(0, func() { f.add(100); grow.Reset(10 * time.Millisecond) }) // 10,000 a second
+		var told []telltale.Cursor
+		began := time.Now()
+		err := New(f).Tell(t.Context(), "", 0, time.Second, func(p telltale.LogPage) error {
+			if told = append(told, p.Next); len(told) == 10 {
+				return enough
+			}
+			return nil
+		}, func() error { return nil })
+		if !errors.Is(err, enough) {
+			t.Fatal(err)
+		}
+		grow.Stop()
+		synctest.Wait()
+		if took := time.Since(began); took < 9*time.Second || took > 10*time.Second {
+			t.Errorf("ten tellings took %v", took)
+		}
+		if behind := len(f.events) - int(told[9]); behind > 100 {
+			t.Errorf("the page is %d rows behind the log", behind)
+		}
+		if f.reads > 20 {
+			t.Errorf("the log was read %d times", f.reads)
+		}
+	})
+}
+
+func TestNewsBehindWhatOtherProjectsDidAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeLog{others: 300}
+		f.add(301)
+		enough := errors.New("enough")
+		err := New(f).Tell(t.Context(), "", 0, time.Second, func(p telltale.LogPage) error {
+			if len(p.Events) != 1 || p.Next != 301 {
+				t.Errorf("told %d events, up to %d", len(p.Events), p.Next)
+			}
+			return enough
+		}, func() error { return nil })
+		if !errors.Is(err, enough) {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestASilentLogBeatsAndIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeLog{}
@@ -95,7 +161,7 @@ func TestASilentLogBeatsAndIsNotRead(t *testing.T) {
 func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeLog{err: telltale.Errorf(telltale.Unavailable, "away")}
-		time.AfterFunc(5*time.Second, func() { f.err = nil; f.add(1) })
+		time.AfterFunc(5*time.Second, func() { f.heal(); f.add(1) })
 		beats := 0
 		if err := watch(t, New(f), 0, func(int, telltale.LogPage) bool { return true }, &beats); err != nil {
 			t.Fatal(err)

@@ -51,6 +51,7 @@ type web struct {
 	mux     *http.ServeMux
 	forms   http.CrossOriginProtection
 	schemas schemas
+	streams streams
 }
 
 // New makes the handler of the pages. [httpserver.Wrap] belongs around it. It
