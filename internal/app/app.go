@@ -27,6 +27,7 @@ import (
 	"telltale.example/telltale/internal/ingest"
 	"telltale.example/telltale/internal/inspect"
 	"telltale.example/telltale/internal/live"
+	"telltale.example/telltale/internal/replay"
 	"telltale.example/telltale/internal/send"
 	"telltale.example/telltale/internal/sqlite"
 	"telltale.example/telltale/internal/web"
@@ -117,6 +118,8 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	})
 	a.run("dispatch", dispatcher.Run)
 	a.onStop(dispatcher.Stop)
+	replays := replay.New(replay.Config{Store: store, Due: dispatcher.Due, Log: a.log})
+	a.runUntilStop("replay", replays.Run)
 	retention := telltale.DefaultRetention()
 	retention.Events = time.Duration(cfg.Retention) * 24 * time.Hour
 	a.runUntilStop("retention", func(ctx context.Context) error { return purge(ctx, store, retention, a.log) })
