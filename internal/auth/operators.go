@@ -105,12 +105,9 @@ var errSignedOut = telltale.Errorf(telltale.Unauthenticated, "You are signed out
 // after too many tries for the email or from the address.
 func (o *Operators) Login(w http.ResponseWriter, r *http.Request, email, password string) (telltale.Operator, error) {
 	email = telltale.CleanEmail(email)
-	names := []string{"email " + telltale.CutValue(email), "address " + address(r)}
-	if wait := o.tries.take(names...); wait > 0 {
-		return telltale.Operator{}, &telltale.Error{
-			Code: telltale.RateLimited, RetryAfter: wait,
-			Message: fmt.Sprintf("Too many tries. Try again in %d s.", int(wait/time.Second)+1),
-		}
+	forEmail, fromAddress := try{"email " + telltale.CutValue(email), emailTries}, try{"address " + address(r), addressTries}
+	if wait := o.tries.take(forEmail, fromAddress); wait > 0 {
+		return telltale.Operator{}, tooManyTries(wait)
 	}
 	ctx := r.Context()
 	operator, err := o.store.OperatorByEmail(ctx, email)
@@ -121,7 +118,11 @@ func (o *Operators) Login(w http.ResponseWriter, r *http.Request, email, passwor
 	case err != nil:
 		return telltale.Operator{}, fmt.Errorf("auth: finding an operator: %w", err)
 	}
-	if matches := PasswordMatches(hash, password); !matches || operator.ID == "" || !operator.DisabledAt.IsZero() {
+	matches, err := PasswordMatches(hash, password)
+	if err != nil {
+		return telltale.Operator{}, err
+	}
+	if !matches || operator.ID == "" || !operator.DisabledAt.IsZero() {
 		failed := telltale.AuditEntry{Action: telltale.AuditLoginFailed, Target: string(operator.ID), Name: telltale.CutValue(email)}
 		failed.Actor = telltale.Actor{Kind: telltale.ActorOperator, Name: telltale.CutValue(email), RemoteAddr: address(r), RequestID: telltale.ActorOf(ctx).RequestID}
 		if err := o.store.Audit(ctx, failed); err != nil {
@@ -129,7 +130,8 @@ func (o *Operators) Login(w http.ResponseWriter, r *http.Request, email, passwor
 		}
 		return telltale.Operator{}, telltale.Errorf(telltale.Unauthenticated, "Email or password is wrong.")
 	}
-	o.tries.forgive(names[0])
+	o.tries.forgive(forEmail)
+	o.tries.giveBack(fromAddress)
 	return operator, o.Begin(w, r, operator)
 }
 
@@ -168,17 +170,25 @@ func (o *Operators) Logout(w http.ResponseWriter, r *http.Request, who SignedIn)
 }
 
 // Confirm asks for the password again before something that a borrowed session
-// must not do. It gives Unauthenticated and RateLimited as Login does.
-func (o *Operators) Confirm(r *http.Request, who SignedIn, password string) error {
-	name := "confirm " + string(who.ID)
-	if wait := o.tries.take(name); wait > 0 {
-		return &telltale.Error{Code: telltale.RateLimited, RetryAfter: wait, Message: fmt.Sprintf("Too many tries. Try again in %d s.", int(wait/time.Second)+1)}
+// must not do. It gives Invalid, and RateLimited after too many tries.
+func (o *Operators) Confirm(who SignedIn, password string) error {
+	again := try{"confirm " + string(who.ID), emailTries}
+	if wait := o.tries.take(again); wait > 0 {
+		return tooManyTries(wait)
 	}
-	if !PasswordMatches(who.PasswordHash, password) {
+	switch matches, err := PasswordMatches(who.PasswordHash, password); {
+	case err != nil:
+		return err
+	case !matches:
 		return telltale.Errorf(telltale.Invalid, "The password is wrong.")
 	}
-	o.tries.forgive(name)
+	o.tries.forgive(again)
 	return nil
+}
+
+func tooManyTries(wait time.Duration) error {
+	wait = (wait + time.Second - 1).Truncate(time.Second)
+	return &telltale.Error{Code: telltale.RateLimited, RetryAfter: wait, Message: fmt.Sprintf("Too many tries. Try again in %d s.", wait/time.Second)}
 }
 
 // NewLink stores a one-time link and gives the token that opens it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -26,26 +27,47 @@ const (
 )
 
 // hashing bounds how many hashes are made at once, and so the memory that
-// people at the door can take.
-var hashing = make(chan struct{}, 2)
+// people at the door can take; line bounds how many people stand there, and so
+// how long the last one waits: about a second.
+var (
+	hashing = make(chan struct{}, 2)
+	line    = make(chan struct{}, 64)
+)
+
+// errCrowd is for whoever finds the line full.
+var errCrowd = &telltale.Error{Code: telltale.Unavailable, Message: "Too many people sign in at this moment. Try again in a few seconds.", RetryAfter: 3 * time.Second}
+
+// inLine runs f when its turn has come, or gives Unavailable.
+func inLine(f func() string) (string, error) {
+	select {
+	case line <- struct{}{}:
+		defer func() { <-line }()
+	default:
+		return "", errCrowd
+	}
+	hashing <- struct{}{}
+	defer func() { <-hashing }()
+	return f(), nil
+}
 
 // HashPassword gives the PHC string of a new password. It gives Invalid for one
-// that is too short or too long.
+// that is too short or too long, and Unavailable if too many want theirs.
 func HashPassword(password string) (string, error) {
-	if n := utf8.RuneCountInString(password); n < telltale.MinPassword || len(password) > telltale.MaxPassword {
-		return "", telltale.Faulty("Invalid password.", []telltale.Fault{{
-			Location: "body.password", Message: fmt.Sprintf("Use at least %d characters.", telltale.MinPassword),
-			Expected: fmt.Sprintf("%d characters to %d bytes", telltale.MinPassword, telltale.MaxPassword),
-		}})
+	fault := telltale.Fault{Location: "body.password"}
+	switch {
+	case utf8.RuneCountInString(password) < telltale.MinPassword:
+		fault.Message = fmt.Sprintf("Use at least %d characters.", telltale.MinPassword)
+	case len(password) > telltale.MaxPassword:
+		fault.Message = fmt.Sprintf("Use at most %d bytes.", telltale.MaxPassword)
+	default:
+		salt := make([]byte, argonSalt)
+		rand.Read(salt)
+		return inLine(func() string { return phc(password, salt, argonMemory, argonPasses, argonLanes) })
 	}
-	salt := make([]byte, argonSalt)
-	rand.Read(salt)
-	return phc(password, salt, argonMemory, argonPasses, argonLanes), nil
+	return "", telltale.Faulty("Invalid password.", []telltale.Fault{fault})
 }
 
 func phc(password string, salt []byte, memory, passes uint32, lanes uint8) string {
-	hashing <- struct{}{}
-	defer func() { <-hashing }()
 	key := argon2.IDKey([]byte(password), salt, passes, memory, lanes, argonKey)
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memory, passes, lanes,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
@@ -60,13 +82,14 @@ var noPassword = func() string {
 }
 
 // PasswordMatches reports whether the PHC string is one of the password. What
-// is no such string matches nothing.
-func PasswordMatches(hash, password string) bool {
+// is no such string matches nothing. It gives Unavailable if too many ask.
+func PasswordMatches(hash, password string) (bool, error) {
 	memory, passes, lanes, salt, ok := parsePHC(hash)
 	if !ok || len(password) > telltale.MaxPassword {
-		return false
+		return false, nil
 	}
-	return subtle.ConstantTimeCompare([]byte(phc(password, salt, memory, passes, lanes)), []byte(hash)) == 1
+	made, err := inLine(func() string { return phc(password, salt, memory, passes, lanes) })
+	return err == nil && subtle.ConstantTimeCompare([]byte(made), []byte(hash)) == 1, err
 }
 
 func parsePHC(hash string) (memory, passes uint32, lanes uint8, salt []byte, ok bool) {

@@ -52,7 +52,7 @@ func setPassword(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Operators.Confirm(c.r, c.who, f.Values.Get("current")); err != nil {
+	if err := c.Operators.Confirm(c.who, f.Values.Get("current")); err != nil {
 		if code := telltale.CodeOf(err); code != telltale.Invalid && code != telltale.RateLimited {
 			return err
 		}

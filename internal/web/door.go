@@ -3,6 +3,8 @@ package web
 import (
 	"crypto/sha256"
 	"net/http"
+	"strconv"
+	"time"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/auth"
@@ -144,16 +146,17 @@ func logIn(c *call) error {
 	}
 	next := localPath(f.Values.Get("next"))
 	if _, err := c.Operators.Login(c.w, c.r, f.text("email"), f.Values.Get("password")); err != nil {
+		known, _ := errorsAs(err)
 		status := http.StatusUnprocessableEntity
 		switch telltale.CodeOf(err) {
 		case telltale.Unauthenticated:
 		case telltale.RateLimited:
 			status = http.StatusTooManyRequests
-			c.w.Header().Set("Retry-After", "30")
+			c.w.Header().Set("Retry-After", strconv.Itoa(int(known.RetryAfter/time.Second)))
 		default:
 			return err
 		}
-		f.fault("email", messageOf(err))
+		f.fault("", known.Message)
 		return c.answer(status, "login", &doorPage{frame: frame{Title: "Log in"}, Form: f, Next: next, Email: f.text("email")})
 	}
 	if next == "" {

@@ -101,7 +101,7 @@ func revealSecret(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Operators.Confirm(c.r, c.who, f.Values.Get("password")); err != nil {
+	if err := c.Operators.Confirm(c.who, f.Values.Get("password")); err != nil {
 		switch telltale.CodeOf(err) {
 		case telltale.Invalid, telltale.Unauthenticated, telltale.RateLimited:
 			f.fault("password", messageOf(err))
