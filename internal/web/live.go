@@ -141,7 +141,7 @@ var errStreamEnds = errors.New("web: the stream ends")
 // streamFrom is where the browser stopped, or where the page was made.
 func (c *call) streamFrom() (telltale.Cursor, error) {
 	for _, text := range []string{c.r.Header.Get("Last-Event-ID"), c.r.URL.Query().Get("from")} {
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil && n > 0 {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
 			return telltale.Cursor(n), nil
 		}
 	}
