@@ -287,6 +287,7 @@ type DeliveryFilter struct {
 	EventID   EventID
 	ReplayID  ReplayID
 	State     State
+	Attempted *bool // whether there was an attempt already: what waits is a retry then
 	Type      EventType
 	Match     string  // equals the event's user id, email or message id
 	Answer    *Answer // what the last attempt got; nothing matches before the first

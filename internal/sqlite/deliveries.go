@@ -224,6 +224,13 @@ func (s *deliverySearch) list(w way, within numbers) list {
 	if s.replay != 0 {
 		l.filter("d.replay = ?", s.replay)
 	}
+	if attempted := s.filter.Attempted; attempted != nil {
+		if *attempted {
+			l.filter("d.attempts > 0")
+		} else {
+			l.filter("d.attempts = 0")
+		}
+	}
 	if s.filter.Answer != nil {
 		l.filter("d.last_error IS NOT NULL AND "+answerClass+" = ?", answerCode(*s.filter.Answer))
 	}

@@ -216,6 +216,23 @@ var deliveryListTests = []test{
 			}
 		}
 	}},
+	{"what waits for its first attempt is told from what waits for a retry", func(w *world) {
+		hook := w.newWebhook()
+		retried := w.deliverOne()
+		w.fail(retried)
+		w.accept(w.newEvent())
+		tried, untried := true, false
+		for _, f := range []telltale.DeliveryFilter{{}, {WebhookID: hook.ID}, {Match: "42"}} {
+			f.State, f.Attempted = telltale.StateWaiting, &tried
+			w.equal("the retries", ids(w.deliveries(f), deliveryID), []telltale.DeliveryID{retried.DeliveryID})
+			w.counts(f, 1)
+			f.Attempted = &untried
+			first := w.deliveries(f)
+			w.equal("those that wait for the first", len(first), 1)
+			w.equal("its attempts", first[0].AttemptCount, 0)
+			w.counts(f, 1)
+		}
+	}},
 	{"an answer is the last one", func(w *world) {
 		hook := w.newWebhook()
 		claim := w.deliverOne()
