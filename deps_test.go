@@ -23,6 +23,8 @@ var floors = []struct {
 	// Floor 0: they know nothing of the others.
 	{"schema", nil},
 	{"signature", nil},
+	{"docs", nil},
+	{"docs/receivers", nil}, // what the documents show, as a program
 	{"internal/egress", nil},
 	{".", []string{"schema"}},
 	// Floor 1: one job each, over the domain.
@@ -36,12 +38,13 @@ var floors = []struct {
 	{"internal/send", []string{".", "signature", "internal/egress"}},
 	{"internal/config", []string{"."}},
 	{"internal/live", []string{"."}},
+	{"internal/docs", []string{"docs"}},
 	{"internal/client", []string{".", "internal/wire"}},
 	// Floor 2: where activity, people and programs come in.
 	{"internal/ingest", []string{"."}},
 	{"internal/inspect", []string{".", "signature", "internal/httpserver"}},
 	{"internal/api", []string{".", "schema", "internal/wire", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver"}},
-	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver", "internal/live"}},
+	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver", "internal/live", "internal/docs"}},
 	// Floor 3: everything is built, started and stopped here.
 	{"internal/app", []string{
 		".", "schema", "signature", "internal/egress", "internal/wire", "internal/httpserver", "internal/auth", "internal/sqlite",
@@ -63,6 +66,7 @@ var fences = []struct {
 	{"database/sql", []string{"internal/sqlite"}, "everyone else asks the Store"},
 	{"github.com/pressly/goose", []string{"internal/sqlite"}, "migrations belong to the engine"},
 	{"github.com/danielgtaylor/huma", []string{"internal/api"}, "one face speaks OpenAPI"},
+	{"github.com/yuin/goldmark", []string{"internal/docs"}, "one room reads Markdown"},
 	{"github.com/spf13/cobra", []string{"cmd/telltale"}, "only the command line has flags"},
 }
 
