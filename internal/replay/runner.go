@@ -50,8 +50,9 @@ const DefaultLookInterval = 15 * time.Second
 const (
 	// step is how much of its rate a replay makes in one transaction.
 	step = 200 * time.Millisecond
-	// rest lies between two transactions of a replay that passes over events,
-	// so that it does not keep the store busy.
+	// rest lies at least between two steps of a replay that passes over
+	// events, and as long as the step before took: at most half the time goes
+	// into looking.
 	rest = 10 * time.Millisecond
 	// aheadPause is how long a replay waits before it looks whether the
 	// receivers have caught up.
@@ -156,8 +157,9 @@ func (r *Runner) run(ctx context.Context, replay telltale.Replay) {
 			granted = portion
 		}
 		n := max(0, min(granted, replay.MaxAhead()-replay.Ahead))
+		began := time.Now()
 		next, due, err := r.Store.AdvanceReplay(ctx, replay.ID, n)
-		wait := rest
+		wait := max(rest, time.Since(began))
 		switch {
 		case ctx.Err() != nil, telltale.CodeOf(err) == telltale.NotFound:
 			return

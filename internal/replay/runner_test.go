@@ -80,7 +80,7 @@ func (w *world) change(do func()) {
 
 // after lets time go by, and gives what the replay has made by then.
 func (w *world) after(d time.Duration, j *job) int {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -201,7 +201,7 @@ func TestAReplayIsPausedAndResumed(t *testing.T) {
 		// It is resumed before its goroutine has noticed anything, and just when it has.
 		for range 20 {
 			w.change(func() { j.State = telltale.ReplayPaused })
-			time.Sleep(step)
+			<-time.After(step)
 			w.change(func() { j.State = telltale.ReplayRunning })
 			w.runner.Wake()
 			w.between("what is made in a second", w.after(time.Second, j)-before, 6, 14)
@@ -330,7 +330,7 @@ func TestAReplayRunsOnTheStore(t *testing.T) {
 		if took := time.Since(began); took < 4*time.Second || took > 6*time.Second {
 			t.Errorf("50 deliveries at 10 a second took %v", took)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		r, err = store.Replay(t.Context(), project.ID, r.ID)
 		if err != nil || r.State != telltale.ReplayFinished || r.Made != 50 || r.Succeeded != 50 {
 			t.Errorf("the replay is %+v: %v", r, err)

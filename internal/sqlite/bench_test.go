@@ -484,6 +484,14 @@ func BenchmarkPage(b *testing.B) {
 			n, _, err := s.CountEvents(b.Context(), busy.ProjectID, telltale.EventFilter{}, telltale.MaxCount)
 			return n, err
 		},
+		"plan unsent": func() (int, error) {
+			plan, err := s.PlanReplay(b.Context(), busy.ProjectID, telltale.Selection{Which: telltale.WhichUnsent}, "")
+			return 1 + plan.Count, err
+		},
+		"plan failed": func() (int, error) {
+			plan, err := s.PlanReplay(b.Context(), busy.ProjectID, telltale.Selection{Which: telltale.WhichFailed}, "")
+			return plan.Count, err
+		},
 		"stats": func() (int, error) {
 			stats, err := s.Stats(b.Context(), busy.ProjectID, telltale.StatQuery{Step: telltale.StatCoarseStep, ByWebhook: true})
 			return len(stats), err

@@ -30,6 +30,12 @@
 // where rows of a project or webhook are, digests (digest.go) in which events
 // a user may be found. docs/decisions/0003 has the figures.
 //
+// An event's deliveries stand right behind it, but for those that a replay
+// made: small partial indexes find these (delivery.replay is not NULL).
+//
+// What is counted for people is kept in rows of its own (stat.go), or counted
+// up to a bound (count.go).
+//
 // # States
 //
 // Whether a waiting delivery is held or cancelled is not written into its row:

@@ -13,9 +13,9 @@ import (
 // Events, deliveries and attempts stand on one line of numbers, in the order
 // in which they were stored: a number is the millisecond since 1970 of its
 // making, shifted by [numberBits], and a count within it. So rows are appended,
-// a span of time is a span of numbers without an index, an event's deliveries
-// follow right behind it, and every number fits into 53 bits, which is what a
-// JSON number holds, until the year 2109.
+// a span of time is a span of numbers without an index, the deliveries that an
+// event is accepted with follow right behind it, and every number fits into 53
+// bits, which is what a JSON number holds, until the year 2109.
 const numberBits = 11
 
 func firstNumber(at time.Time) int64 { return at.UnixMilli() << numberBits }

@@ -29,7 +29,8 @@ const (
 	// countInterval is how long counts stay in memory alone. It bounds what is
 	// counted again after a crash.
 	countInterval = 5 * time.Second
-	// maxPending bounds the rows that one transaction adds to.
+	// maxPending bounds the rows that one transaction adds to, but for what it
+	// counts itself.
 	maxPending = 1000
 )
 
@@ -130,7 +131,7 @@ func (tx *tx) storeCounts() { tx.countsDue = true }
 
 // addCounts adds to the rows, before the commit, if it is asked for or due.
 func (tx *tx) addCounts() error {
-	if len(tx.stats.pending)+len(tx.happened) < maxPending && !tx.countsDue {
+	if len(tx.stats.pending) < maxPending && !tx.countsDue {
 		return nil
 	}
 	rows := make(map[statKey]*telltale.Stat, len(tx.stats.pending)) // only the writer changes what is pending

@@ -148,6 +148,7 @@ func (w *writer) load(c *conn) error {
 	if err != nil {
 		return err
 	}
+	w.last = max(w.last, w.stats.counted) // if the newest rows were purged
 	w.committed.Store(w.last)
 	w.digest, err = loadDigest(c)
 	return err
