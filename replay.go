@@ -71,6 +71,15 @@ func (w *Webhook) Missed() (s Selection, ok bool) {
 	return Selection{WebhookID: w.ID, Which: WhichUnsent, Since: w.DisabledAt, Until: now()}, w.Enabled && !w.DisabledAt.IsZero()
 }
 
+// ReplayRate is how many deliveries a second a replay to the webhook makes if
+// nobody says otherwise: it leaves half of what the webhook takes to what happens now.
+func (w *Webhook) ReplayRate() float64 {
+	if w.RateLimit == 0 {
+		return DefaultReplayRate
+	}
+	return max(w.RateLimit/2, MinReplayRate)
+}
+
 // Which says which events of the time are sent, by what became of them at the
 // webhook.
 type Which string

@@ -142,7 +142,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		handler.Handle(path, rest)
 	}
 	handler.Handle("/", web.New(web.Config{
-		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Guard: guard, Live: log, Ingest: in,
+		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Replays: replays, Guard: guard, Live: log, Ingest: in,
 		Version: version, PublicURL: a.url, SigningKey: ring.Derive("pages"), Retention: retention.Events, Log: a.log,
 	}))
 	a.serve(apiListener, httpserver.Wrap(handler, httpserver.Config{Log: a.log, Registerer: registry}))

@@ -19,7 +19,6 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-var update = flag.Bool("update", false, "make the pictures of the documents anew")
 
 // chromium is the one browser of the test run.
 var chromium struct {

@@ -120,12 +120,15 @@ func TestReportingWebhooks(t *testing.T) {
 		w.post("sent")
 	}
 	b.click("switch", "Enable webhook "+r.url)
-	b.says("#result", "Webhook turned on.")
+	b.says("#result", "Webhook turned on.", "3 matching events happened while it was off.", "Skip")
 	if n := len(r.requests()); n != before {
 		t.Errorf("%d events were sent while it was off", n-before)
 	}
 	w.post("bounced")
 	b.until("the next event is delivered", func() bool { return len(r.requests()) == before+1 })
+	b.click("button", "Send them")
+	b.says("#result", "Sending 3 events.")
+	b.until("what was missed is delivered", func() bool { return len(r.requests()) == before+4 })
 	b.until("it is healthy", func() bool { return strings.Contains(b.text("#webhooks"), "Healthy") })
 }
 

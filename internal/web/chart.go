@@ -177,21 +177,20 @@ func eventChart(s span, steps []telltale.Stat) chart {
 
 // Sizes in the units of the drawing, which the page scales to its width.
 const (
-	chartWidth, chartHeight = 640.0, 180.0
-	axisWidth, axisHeight   = 48.0, 22.0
+	chartWidth, chartHeight = 440.0, 170.0
+	axisWidth, axisHeight   = 46.0, 24.0
 	barGap                  = 0.2 // of a step
 	minBar                  = 1.0 // so that one failure among thousands shows
 )
 
-// newChart lays out a chart of the span whose greatest value is most.
-func newChart(id, title string, s span, steps []telltale.Stat, most float64, label func(float64) string) (chart, float64) {
+// newChart lays out a chart of the span along an axis.
+func newChart(id, title string, s span, steps []telltale.Stat, a axis) chart {
 	c := chart{
 		ID: id, Title: title, Width: chartWidth, Height: chartHeight,
-		Plot: rect{axisWidth, 8, chartWidth - axisWidth, chartHeight - axisHeight - 8}, Empty: most == 0,
+		Plot: rect{axisWidth, 8, chartWidth - axisWidth, chartHeight - axisHeight - 8},
 	}
-	top, ticks := niceScale(most)
-	for _, v := range ticks {
-		c.Grid = append(c.Grid, tick{c.y(v, top), label(v)})
+	for _, m := range a.marks {
+		c.Grid = append(c.Grid, tick{c.y(a, m.value), m.label})
 	}
 	for i := range steps {
 		since := steps[i].Start.Sub(steps[i].Start.Truncate(24 * time.Hour))
@@ -202,7 +201,7 @@ func newChart(id, title string, s span, steps []telltale.Stat, most float64, lab
 			c.Times = append(c.Times, tick{c.x(i, len(steps)), steps[i].Start.Format(s.layout)})
 		}
 	}
-	return c, top
+	return c
 }
 
 // x is where step i begins, y the height of a value.
@@ -210,8 +209,8 @@ func (c *chart) x(i, steps int) float64 {
 	return hundredths(c.Plot.X + c.Plot.Width*float64(i)/float64(max(steps, 1)))
 }
 
-func (c *chart) y(value, top float64) float64 {
-	return hundredths(c.Plot.Bottom() - c.Plot.Height*value/top)
+func (c *chart) y(a axis, value float64) float64 {
+	return hundredths(c.Plot.Bottom() - c.Plot.Height*min(1, max(0, a.at(value))))
 }
 
 // hundredths keeps the page short: more digits are not seen.
@@ -228,7 +227,8 @@ func stacked(id, title string, s span, steps []telltale.Stat, parts []series) ch
 		}
 		most = max(most, stack)
 	}
-	c, top := newChart(id, title, s, steps, float64(most), func(v float64) string { return count(int(v)) })
+	c := newChart(id, title, s, steps, linear(float64(most), ""))
+	c.Empty = most == 0
 	c.Columns = []string{"Time (UTC)"}
 	var said []string
 	for p, part := range parts {
@@ -237,6 +237,7 @@ func stacked(id, title string, s span, steps []telltale.Stat, parts []series) ch
 		said = append(said, strings.ToLower(part.name)+" "+count(sums[p]))
 	}
 	c.Summary = fmt.Sprintf("%s in %s: %s.", title, s.Label, strings.Join(said, ", "))
+	top, _ := niceScale(float64(most))
 	width := hundredths(c.Plot.Width / float64(max(len(steps), 1)) * (1 - barGap))
 	for i := range steps {
 		row := []string{stepTime(s, steps[i].Start)}
@@ -267,18 +268,18 @@ func tookChart(s span, steps []telltale.Stat) chart {
 		name, class string
 	}{{0.5, "Median", classAccent}, {0.95, "95th percentile", classQuiet}}
 
-	most := time.Duration(0)
+	var least, most time.Duration
 	for i := range steps {
+		if d, ok := steps[i].Took.Quantile(0.5); ok && (least == 0 || d < least) {
+			least = d
+		}
 		if d, ok := steps[i].Took.Quantile(0.95); ok {
 			most = max(most, d)
 		}
 	}
-	c, top := newChart("took", "Time to deliver", s, steps, float64(most)/float64(time.Millisecond), func(v float64) string {
-		if v == 0 {
-			return "0"
-		}
-		return took(time.Duration(v * float64(time.Millisecond)))
-	})
+	scale := logarithmic(least, most)
+	c := newChart("took", "Time to deliver", s, steps, scale)
+	c.Empty = most == 0
 	c.Columns = []string{"Time (UTC)"}
 	for _, q := range quantiles {
 		c.Columns = append(c.Columns, q.name)
@@ -291,7 +292,7 @@ func tookChart(s span, steps []telltale.Stat) chart {
 				continue
 			}
 			middle := (c.x(i, len(steps)) + c.x(i+1, len(steps))) / 2
-			pen.to(hundredths(middle), c.y(float64(d)/float64(time.Millisecond), top))
+			pen.to(hundredths(middle), c.y(scale, float64(d)))
 		}
 		c.Lines = append(c.Lines, pen.end()...)
 	}
@@ -319,7 +320,8 @@ func tookChart(s span, steps []telltale.Stat) chart {
 func shareChart(s span, steps []telltale.Stat) chart {
 	whole := total(steps)
 	ended := whole.Succeeded + whole.Failed
-	c, top := newChart("share", "Success rate", s, steps, 100, func(v float64) string { return count(int(v)) + "\u202f%" })
+	scale := linear(100, "\u202f%")
+	c := newChart("share", "Success rate", s, steps, scale)
 	c.Empty = ended == 0
 	c.Columns = []string{"Time (UTC)", "Success rate"}
 	c.Legend = []legend{{classOK, "Succeeded of all that ended"}}
@@ -332,7 +334,7 @@ func shareChart(s span, steps []telltale.Stat) chart {
 		} else {
 			text = percent(steps[i].Succeeded, of)
 			middle := (c.x(i, len(steps)) + c.x(i+1, len(steps))) / 2
-			pen.to(hundredths(middle), c.y(100*float64(steps[i].Succeeded)/float64(of), top))
+			pen.to(hundredths(middle), c.y(scale, 100*float64(steps[i].Succeeded)/float64(of)))
 		}
 		c.Rows = append(c.Rows, []string{stepTime(s, steps[i].Start), text})
 	}
@@ -388,6 +390,60 @@ func stepTime(s span, start time.Time) string {
 	return start.Format("15:04")
 }
 
+// axis places values, from the bottom of the plot (0) to its top (1).
+type axis struct {
+	marks []mark
+	at    func(value float64) float64
+}
+
+type mark struct {
+	value float64
+	label string
+}
+
+// linear is an axis from nothing to most, in whole numbers with a unit.
+func linear(most float64, unit string) axis {
+	top, values := niceScale(most)
+	a := axis{at: func(v float64) float64 { return v / top }}
+	for _, v := range values {
+		a.marks = append(a.marks, mark{v, count(int(v)) + unit})
+	}
+	return a
+}
+
+// durationMarks are what times to deliver are marked with.
+var durationMarks = []struct {
+	d     time.Duration
+	label string
+}{
+	{time.Millisecond, "1 ms"}, {10 * time.Millisecond, "10 ms"}, {100 * time.Millisecond, "100 ms"},
+	{time.Second, "1 s"}, {10 * time.Second, "10 s"}, {time.Minute, "1 min"}, {10 * time.Minute, "10 min"},
+	{time.Hour, "1 h"}, {10 * time.Hour, "10 h"}, {100 * time.Hour, "100 h"},
+}
+
+// logarithmic is an axis of durations: what takes a retry takes a thousand
+// times as long as what takes none, and both are to be seen.
+func logarithmic(least, most time.Duration) axis {
+	first, last := 0, 1
+	for i, m := range durationMarks {
+		if m.d <= least {
+			first = i
+		}
+		if durationMarks[last].d < most {
+			last = i
+		}
+	}
+	first = min(first, len(durationMarks)-2)
+	last = max(last, first+1)
+	low := math.Log(float64(durationMarks[first].d))
+	span := math.Log(float64(durationMarks[last].d)) - low
+	a := axis{at: func(v float64) float64 { return (math.Log(v) - low) / span }}
+	for _, m := range durationMarks[first : last+1] {
+		a.marks = append(a.marks, mark{float64(m.d), m.label})
+	}
+	return a
+}
+
 // niceScale gives the top of an axis that reaches most, and two to five values
 // to mark on it: multiples of 1, 2 or 5 times a power of ten.
 func niceScale(most float64) (top float64, ticks []float64) {
@@ -411,8 +467,8 @@ func niceScale(most float64) (top float64, ticks []float64) {
 	return top, ticks
 }
 
-// sparkline is a chart of a day in a line of text: one bar an hour, what failed
-// on top of what succeeded.
+// sparkline is a chart of a day in a line of text: one bar an hour, what was
+// retried and what failed on top of what succeeded.
 type sparkline struct {
 	Width, Height float64
 	Bars          []bar
@@ -442,12 +498,12 @@ func newSparkline(stats []telltale.Stat, now time.Time) sparkline {
 	}
 	most := 0
 	for i := range steps {
-		most = max(most, steps[i].Succeeded+steps[i].Failed)
+		most = max(most, steps[i].Succeeded+steps[i].Retried+steps[i].Failed)
 	}
 	each := sparkWidth / float64(len(steps))
 	for i := range steps {
 		bottom := sparkHeight
-		for _, part := range []series{outcomes[0], outcomes[2]} {
+		for _, part := range outcomes {
 			n := part.value(&steps[i])
 			if n == 0 {
 				continue

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -28,5 +29,18 @@ func TestNumbersForPeople(t *testing.T) {
 				t.Errorf("%q; want %q", tt.got, tt.want)
 			}
 		})
+	}
+}
+
+func TestAddressesBreakBetweenTheirParts(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string][]string{
+		"https://hooks.example.com/in/42?a=b&c=d": {"https://", "hooks.example.com/", "in/", "42", "?a", "=b", "&c", "=d"},
+		"https://hooks.example.com":               {"https://", "hooks.example.com"},
+		"":                                        {""},
+	} {
+		if got := pieces(address); !slices.Equal(got, want) {
+			t.Errorf("%s is cut into %q; want %q", address, got, want)
+		}
 	}
 }

@@ -21,6 +21,7 @@ func (s *web) functions() template.FuncMap {
 		"when":     func(t time.Time) moment { return moment{t, time.Now()} },
 		"dict":     dict,
 		"host":     hostOf,
+		"pieces":   pieces,
 		"short":    shorten,
 		"plural":   counted,
 		"join":     func(s []string, by string) string { return strings.Join(s, by) },
@@ -78,6 +79,20 @@ func whereTo(address string) string {
 		return address
 	}
 	return u.Host + strings.TrimSuffix(u.EscapedPath(), "/")
+}
+
+// pieces cuts a URL where a line may break: behind slashes and before what
+// parameters begin with.
+func pieces(address string) []string {
+	var cut []string
+	last := 0
+	for i := 1; i < len(address); i++ {
+		if address[i-1] == '/' && address[i] != '/' || strings.IndexByte("?&=", address[i]) >= 0 {
+			cut = append(cut, address[last:i])
+			last = i
+		}
+	}
+	return append(cut, address[last:])
 }
 
 // shorten cuts text for a cell; the whole is in its title.

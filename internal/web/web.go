@@ -25,12 +25,19 @@ type Dispatcher interface {
 	Test(ctx context.Context, claim telltale.Claim) (telltale.Attempt, error)
 }
 
+// Replays is what the pages ask of the one that runs replays.
+type Replays interface {
+	// Wake says that a replay was started or resumed.
+	Wake()
+}
+
 // Config is what the pages work with.
 type Config struct {
 	Store      telltale.Store
 	Operators  *auth.Operators
 	Keys       *auth.Keys
 	Dispatcher Dispatcher
+	Replays    Replays
 	Guard      *egress.Guard
 	Live       *live.Log
 	Ingest     *ingest.Ingest

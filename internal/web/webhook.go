@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -238,7 +239,57 @@ func atLeast(n int, more bool, one, many string) string {
 // offerMissed adds to the notice of a webhook that was turned on what happened
 // while it was off, and the offer to send it.
 func (c *call) offerMissed(w *telltale.Webhook, n *notice) error {
+	missed, ok := w.Missed()
+	if !ok {
+		return nil
+	}
+	plan, err := c.Store.PlanReplay(c.r.Context(), c.project.ID, missed, w.ID)
+	if err != nil || plan.Count == 0 {
+		return err
+	}
+	n.Detail = strings.TrimSpace(n.Detail + " " + atLeast(plan.Count, !plan.Complete, "matching event", "matching events") + " happened while it was off.")
+	n.Actions = append(n.Actions,
+		action{Text: "Send them", URL: c.webhookPath(w.ID, "/missed"), Post: true, Fields: []hidden{
+			{"since", missed.Since.Format(time.RFC3339Nano)}, {"until", missed.Until.Format(time.RFC3339Nano)},
+		}},
+		action{Text: "Skip", URL: c.back(w)},
+	)
 	return nil
+}
+
+// sendMissed replays what happened while a webhook was off.
+func sendMissed(c *call) error {
+	f, err := c.form()
+	if err != nil {
+		return err
+	}
+	w, err := c.webhook()
+	if err != nil {
+		return err
+	}
+	s := telltale.Selection{WebhookID: w.ID, Which: telltale.WhichUnsent}
+	var faulty error
+	s.Since, err = time.Parse(time.RFC3339Nano, f.text("since"))
+	faulty = errors.Join(faulty, err)
+	s.Until, err = time.Parse(time.RFC3339Nano, f.text("until"))
+	if errors.Join(faulty, err) != nil {
+		return telltale.Errorf(telltale.Malformed, "This form does not say what to send. Turn the webhook off and on again.")
+	}
+	plan, err := c.Store.PlanReplay(c.r.Context(), c.project.ID, s, w.ID)
+	if err != nil {
+		return err
+	}
+	replay, err := c.Store.CreateReplay(c.r.Context(), telltale.Replay{
+		ProjectID: c.project.ID, Selection: s, To: w.ID, Rate: w.ReplayRate(), Planned: plan.Count, State: telltale.ReplayRunning,
+	})
+	if err != nil {
+		return c.conflictNotice(c.back(w), err)
+	}
+	c.Replays.Wake()
+	return c.result(c.back(w), notice{
+		Kind: "ok", Text: "Sending " + atLeast(plan.Count, !plan.Complete, "event", "events") + ".", Detail: fmt.Sprintf("They go out at %s a second.", coordinate(replay.Rate)),
+		Actions: []action{{Text: "View the replay", URL: c.path("/replays/" + string(replay.ID))}},
+	}, changedWebhooks)
 }
 
 // testWebhook sends one sample and says what came of it.

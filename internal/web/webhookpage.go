@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/docs"
 )
 
 // webhookFrame is what the tabs of a webhook's page have in common.
@@ -26,6 +27,7 @@ func (p *webhookFrame) Tabs() []link {
 		{"Deliveries", p.call.path("/deliveries?webhook=" + string(id))},
 		{"Settings", p.call.webhookPath(id, "/settings")},
 		{"Signing", p.call.webhookPath(id, "/signing")},
+		{"Code", p.call.webhookPath(id, "/code")},
 	}
 }
 
@@ -227,6 +229,33 @@ func (p *settingsView) Events() []string {
 		labels[i] = t.Label()
 	}
 	return labels
+}
+
+// codeView has receivers for the webhook, a language at a time.
+type codeView struct {
+	webhookFrame
+	Receivers []docs.Receiver
+	Chosen    docs.Receiver
+	Secret    string // name of the variable that holds it
+}
+
+// secretName is the environment variable that the receivers read.
+const secretName = "WEBHOOK_SECRET"
+
+func codePage(c *call) error {
+	p := &codeView{Secret: secretName}
+	var err error
+	if p.webhookFrame, err = c.webhookFrame("Code"); err != nil {
+		return err
+	}
+	p.Receivers = docs.Receivers(p.Webhook.URL, secretName)
+	p.Chosen = p.Receivers[0]
+	for _, r := range p.Receivers {
+		if r.Language == c.r.URL.Query().Get("language") {
+			p.Chosen = r
+		}
+	}
+	return c.page("webhook-code", p)
 }
 
 // sendHeld turns the webhook on, and so sends what is held.

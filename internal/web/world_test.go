@@ -151,7 +151,8 @@ var (
 
 // text is what a person reads.
 func (p page) text() string {
-	return strings.TrimSpace(spaces.ReplaceAllString(html.UnescapeString(tags.ReplaceAllString(p.body, " ")), " "))
+	body := strings.ReplaceAll(p.body, "<wbr>", "")
+	return strings.TrimSpace(spaces.ReplaceAllString(html.UnescapeString(tags.ReplaceAllString(body, " ")), " "))
 }
 
 // says fails the test unless the page has each of the texts.
@@ -159,7 +160,7 @@ func (p page) says(texts ...string) page {
 	p.t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(p.text(), text) {
-			p.t.Errorf("%s %s does not say %q: %s", p.Request.Method, p.Request.URL.Path, text, p.text())
+			p.t.Errorf("%s %s does not say %q: %.1500s", p.Request.Method, p.Request.URL.Path, text, p.text())
 		}
 	}
 	return p
