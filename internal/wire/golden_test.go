@@ -26,7 +26,11 @@ func fullWebhook() *telltale.Webhook {
 	return &telltale.Webhook{
 		ID: "whk_" + ulid, ProjectID: "prj_" + ulid, Version: 7,
 		URL: "https://hooks.example.com/telltale?a=1&b=<2>", Events: telltale.NewEventTypeSet(telltale.Bounced, telltale.Sent), Description: "Into the CRM",
-		DisabledReason: telltale.DisabledGone, Health: telltale.HealthFailing,
+		DisabledReason: telltale.DisabledGone, DisabledAt: at.Add(time.Hour), Health: telltale.HealthFailing,
+		Standing: telltale.Standing{
+			LastSuccessAt: at, FailingSince: at.Add(time.Minute), Failures: 12,
+			Breaker: telltale.Breaker{State: telltale.BreakerOpen, Until: at.Add(2 * time.Minute), Wait: time.Minute},
+		},
 		Timeout: 5 * time.Second, RetrySchedule: telltale.Schedule{5 * time.Second, 90 * time.Minute}, RateLimit: 2.5, Concurrency: 4,
 		Headers:    []telltale.CustomHeader{{Name: "X-Team", Value: "crm"}, {Name: "X-Api-Key", Value: "s3cr3t", Secret: true}, {Name: "A", Value: "last"}},
 		BasicAuth:  &telltale.BasicAuth{Username: "telltale", Password: "s3cr3t"},

@@ -16,7 +16,12 @@ type Webhook struct {
 	Description     string        `json:"description" example:"Into the CRM"`
 	Enabled         bool          `json:"enabled" example:"true"`
 	DisabledReason  string        `json:"disabled_reason,omitempty" enum:"manual,gone,blocked,failing" doc:"manual: by someone. gone: the receiver answered 410. blocked: its address may not be dialled. failing: no success for too long. Left out while enabled."`
+	DisabledAt      Time          `json:"disabled_at,omitzero" format:"date-time" doc:"When it was disabled last." example:"2026-11-20T09:30:00.000Z"`
 	Health          string        `json:"health" enum:"never_used,healthy,failing" doc:"How the last attempt went." example:"healthy"`
+	LastSuccessAt   Time          `json:"last_success_at,omitzero" format:"date-time" doc:"When an attempt succeeded last, to the minute." example:"2026-11-20T09:30:00.000Z"`
+	FailingSince    Time          `json:"failing_since,omitzero" format:"date-time" doc:"When the first attempt after the last success failed." example:"2026-11-20T09:30:00.000Z"`
+	Failures        int           `json:"failures" doc:"Attempts that have failed since then. Answers of 429 do not count." example:"0"`
+	Breaker         Breaker       `json:"breaker" doc:"What spares a receiver that fails."`
 	Timeout         Duration      `json:"timeout" doc:"The deadline over a whole attempt." example:"5s"`
 	RetrySchedule   []Duration    `json:"retry_schedule" nullable:"false" doc:"The waits between attempts; empty means no retries. The default has eleven, and its last one repeats until three days have passed." example:"[\"5s\",\"30s\",\"2m\"]"`
 	RateLimit       float64       `json:"rate_limit" doc:"Attempts a second; 0 means no limit." example:"0"`
@@ -31,6 +36,12 @@ type Webhook struct {
 	Secret          string        `json:"secret,omitempty" doc:"What signs requests. Only in the answers that make it: to creating the webhook and to rotating its secret." example:"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="`
 }
 
+// Breaker is where a webhook's breaker stands.
+type Breaker struct {
+	State string `json:"state" enum:"closed,open,closing" doc:"closed: deliveries go as they like. open: nothing is attempted, but for a single probe after a while. closing: the probe succeeded, and deliveries speed up step by step." example:"closed"`
+	Until Time   `json:"until,omitzero" format:"date-time" doc:"While it is open: when the probe may go." example:"2026-11-20T09:31:00.000Z"`
+}
+
 // BasicAuth is the user of basic authentication as it is read.
 type BasicAuth struct {
 	Username string `json:"username" example:"telltale"`
@@ -41,11 +52,16 @@ type BasicAuth struct {
 func FromWebhook(w *telltale.Webhook) Webhook {
 	out := Webhook{
 		ID: string(w.ID), URL: w.URL, Events: w.Events.Names(), Description: w.Description,
-		Enabled: w.Enabled, DisabledReason: string(w.DisabledReason), Health: string(w.Health),
+		Enabled: w.Enabled, DisabledReason: string(w.DisabledReason), DisabledAt: Time{w.DisabledAt},
+		Health: string(w.Health), LastSuccessAt: Time{w.Standing.LastSuccessAt}, FailingSince: Time{w.Standing.FailingSince},
+		Failures: w.Standing.Failures, Breaker: Breaker{State: w.Standing.Breaker.State.Name()},
 		Timeout: Duration(w.Timeout), RetrySchedule: durations(w.RetrySchedule),
 		RateLimit: w.RateLimit, Concurrency: w.Concurrency, Headers: redacted(w.Headers),
 		Extensions: w.Extensions, LegacySignature: w.LegacySignature, Format: w.Format,
 		CreatedAt: Time{w.CreatedAt}, UpdatedAt: Time{w.UpdatedAt},
+	}
+	if b := w.Standing.Breaker; b.State == telltale.BreakerOpen {
+		out.Breaker.Until = Time{b.Until}
 	}
 	if a := w.BasicAuth; a != nil {
 		out.BasicAuth = &BasicAuth{Username: a.Username}
