@@ -252,9 +252,13 @@ func TestWhatWaitsWithoutNeedEndsWhenTheServerStops(t *testing.T) {
 		}()
 		synctest.Wait()
 		started := time.Now()
-		go s.Shutdown(context.Background())
+		stopped := make(chan error)
+		go func() { stopped <- s.Shutdown(context.Background()) }()
 		if text := <-answered; !strings.Contains(text, "stopping") || time.Since(started) > time.Second {
 			t.Errorf("after %v the request in flight got %q", time.Since(started), text)
+		}
+		if err := <-stopped; err != nil {
+			t.Errorf("Shutdown: %v", err)
 		}
 		if Stopping(context.Background()) != nil {
 			t.Error("outside of a server something stops")

@@ -36,7 +36,7 @@ var auditActions = []telltale.AuditAction{
 	telltale.AuditWebhookCreated, telltale.AuditWebhookChanged, telltale.AuditWebhookEnabled, telltale.AuditWebhookDisabled, telltale.AuditWebhookDeleted, telltale.AuditWebhookRestored,
 	telltale.AuditSecretShown, telltale.AuditSecretRotated, telltale.AuditKeyCreated, telltale.AuditKeyRevoked, telltale.AuditProjectCreated, telltale.AuditProjectChanged,
 	telltale.AuditDeliveryRetried, telltale.AuditDeliveryCancelled, telltale.AuditReplayStarted, telltale.AuditReplayPaused, telltale.AuditReplayResumed, telltale.AuditReplayCancelled,
-	telltale.AuditLogin, telltale.AuditLoginFailed, telltale.AuditLogout, telltale.AuditOperatorCreated, telltale.AuditOperatorChanged, telltale.AuditOperatorInvited, telltale.AuditPasswordChanged, telltale.AuditSessionsEnded,
+	telltale.AuditLogin, telltale.AuditLoginFailed, telltale.AuditLogout, telltale.AuditOperatorCreated, telltale.AuditOperatorChanged, telltale.AuditOperatorInvited, telltale.AuditPasswordChanged, telltale.AuditResetLinkMade, telltale.AuditSessionsEnded,
 }
 
 func (p *auditView) query() url.Values {
