@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,7 +148,8 @@ type operation struct {
 	Body       []kind // one per media type
 	BodyTypes  []string
 	Examples   []example
-	Answers    []answer
+	Answers    []answer // but for problems
+	Problems   []answer
 }
 
 // member is a parameter, or a key of an object.
@@ -202,7 +204,11 @@ func (r *reference) operation(method, path string, o openAPIOperation) operation
 	}
 	op.Examples = append([]example{{o.OperationID + "-shell", "Shell", curl(op.Method, path, body, len(o.Security) > 0)}}, op.Examples...)
 	for _, status := range sortedKeys(o.Responses) {
-		op.Answers = append(op.Answers, r.answer(status, o.Responses[status]))
+		if a := r.answer(status, o.Responses[status]); a.Problem != "" {
+			op.Problems = append(op.Problems, a)
+		} else {
+			op.Answers = append(op.Answers, a)
+		}
 	}
 	return op
 }
@@ -225,6 +231,13 @@ func (r *reference) answer(status string, response openAPIResponse) answer {
 		}
 	}
 	return a
+}
+
+// Plain reports whether there are words in the description, beyond those that
+// HTTP has for the status.
+func (a answer) Plain() bool {
+	code, err := strconv.Atoi(a.Status)
+	return err != nil || a.Description != http.StatusText(code)
 }
 
 // curl is the operation as a command.

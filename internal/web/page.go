@@ -48,6 +48,7 @@ type frame struct {
 	Section string // of the navigation
 	Notice  *notice
 	Wide    bool   // the page uses the whole width
+	Open    bool   // the page is for everyone, and has room around it for those who are signed out too
 	Live    string // what of the log the page follows: events, deliveries or both, with a comma; empty: nothing
 
 	Poll bool // the page asks for itself again every few seconds: what it shows is not in the log

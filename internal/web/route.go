@@ -10,6 +10,10 @@ func (s *web) routes() []route {
 	return []route{
 		{"GET", "/{$}", public, home},
 
+		{"GET", "/docs", public, documentPage},
+		{"GET", "/docs/{document...}", public, documentPage},
+		{"GET", "/docs/api", public, referencePage},
+
 		{"GET", "/setup", public, setupPage},
 		{"POST", "/setup", public, setUp},
 		{"GET", "/login", public, loginPage},

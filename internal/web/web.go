@@ -5,10 +5,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/auth"
+	"telltale.example/telltale/internal/docs"
 	"telltale.example/telltale/internal/egress"
 	"telltale.example/telltale/internal/ingest"
 	"telltale.example/telltale/internal/live"
@@ -45,6 +47,7 @@ type Config struct {
 	PublicURL  string // where the server is reached
 	SigningKey []byte // signs cursors and notices
 	Retention  time.Duration
+	OpenAPI    func() ([]byte, error) // the API's own description
 	Log        *slog.Logger
 }
 
@@ -59,6 +62,8 @@ type web struct {
 	forms   http.CrossOriginProtection
 	schemas schemas
 	streams streams
+
+	reference func() (docs.Page, error)
 }
 
 // New makes the handler of the pages. [httpserver.Wrap] belongs around it. It
@@ -69,6 +74,13 @@ func New(c Config) http.Handler {
 		s.host = u.Hostname()
 	}
 	s.pages = loadPages(s.functions())
+	s.reference = sync.OnceValues(func() (docs.Page, error) {
+		document, err := c.OpenAPI()
+		if err != nil {
+			return docs.Page{}, err
+		}
+		return docs.Reference(document)
+	})
 	s.mux.Handle("GET /static/{hash}/{name}", s.assets)
 	for _, r := range s.routes() {
 		s.mux.Handle(r.method+" "+r.path, s.handle(r))
