@@ -19,7 +19,7 @@ type doorPage struct {
 	Next    string
 	Link    telltale.Link
 	Email   string
-	Project string
+	Named   string // what the first project is to be called
 }
 
 // home leads to where one is expected.
@@ -54,9 +54,9 @@ func (c *call) showSetup(status int, token string, f *form) error {
 	if len(operators) > 0 {
 		return c.redirect("/login")
 	}
-	p := &doorPage{frame: frame{Title: "Set up Telltale"}, Form: f, Token: token, Project: "Default project"}
+	p := &doorPage{frame: frame{Title: "Set up Telltale"}, Form: f, Token: token, Named: "Default project"}
 	if f != nil {
-		p.Email, p.Project = f.text("email"), f.text("project")
+		p.Email, p.Named = f.text("email"), f.text("project")
 	}
 	link, err := c.Operators.Link(c.r.Context(), token)
 	if telltale.CodeOf(err) == telltale.NotFound || err == nil && link.Purpose != telltale.LinkSetup {
