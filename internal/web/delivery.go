@@ -170,10 +170,20 @@ func between(name, since, until string) (from, to time.Time) {
 		return time.Now().Add(-span), time.Time{}
 	}
 	if name == "custom" || name == "" {
-		from, _ = time.Parse(localTime, since)
-		to, _ = time.Parse(localTime, until)
+		from, to = readLocal(since), readLocal(until)
 	}
 	return from, to
+}
+
+// readLocal reads what a date and time field has, or a time of the API; zero if
+// it is neither.
+func readLocal(text string) time.Time {
+	for _, layout := range []string{localTime, "2006-01-02T15:04:05", time.RFC3339Nano} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
 }
 
 // parseDeliveryFilter reads the address. Unknown values narrow to nothing that
@@ -339,13 +349,18 @@ func (c *call) deliveryRows(deliveries []telltale.Delivery, webhooks map[telltal
 
 // WebhookOptions are the filter's webhooks, by host.
 func (p *deliveriesView) WebhookOptions() []option {
-	list := []option{{"", "Any", p.Filter.Webhook == ""}}
-	for id, w := range p.Webhooks {
-		list = append(list, option{string(id), w.URL, string(id) == p.Filter.Webhook})
+	return webhookOptions("Any webhook", p.Filter.Webhook, p.Webhooks)
+}
+
+// webhookOptions lists webhooks by URL, behind what none of them is called.
+func webhookOptions(none, chosen string, webhooks map[telltale.WebhookID]*telltale.Webhook) []option {
+	list := []option{{"", none, chosen == ""}}
+	for id, w := range webhooks {
+		list = append(list, option{string(id), whereTo(w.URL), string(id) == chosen})
 	}
 	slices.SortFunc(list[1:], func(a, b option) int { return strings.Compare(a.Text, b.Text) })
-	if _, known := p.Webhooks[telltale.WebhookID(p.Filter.Webhook)]; !known && p.Filter.Webhook != "" {
-		list = append(list, option{p.Filter.Webhook, "A deleted webhook", true})
+	if _, known := webhooks[telltale.WebhookID(chosen)]; !known && chosen != "" {
+		list = append(list, option{chosen, "A deleted webhook", true})
 	}
 	return list
 }
@@ -579,20 +594,20 @@ func stopDelivery(c *call) error {
 	return c.done(to, notice{Kind: "ok", Text: "Retries stopped.", Detail: "The delivery is cancelled; it can be replayed."})
 }
 
-// maxBulk is how many rows one form may choose.
-const maxBulk = 500
-
-// chosen gives the deliveries that were ticked.
-func (c *call) chosen(f *form) ([]telltale.DeliveryID, error) {
+// chosen gives the deliveries that were ticked, each once.
+func chosen(values []string) ([]telltale.DeliveryID, error) {
 	var ids []telltale.DeliveryID
-	for _, id := range f.Values["id"] {
+	for _, id := range values {
+		if slices.Contains(ids, telltale.DeliveryID(id)) {
+			continue
+		}
 		if !telltale.ValidID("dlv_", id) {
 			return nil, telltale.Errorf(telltale.Malformed, "%q is no delivery's id.", telltale.CutValue(id))
 		}
 		ids = append(ids, telltale.DeliveryID(id))
 	}
-	if len(ids) > maxBulk {
-		return nil, telltale.Errorf(telltale.TooLarge, "Choose at most %d deliveries at once, or replay all that match.", maxBulk)
+	if len(ids) > telltale.MaxReplayDeliveries {
+		return nil, telltale.Errorf(telltale.TooLarge, "Choose at most %d deliveries at once.", telltale.MaxReplayDeliveries)
 	}
 	return ids, nil
 }
@@ -602,7 +617,7 @@ func stopDeliveries(c *call) error {
 	if err != nil {
 		return err
 	}
-	ids, err := c.chosen(f)
+	ids, err := chosen(f.Values["id"])
 	if err != nil {
 		return err
 	}

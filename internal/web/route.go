@@ -52,6 +52,14 @@ func (s *web) routes() []route {
 		{"GET", project + "/deliveries/{delivery}", read, deliveryPage},
 		{"POST", project + "/deliveries/{delivery}/retry", change, retryDelivery},
 		{"POST", project + "/deliveries/{delivery}/stop", change, stopDelivery},
+		{"POST", project + "/deliveries/{delivery}/replay", change, replayOne},
+
+		{"GET", project + replaysPath, read, replaysPage},
+		{"POST", project + replaysPath, change, beginReplay},
+		{"GET", project + replaysPath + "/new", change, newReplayPage},
+		{"POST", project + replaysPath + "/new", change, countReplay},
+		{"GET", project + replaysPath + "/{replay}", read, replayPage},
+		{"POST", project + replaysPath + "/{replay}", change, switchReplay},
 
 		{"GET", webhooks, read, webhooksPage},
 		{"GET", webhooks + "/new", change, newWebhookPage},
