@@ -88,18 +88,23 @@ func errorWord(e telltale.ErrorClass) string {
 	return "Failed"
 }
 
-// Attempts says how far the retry schedule is: "3 of 12, next in 4 min".
+// Attempts says how far the retry schedule is: "3 of 12".
 func (d deliveryRow) Attempts() string {
 	text := count(d.AttemptCount)
 	if d.State == telltale.StateWaiting && d.AttemptCount > 0 && d.Webhook != nil {
 		if of := scheduled(d.Webhook.RetrySchedule); of >= d.AttemptCount {
 			text += " of " + count(of)
 		}
-		if wait := time.Until(d.DueAt); wait > 0 {
-			text += ", next in " + roughly(wait)
-		}
 	}
 	return text
+}
+
+// Next is when it is retried; zero if it is not, or at once.
+func (d deliveryRow) Next() time.Time {
+	if d.State == telltale.StateWaiting && d.AttemptCount > 0 && time.Until(d.DueAt) > 0 {
+		return d.DueAt
+	}
+	return time.Time{}
 }
 
 // scheduled is how many attempts a schedule makes.
@@ -112,34 +117,62 @@ func scheduled(s telltale.Schedule) int {
 
 // What the filter's menus offer.
 
+// states are what the filter calls the states: as the badges do, which tell a
+// first attempt from a retry.
+var states = []struct {
+	name, text string
+	state      telltale.State
+	attempted  *bool
+}{
+	{"waiting", "Waiting", telltale.StateWaiting, new(false)},
+	{"retrying", "Retrying", telltale.StateWaiting, new(true)},
+	{"pending", "Waiting or retrying", telltale.StateWaiting, nil},
+	{"sending", "Sending", telltale.StateSending, nil},
+	{"succeeded", "Succeeded", telltale.StateSucceeded, nil},
+	{"failed", "Failed", telltale.StateFailed, nil},
+	{"held", "Held", telltale.StateHeld, nil},
+	{"cancelled", "Cancelled", telltale.StateCancelled, nil},
+}
+
 func (f deliveryFilter) States() []option {
-	list := []option{{"", "Any", f.State == ""}}
-	for _, s := range telltale.States() {
-		text := strings.ToUpper(string(s[:1])) + string(s[1:])
-		if s == telltale.StateWaiting {
-			text = "Waiting or retrying"
-		}
-		list = append(list, option{string(s), text, f.State == string(s)})
+	pairs := []string{"", "Any"}
+	for _, s := range states {
+		pairs = append(pairs, s.name, s.text)
 	}
-	return list
+	return options(f.State, pairs...)
 }
 
 func (f deliveryFilter) Events() []option { return eventOptions(f.Event) }
 
 func eventOptions(chosen string) []option {
-	list := []option{{"", "Any", chosen == ""}}
+	pairs := []string{"", "Any"}
 	for _, t := range telltale.EventTypes() {
-		list = append(list, option{string(t), t.Label(), chosen == string(t)})
+		pairs = append(pairs, string(t), shortLabel(t))
 	}
-	return list
+	return options(chosen, pairs...)
 }
 
 func (f deliveryFilter) Answers() []option {
-	return options(f.Answer, "", "Any", "2xx", "2xx", "3xx", "3xx", "4xx", "4xx", "5xx", "5xx", "none", "No response")
+	return options(f.Answer, "", "Any", "2xx", "2xx", "3xx", "3xx", "4xx", "4xx", "5xx", "5xx", "none", "None")
 }
 
 func (f deliveryFilter) Ranges() []option {
-	return options(f.Range, "", "Any", "1h", "1 hour", "24h", "24 hours", "7d", "7 days", "30d", "30 days", "custom", "From … to …")
+	return options(f.Range, "", "All", "1h", "1 hour", "24h", "24 hours", "7d", "7 days", "30d", "30 days", "custom", "From … to …")
+}
+
+// Exact reports whether the fields for an exact time are shown.
+func (f deliveryFilter) Exact() bool { return f.Range == "custom" || f.Since != "" || f.Until != "" }
+
+// Chips name what narrows the list and is not in a menu.
+func (f deliveryFilter) Chips() []string {
+	var chips []string
+	if f.Found != "" {
+		chips = append(chips, f.Found+": "+f.Q)
+	}
+	if f.Replay != "" {
+		chips = append(chips, "replay: "+f.Replay)
+	}
+	return chips
 }
 
 // Query is the filter as it stands in the address.
@@ -195,6 +228,11 @@ func parseDeliveryFilter(q url.Values) deliveryFilter {
 	}
 	f.DeliveryFilter = telltale.DeliveryFilter{
 		State: telltale.State(f.State), Type: telltale.EventType(f.Event), WebhookID: telltale.WebhookID(f.Webhook), ReplayID: telltale.ReplayID(f.Replay),
+	}
+	for _, s := range states {
+		if s.name == f.State {
+			f.DeliveryFilter.State, f.Attempted = s.state, s.attempted
+		}
 	}
 	for a := telltale.Answer2xx; a < telltale.Answers; a++ {
 		if a.String() == f.Answer {
@@ -349,7 +387,7 @@ func (c *call) deliveryRows(deliveries []telltale.Delivery, webhooks map[telltal
 
 // WebhookOptions are the filter's webhooks, by host.
 func (p *deliveriesView) WebhookOptions() []option {
-	return webhookOptions("Any webhook", p.Filter.Webhook, p.Webhooks)
+	return webhookOptions("Any", p.Filter.Webhook, p.Webhooks)
 }
 
 // webhookOptions lists webhooks by URL, behind what none of them is called.

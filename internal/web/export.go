@@ -63,8 +63,17 @@ func exportDeliveries(c *call) error {
 	if err != nil {
 		return err
 	}
+	ids, err := chosen(c.r.URL.Query()["id"])
+	if err != nil {
+		return err
+	}
 	page := telltale.Page{Limit: telltale.MaxPage - 1}
-	rows, err := c.Store.Deliveries(c.r.Context(), c.project.ID, f.DeliveryFilter, page)
+	var rows []telltale.Delivery
+	if len(ids) > 0 {
+		rows, err = c.deliveriesWithIDs(ids)
+	} else {
+		rows, err = c.Store.Deliveries(c.r.Context(), c.project.ID, f.DeliveryFilter, page)
+	}
 	if err != nil {
 		return err
 	}
@@ -93,7 +102,7 @@ func exportDeliveries(c *call) error {
 			}
 		}
 		flush()
-		if out.SetWriteDeadline(time.Now().Add(live.WriteTimeout)) != nil || len(rows) < page.Limit {
+		if out.SetWriteDeadline(time.Now().Add(live.WriteTimeout)) != nil || len(rows) < page.Limit || len(ids) > 0 {
 			return nil
 		}
 		page.After = string(rows[len(rows)-1].ID)
@@ -102,6 +111,22 @@ func exportDeliveries(c *call) error {
 		}
 	}
 	return nil
+}
+
+// deliveriesWithIDs gives those that are still there.
+func (c *call) deliveriesWithIDs(ids []telltale.DeliveryID) ([]telltale.Delivery, error) {
+	var rows []telltale.Delivery
+	for _, id := range ids {
+		d, err := c.Store.Delivery(c.r.Context(), c.project.ID, id)
+		switch {
+		case telltale.CodeOf(err) == telltale.NotFound:
+		case err != nil:
+			return nil, err
+		default:
+			rows = append(rows, d)
+		}
+	}
+	return rows, nil
 }
 
 func exported(d deliveryRow) exportedDelivery {

@@ -68,7 +68,7 @@ func overviewPage(c *call) error {
 		return err
 	}
 	steps := p.Span.fill(stats, now)
-	waiting, more, err := c.Store.CountDeliveries(ctx, c.project.ID, telltale.DeliveryFilter{State: telltale.StateWaiting}, telltale.MaxCount)
+	waiting, more, err := c.Store.CountDeliveries(ctx, c.project.ID, telltale.DeliveryFilter{State: telltale.StateWaiting, Attempted: new(true)}, telltale.MaxCount)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (c *call) tiles(sum telltale.Stat, s span, waiting string) []tile {
 		{"Events received", count(sum.Events), list("/events", "")},
 		{"Delivered", share, list("/deliveries", "succeeded")},
 		{"Median time to deliver", median, list("/deliveries", "succeeded")},
-		{"Waiting to retry", waiting, c.path("/deliveries?state=waiting")},
+		{"Waiting to retry", waiting, c.path("/deliveries?state=retrying")},
 	}
 }
 

@@ -186,8 +186,13 @@ type option struct {
 // options makes a select's list, with one chosen.
 func options(chosen string, pairs ...string) []option {
 	list := make([]option, 0, len(pairs)/2)
+	known := false
 	for i := 0; i+1 < len(pairs); i += 2 {
 		list = append(list, option{pairs[i], pairs[i+1], pairs[i] == chosen})
+		known = known || pairs[i] == chosen
+	}
+	if !known && chosen != "" { // somebody wrote it into the address: it is shown, to be changed
+		list = append(list, option{chosen, shorten(chosen, 20), true})
 	}
 	return list
 }

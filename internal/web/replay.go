@@ -63,7 +63,7 @@ func (r replayRow) What() string { return selectionText(r.Selection, r.webhooks)
 // Where says to which webhook.
 func (r replayRow) Where() string {
 	if r.To == "" {
-		return "the webhooks that they were owed to"
+		return "the same webhooks"
 	}
 	return webhookName(r.To, r.webhooks)
 }

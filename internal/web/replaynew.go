@@ -281,7 +281,7 @@ func (p *newReplayView) WebhookOptions() []option {
 }
 
 func (p *newReplayView) ToOptions() []option {
-	return webhookOptions("The webhooks that they were owed to", p.Draft.To, p.webhooks)
+	return webhookOptions("The same webhooks", p.Draft.To, p.webhooks)
 }
 
 func (p *newReplayView) Ranges() []option { return deliveryFilter{Range: p.Draft.Range}.Ranges() }

@@ -8,7 +8,7 @@
     if (!t.title.includes('here')) t.title += `, ${at.toLocaleString()} here`
   })
   const settle = () => {
-    times()
+    times(), tally()
     const d = $('#dialog dialog:not([open])')
     if (d) { d.showModal(); d.onclose = () => d.remove() }
     const f = $('[data-focus]')
@@ -27,34 +27,47 @@
     try { await navigator.clipboard.writeText(from.textContent) } catch { getSelection().selectAllChildren(from); D.execCommand('copy') }
     b.textContent = 'Copied'; setTimeout(() => b.textContent = was, 1500)
   })
+  const picked = () => $$('[name=id]:checked')
+  const tally = () => $$('[data-count]').forEach(n => n.textContent = picked().length)
   D.addEventListener('change', e => {
-    const all = e.target.closest('[data-all]'), bulk = $('#bulk')
+    const all = e.target.closest('[data-all]')
     if (all) $$(all.dataset.all).forEach(c => c.checked = all.checked)
-    if (bulk) { const n = $$('[name=id]:checked').length; bulk.hidden = !n; $('[data-count]', bulk).textContent = n }
+    tally()
   })
-  // News: the page asks for itself again, unless someone is reading further down or at work in it.
-  let waiting = 0
-  const fresh = $('#fresh'), pulse = $('#pulse')
-  const refresh = () => { waiting = 0; fresh.hidden = true; htmx.trigger('#content', 'refresh') }
-  if (fresh) fresh.onclick = () => { $$('[name=id]:checked').forEach(c => c.click()); scrollTo(0, 0); refresh() }
+  // News: the page asks for itself again, unless someone is reading further down, at work in it, or has paused it.
+  let fresh = 0, lost = 0
+  const pill = $('#fresh'), pulse = $('#pulse')
+  const show = (state, text) => { pulse.hidden = false; pulse.dataset.state = state; pulse.lastChild.textContent = text }
+  const busy = () => pulse.dataset.state == 'paused' || scrollY > 120 || $('[name=id]:checked,:popover-open,dialog[open],#content :is(input:not([type=checkbox]),select,textarea):focus')
+  const refresh = () => { fresh = 0; pill.hidden = true; htmx.trigger('#content', 'refresh') }
+  if (pill) {
+    show('live', 'Live')
+    pill.onclick = () => { picked().forEach(c => c.click()); scrollTo(0, 0); refresh() }
+    pulse.onclick = () => {
+      const on = pulse.dataset.state == 'live'
+      if (pulse.dataset.state == 'off') return location.reload()
+      show(on ? 'paused' : 'live', on ? 'Paused' : 'Live')
+      if (!on && fresh) refresh()
+    }
+  }
   D.addEventListener('news', e => {
-    const a = D.activeElement
-    if (scrollY < 120 && !$('[name=id]:checked,:popover-open,dialog[open]') && !(a?.form && $('#content').contains(a) && a.matches('input,select,textarea'))) return refresh()
-    waiting += +e.detail.data
-    fresh.textContent = `${waiting.toLocaleString('en')} new`; fresh.hidden = false
+    const n = +e.detail.data, many = n > 20, total = fresh + n
+    if (!busy()) { refresh(); if (!many) return }
+    fresh = total
+    pill.textContent = `${fresh.toLocaleString('en')} new${many ? ', showing a sample' : ''}`
+    pill.hidden = false
   })
   D.addEventListener('signed-out', () => location.reload())
-  let lost = 0
   D.addEventListener('htmx:sse:error', e => {
     if (e.detail.status == 401) return location.reload()
-    pulse.hidden = false; pulse.textContent = ++lost > 3 ? 'Live updates are off. Refresh' : 'Reconnecting…'
+    if (++lost > 3) show('off', 'Live updates are off. Refresh'); else show('lost', 'Reconnecting…')
   })
-  D.addEventListener('htmx:sse:after:connection', () => { lost = 0; pulse.hidden = true })
-  // Keys in lists: j and k move, Enter opens, x selects, r replays, / searches.
+  D.addEventListener('htmx:sse:after:connection', () => { lost = 0; if (pulse.dataset.state != 'paused') show('live', 'Live') })
+  // Keys in lists: j and k move, Enter opens, x selects, r replays, / searches, ? tells of them.
   D.addEventListener('keydown', e => {
     if (!('shortcuts' in D.body.dataset) || e.ctrlKey || e.metaKey || e.altKey || e.target.closest('input:not([type=checkbox]),textarea,select,dialog')) return
-    const rows = $$('tr[data-href]'), at = rows.findIndex(r => r.contains(D.activeElement)), go = i => $('a', rows[i] || D.body.cloneNode())?.focus()
-    const does = { j: () => go(at + 1), k: () => go(Math.max(at - 1, 0)), x: () => rows[at] && $('[name=id]', rows[at])?.click(), r: () => $('#bulk:not([hidden]) [data-key=r]')?.click(), '/': () => $('#find').focus() }[e.key]
+    const rows = $$('tr[data-href]'), at = rows.findIndex(r => r.contains(D.activeElement)), go = i => rows[i] && $('a', rows[i]).focus()
+    const does = { j: () => go(at + 1), k: () => go(Math.max(at - 1, 0)), x: () => rows[at] && $('[name=id]', rows[at])?.click(), r: () => { const b = $('[data-key=r]'); if (b && (b.offsetParent || picked().length)) b.click() }, '/': () => $('#find').focus(), '?': () => $('#keys').togglePopover() }[e.key]
     if (does) { e.preventDefault(); does() }
   })
 })()
