@@ -43,8 +43,8 @@ func (r replayRow) Badge() badge {
 // UnderWay is how many of its deliveries have not ended.
 func (r replayRow) UnderWay() int { return r.Made - r.Succeeded - r.Failed }
 
-// Open reports whether its numbers can still change.
-func (r replayRow) Open() bool {
+// Moving reports whether its numbers can still change.
+func (r replayRow) Moving() bool {
 	return r.State == telltale.ReplayRunning || r.State == telltale.ReplayPaused || r.UnderWay() > 0
 }
 
@@ -145,7 +145,7 @@ func replaysPage(c *call) error {
 	if err != nil {
 		return err
 	}
-	p.Poll = slices.ContainsFunc(p.Rows, replayRow.Open)
+	p.Poll = slices.ContainsFunc(p.Rows, replayRow.Moving)
 	return c.page("replays", p)
 }
 
@@ -176,7 +176,7 @@ func replayPage(c *call) error {
 		return err
 	}
 	p.replayRow = replayRow{r, webhooks}
-	if p.Open() {
+	if p.Moving() {
 		p.Live, p.Poll = string(r.ID), true // it may change without a delivery that does
 	}
 	if p.Failed > 0 {
