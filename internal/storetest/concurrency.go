@@ -36,6 +36,58 @@ var concurrencyTests = []test{
 		}
 		w.equal("the sequences", len(sequences), callers*calls)
 	}},
+	{"who follows the log misses nothing of what many store at once", func(w *world) {
+		w.newWebhook()
+		const callers, calls = 10, 20
+		start := w.logEnd()
+		stored := make(chan struct{})
+		go func() {
+			defer close(stored)
+			together(callers, func(int) {
+				for range calls {
+					accepted, err := w.AcceptEvents(w.ctx, telltale.Acceptance{ProjectID: w.project.ID, Events: []*telltale.Event{w.newEvent()}, Room: newRoom(1)})
+					if err == nil {
+						_, err = w.RecordAttempts(w.ctx, []telltale.Result{w.result(accepted.Claims[0], 200)})
+					}
+					if err != nil {
+						w.Errorf("storing: %v", err)
+						return
+					}
+				}
+			})
+		}()
+		events := map[telltale.EventID]int{}
+		succeeded := map[telltale.DeliveryID]bool{}
+		for at, over := start, false; ; {
+			select {
+			case <-stored:
+				over = true
+			default:
+			}
+			page := w.logSince(at, 7)
+			for _, e := range page.Events {
+				events[e.ID]++
+			}
+			for _, d := range page.Deliveries {
+				succeeded[d.ID] = d.State == telltale.StateSucceeded
+			}
+			if at = page.Next; over && !page.More {
+				break
+			}
+		}
+		w.equal("the events", len(events), callers*calls)
+		for id, times := range events {
+			if times != 1 {
+				w.Fatalf("event %s is in the log %d times", id, times)
+			}
+		}
+		w.equal("the deliveries", len(succeeded), callers*calls)
+		for id, ok := range succeeded {
+			if !ok {
+				w.Fatalf("delivery %s succeeded, and the log does not say so", id)
+			}
+		}
+	}},
 	{"one that fails does not take its neighbours with it", func(w *world) {
 		w.newWebhook()
 		known := w.newEvent(called("known", "content"))
