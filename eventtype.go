@@ -24,6 +24,15 @@ const (
 	UserUpdated  EventType = "user_updated" // a profile was changed
 )
 
+// Operational events are about Telltale's own work. A webhook gets those that it
+// names; "*" does not name them.
+const (
+	WebhookFailing   EventType = "webhook.failing"   // a webhook has failed for a day, and again after four
+	WebhookDisabled  EventType = "webhook.disabled"  // a webhook was disabled automatically
+	WebhookRecovered EventType = "webhook.recovered" // a webhook that was warned of succeeded again
+	DeliveryFailed   EventType = "delivery.failed"   // a delivery was given up
+)
+
 // eventTypes is in the order of the menu in the settings page. A type's place
 // is its bit in an [EventTypeSet], so places never change.
 var eventTypes = [...]struct {
@@ -42,7 +51,14 @@ var eventTypes = [...]struct {
 	{Complained, "Complained", "The recipient has marked the message as spam."},
 	{UserCreated, "User created", "A user's profile has been created through the API or an import."},
 	{UserUpdated, "User updated", "A user's profile has been changed through the API or an import."},
+	{WebhookFailing, "Webhook failing", "A webhook of the project has failed for 24 hours, and again after 96."},
+	{WebhookDisabled, "Webhook disabled", "A webhook of the project was turned off automatically."},
+	{WebhookRecovered, "Webhook recovered", "A webhook that was warned of has succeeded again."},
+	{DeliveryFailed, "Delivery failed", "A delivery has failed for good: its retry schedule is used up, or the receiver answered 410."},
 }
+
+// The first of eventTypes are those that are reported; the others are operational.
+const reportedTypes = 12
 
 const eventTypeCount = len(eventTypes)
 
@@ -74,6 +90,14 @@ func (t EventType) place() int {
 		return 10
 	case UserUpdated:
 		return 11
+	case WebhookFailing:
+		return 12
+	case WebhookDisabled:
+		return 13
+	case WebhookRecovered:
+		return 14
+	case DeliveryFailed:
+		return 15
 	}
 	return -1
 }
@@ -81,8 +105,14 @@ func (t EventType) place() int {
 // EventTypes gives the twelve types in the order of the settings page's menu.
 func EventTypes() []EventType { return AllEventTypes.Types() }
 
-// Valid reports whether t is one of the twelve.
-func (t EventType) Valid() bool { return t.place() >= 0 }
+// OperationalEventTypes gives the types of events about Telltale's own work.
+func OperationalEventTypes() []EventType { return operationalTypes.Types() }
+
+// Valid reports whether t is one of the twelve, which sources may report.
+func (t EventType) Valid() bool { i := t.place(); return i >= 0 && i < reportedTypes }
+
+// Operational reports whether t is about Telltale's own work.
+func (t EventType) Operational() bool { return t.place() >= reportedTypes }
 
 // Label is what people read for t, such as "Bounced (hard and soft)"; for what
 // is no type it is t itself.
@@ -113,6 +143,8 @@ func ParseEventType(name string) (EventType, error) {
 // typeList names the twelve for what a fault expects.
 var typeList = strings.Join(names(EventTypes()), ", ")
 
+var operationalList = strings.Join(names(OperationalEventTypes()), ", ")
+
 func names(types []EventType) []string {
 	s := make([]string, len(types))
 	for i, t := range types {
@@ -127,7 +159,12 @@ func names(types []EventType) []string {
 type EventTypeSet uint16
 
 // AllEventTypes holds the twelve, and is written ["*"].
-const AllEventTypes EventTypeSet = 1<<eventTypeCount - 1
+const AllEventTypes EventTypeSet = 1<<reportedTypes - 1
+
+const (
+	everyType        EventTypeSet = 1<<eventTypeCount - 1
+	operationalTypes              = everyType &^ AllEventTypes
+)
 
 // NewEventTypeSet makes the set of the given types; what is no type is left out.
 func NewEventTypeSet(types ...EventType) EventTypeSet {
@@ -150,13 +187,13 @@ func ParseEventTypeSet(list []string, location string) (EventTypeSet, []Fault) {
 		t := EventType(name)
 		switch {
 		case name == "*":
-			s = AllEventTypes
-		case t.Valid():
+			s |= AllEventTypes
+		case t.Valid(), t.Operational():
 			s |= NewEventTypeSet(t)
 		case len(faults) < maxFaults:
 			faults = append(faults, Fault{
 				Location: fmt.Sprintf("%s[%d]", location, i), Message: "There is no such event type.",
-				Expected: `"*", or one of ` + typeList, Value: CutValue(name),
+				Expected: `"*", or one of ` + typeList + ", " + operationalList, Value: CutValue(name),
 			})
 		}
 	}
@@ -169,8 +206,11 @@ func (s EventTypeSet) Has(t EventType) bool {
 	return i >= 0 && s&(1<<i) != 0
 }
 
+// Known is the set without what is no type.
+func (s EventTypeSet) Known() EventTypeSet { return s & everyType }
+
 // Empty reports whether there is no type in the set.
-func (s EventTypeSet) Empty() bool { return s&AllEventTypes == 0 }
+func (s EventTypeSet) Empty() bool { return s&everyType == 0 }
 
 // Types lists the set in the order of [EventTypes].
 func (s EventTypeSet) Types() []EventType {
@@ -184,10 +224,10 @@ func (s EventTypeSet) Types() []EventType {
 }
 
 // Names is the set as the API writes it: the names in the order of
-// [EventTypes], or "*" alone for the twelve.
+// [EventTypes], or "*" for the twelve, and then the operational ones.
 func (s EventTypeSet) Names() []string {
 	if s&AllEventTypes == AllEventTypes {
-		return []string{"*"}
+		return append([]string{"*"}, names((s & operationalTypes).Types())...)
 	}
 	return names(s.Types())
 }

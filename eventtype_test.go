@@ -42,7 +42,7 @@ func TestEventTypes(t *testing.T) {
 
 func TestWhatIsNoEventType(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"", "*", "Sent", "SENT", "sent ", "bounce", "webhook.failing"} {
+	for _, name := range []string{"", "*", "Sent", "SENT", "sent ", "bounce", "webhook.failed"} {
 		if _, err := ParseEventType(name); CodeOf(err) != Invalid || !strings.Contains(err.Error(), "user_updated") {
 			t.Errorf("ParseEventType(%q) gives %v, want an Invalid error that lists the types", name, err)
 		}

@@ -26,3 +26,13 @@ func TestSampleEventsAreTheDocumentedSamples(t *testing.T) {
 		t.Errorf("no type gives %v", err)
 	}
 }
+
+func TestOperationalEventsHaveSamplesToo(t *testing.T) {
+	t.Parallel()
+	for _, of := range OperationalEventTypes() {
+		e, err := SampleEvent("prj_1", of)
+		if err != nil || !e.Test || e.Type != of || !bytes.Contains(e.Payload, []byte(`{"type":"`+string(of)+`",`)) {
+			t.Errorf("%s: %s (%v)", of, e.Payload, err)
+		}
+	}
+}

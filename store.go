@@ -222,6 +222,11 @@ type DeliveryStore interface {
 	// one transaction. A result whose claim is no longer the delivery's is not
 	// applied. A delivery that would wait for a webhook that is disabled is
 	// held; for one that is deleted, cancelled.
+	//
+	// In the same transaction each webhook's [Standing] goes on ([Standing.After]),
+	// with what follows: it may be disabled, and operational events go to the other
+	// webhooks of the project that want them. A test that passes enables a webhook
+	// that was disabled automatically, and closes its breaker.
 	RecordAttempts(ctx context.Context, results []Result) (Recorded, error)
 
 	// ReleaseClaims gives back claims of which no attempt was begun: the
@@ -278,7 +283,8 @@ type Result struct {
 // Recorded is what RecordAttempts did.
 type Recorded struct {
 	Applied []bool     // one per result
-	Changed []*Webhook // webhooks that an outcome disabled, as they are now
+	Changed []*Webhook // webhooks that were enabled or disabled, or whose breaker turned, as they are now
+	Waiting []*Webhook // webhooks for which operational events wait
 }
 
 // DeliveryFilter narrows a list of deliveries. Zero fields do not narrow.

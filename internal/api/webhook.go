@@ -200,27 +200,10 @@ func (a *api) testWebhook(ctx context.Context, who auth.Identity, in *struct {
 	if err != nil {
 		return wire.WebhookTested{}, err
 	}
-	if attempt.Success() {
-		a.revive(ctx, claim.Webhook)
-	}
 	return wire.WebhookTested{
 		Success:    attempt.Success(),
 		Message:    attempt.Verdict(),
 		DeliveryID: string(claim.DeliveryID),
 		Attempt:    wire.FromAttempt(&attempt, e.SentBody(attempt.Request.Headers, claim.Webhook.Extensions)),
 	}, nil
-}
-
-// revive enables a webhook that passed a test, unless a person disabled it. The
-// test's answer does not depend on it.
-func (a *api) revive(ctx context.Context, tested *telltale.Webhook) {
-	if tested.Enabled || tested.DisabledReason == telltale.DisabledManual {
-		return
-	}
-	w, err := a.config.Store.EnableWebhook(ctx, tested.ProjectID, tested.ID)
-	if err != nil {
-		a.config.Log.WarnContext(ctx, "a webhook that passed a test was not enabled", "webhook", tested.ID, "error", err)
-		return
-	}
-	a.config.Dispatcher.Changed(w)
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-
 // chromium is the one browser of the test run.
 var chromium struct {
 	once sync.Once

@@ -40,8 +40,13 @@
 //
 // # When no attempt begins
 //
-// Whether a lane may take a slot is decided in one function, lane.wants: it is
-// where a breaker belongs.
+// Whether a lane may take a slot is decided in one function, lane.wants.
+//
+// A receiver that fails is spared: the store keeps how each webhook stands
+// ([telltale.Standing]) and opens its breaker. Until it may be probed, the lane
+// takes no slots and no room, what waits in it goes back to the store, and then one
+// attempt goes; when that is recorded, the lane hears how it stands. A breaker that
+// closes lets one, two and four attempts at once through before all.
 //
 // A lane stands still while its webhook is disabled, deleted, or about to be
 // because of an outcome that is being recorded. What a lane knows of its webhook

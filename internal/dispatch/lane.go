@@ -36,6 +36,7 @@ type lane struct {
 	webhook *telltale.Webhook // the newest version known
 	project *project
 	paused  bool // an outcome disables the webhook, and is not recorded yet
+	breaker breaker
 
 	claims   fifo[telltale.Claim] // that wait for a slot
 	kept     int                  // deliveries in memory: reserved, waiting, under way, not recorded
@@ -76,10 +77,11 @@ func (l *lane) off() bool { return !l.webhook.Enabled || l.webhook.Deleted }
 func (l *lane) stopped() bool { return l.paused || l.off() }
 
 // width is how many slots the lane may take: one until an attempt has ended, so
-// that many receivers that hang from the start take few.
+// that many receivers that hang from the start take few, and what the breaker
+// lets through.
 func (l *lane) width() int {
 	if l.pulse.quick || l.pulse.slow {
-		return l.webhook.Concurrency
+		return min(l.webhook.Concurrency, l.breaker.width())
 	}
 	return 1
 }
@@ -104,7 +106,7 @@ func (l *lane) asksAt() (at time.Time, ever bool) {
 // noRing and zero stand for a lane that waits for something to happen. The store
 // is not asked before askFrom.
 func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
-	if l.stopped() || l.busy >= l.width() {
+	if l.stopped() || l.busy >= l.width() || l.breaker.probing {
 		return noRing, time.Time{}
 	}
 	at := now
@@ -115,7 +117,7 @@ func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
 		}
 		at = later(asks, askFrom)
 	}
-	at = later(at, l.pace.readyAt(l.rate(now)))
+	at = later(later(at, l.pace.readyAt(l.rate(now))), l.breaker.opens())
 	if at.After(now) {
 		return noRing, at
 	}
@@ -195,7 +197,7 @@ func (d *Dispatcher) laneOf(w *telltale.Webhook) (l *lane, made bool) {
 	}
 	p := d.projectOf(w.ProjectID)
 	p.lanes++
-	l = &lane{webhook: w, project: p, place: -1}
+	l = &lane{webhook: w, project: p, place: -1, breaker: breaker{standing: w.Standing}}
 	d.lanes[w.ID] = l
 	return l, true
 }
@@ -227,7 +229,18 @@ func (d *Dispatcher) sweep(now time.Time) {
 
 // learn takes over what is newer about the lane's webhook.
 func (d *Dispatcher) learn(l *lane, w *telltale.Webhook, now time.Time) {
-	if w == nil || w.Version <= l.webhook.Version {
+	if w == nil {
+		return
+	}
+	if l.breaker.learn(w) && !l.off() && l.breaker.open() {
+		// What waits in the lane would keep others out of memory until the probe.
+		if l.claims.len() > 0 {
+			l.hint(now)
+			l.dueFresh = true
+		}
+		d.giveBack(l)
+	}
+	if w.Version <= l.webhook.Version {
 		return
 	}
 	wasEnabled := l.webhook.Enabled

@@ -27,6 +27,7 @@ type model struct {
 	byWebhook  map[telltale.WebhookID][]*owed
 	seq        int
 	calls      map[string]int
+	breakers   bool // webhooks have a standing
 
 	// fault, if set, is asked before every call, by the name of the method.
 	// Its error is the call's; after says that the call is done nevertheless.
@@ -231,6 +232,16 @@ func (m *model) RecordAttempts(_ context.Context, results []telltale.Result) (te
 			o.once = true
 		}
 		m.fit(o)
+		if m.breakers && !o.test {
+			w := *m.webhooks[o.webhook]
+			before := w.Standing
+			w.Standing, _ = before.After(r.Attempt, time.Now())
+			w.Standing.Revision++
+			m.webhooks[o.webhook] = &w
+			if !before.Same(w.Standing) {
+				recorded.Changed = append(recorded.Changed, &w)
+			}
+		}
 		if w := m.webhooks[o.webhook]; r.Outcome.Disable != "" && w.Enabled && w.Version == r.WebhookVersion {
 			recorded.Changed = append(recorded.Changed, m.change(o.webhook, func(w *telltale.Webhook) {
 				w.Enabled, w.DisabledReason = false, r.Outcome.Disable

@@ -167,6 +167,7 @@ func (d *Dispatcher) recorded(batch []pending, recorded telltale.Recorded) {
 			continue
 		}
 		d.drop(r.lane, r.payload)
+		r.lane.breaker.probing = false
 		if r.Outcome.Disable != "" {
 			r.lane.paused = false
 		}
@@ -176,6 +177,9 @@ func (d *Dispatcher) recorded(batch []pending, recorded telltale.Recorded) {
 	}
 	for _, w := range recorded.Changed {
 		d.changed(w, now)
+	}
+	for _, w := range recorded.Waiting {
+		d.due(w, now)
 	}
 	for i := range batch {
 		if l := batch[i].lane; l != nil {

@@ -30,7 +30,7 @@ func (d *Dispatcher) Reserve(w *telltale.Webhook) bool {
 	}
 	l, _ := d.laneOf(w)
 	free := maxKept - d.room.kept
-	if l.stopped() || free <= 0 || l.project.kept >= projectShare*free || l.kept >= laneRoomShare*free ||
+	if l.stopped() || l.breaker.open() || free <= 0 || l.project.kept >= projectShare*free || l.kept >= laneRoomShare*free ||
 		l.kept >= max(slowKept, 2*l.webhook.Concurrency) && l.isSlow(time.Now()) {
 		return false
 	}

@@ -41,6 +41,7 @@ func simulate(t *testing.T, seed uint64) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &history{rng: rand.New(rand.NewPCG(seed, 1)), kinds: map[telltale.WebhookID]int{}}
 		h.world = newWorld(t, h.config())
+		h.world.model.breakers = true
 		h.reply(h.receiver(false))
 		h.populate()
 		steps := 150 + h.rng.IntN(150)

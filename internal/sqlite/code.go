@@ -40,7 +40,7 @@ var disabledReasons = []telltale.DisabledReason{
 	"", telltale.DisabledManual, telltale.DisabledGone, telltale.DisabledBlocked, telltale.DisabledFailing,
 }
 
-var eventTypes = telltale.EventTypes()
+var eventTypes = append(telltale.EventTypes(), telltale.OperationalEventTypes()...)
 
 // code is the place of word in words.
 func code[W ~string](words []W, word W) (int64, error) {

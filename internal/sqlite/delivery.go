@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"telltale.example/telltale"
@@ -68,8 +67,7 @@ func (s *Store) RecordAttempts(ctx context.Context, results []telltale.Result) (
 
 func (tx *tx) record(results []telltale.Result, rows []attemptRow) (telltale.Recorded, error) {
 	recorded := telltale.Recorded{Applied: make([]bool, len(results))}
-	health := map[*webhook]telltale.Health{}
-	var disabled []*webhook
+	var turns turns
 	for i := range results {
 		r := &results[i]
 		d, ok, err := tx.claimed(rows[i].delivery, r.ClaimRef)
@@ -83,32 +81,11 @@ func (tx *tx) record(results []telltale.Result, rows []attemptRow) (telltale.Rec
 		if err := tx.recordOne(&d, r, &rows[i]); err != nil {
 			return recorded, fmt.Errorf("delivery %s: %w", r.DeliveryID, err)
 		}
-		if h := healthAfter(r.Attempt); h != "" && !d.test {
-			health[d.webhook] = h
-		}
-		state := *tx.state(d.webhook)
-		if r.Outcome.Disable == "" || !state.Enabled || state.Deleted || state.Version != r.WebhookVersion {
-			continue
-		}
-		before := state.Webhook
-		if err := tx.disable(d.webhook.number, &state, r.Outcome.Disable); err != nil {
-			return recorded, err
-		}
-		tx.setState(d.webhook, &state)
-		if err := tx.audit(telltale.Actor{Kind: telltale.ActorSystem, Name: "telltale"}, webhookEntry(before, state.Webhook)); err != nil {
-			return recorded, err
-		}
-		disabled = append(disabled, d.webhook)
-	}
-	for w, h := range health {
-		if err := tx.setHealth(w, h); err != nil {
-			return recorded, err
+		if err := tx.turn(&turns, &d, r); err != nil {
+			return recorded, fmt.Errorf("webhook %s: %w", d.webhook.id, err)
 		}
 	}
-	for _, w := range disabled {
-		recorded.Changed = append(recorded.Changed, tx.state(w).Webhook)
-	}
-	return recorded, nil
+	return recorded, tx.show(&turns, &recorded)
 }
 
 // recordOne stores the attempt and moves the claimed delivery to its outcome.
@@ -145,18 +122,6 @@ func (tx *tx) recordOne(d *deliveryRow, r *telltale.Result, row *attemptRow) err
 	}
 	tx.countAttempt(d, row)
 	return tx.update(d)
-}
-
-// healthAfter tells what an attempt says of its webhook: nothing if the fault
-// was ours, or if the receiver only asked for patience.
-func healthAfter(a *telltale.Attempt) telltale.Health {
-	switch {
-	case a.Success():
-		return telltale.HealthHealthy
-	case a.Error == telltale.ErrorInterrupted, a.Error == telltale.ErrorInternal, a.Status == http.StatusTooManyRequests:
-		return ""
-	}
-	return telltale.HealthFailing
 }
 
 // Values of the column manual.

@@ -41,6 +41,8 @@ type webhook struct {
 	id      telltale.WebhookID
 	project *project
 	now     atomic.Pointer[webhookState]
+
+	standing telltale.Standing // to the attempt, while what is shown is behind by a minute; only the writer's
 }
 
 // webhookState is one version of a webhook; it never changes.

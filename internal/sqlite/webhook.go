@@ -99,6 +99,9 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 		before, made := state.Webhook, *wanted
 		made.Enabled, made.DisabledReason, made.Deleted, made.Health = before.Enabled, before.DisabledReason, before.Deleted, before.Health
 		made.DisabledAt, made.Standing, made.CreatedAt = before.DisabledAt, before.Standing, before.CreatedAt
+		if made.URL != before.URL && before.Standing != (telltale.Standing{}) {
+			made.Standing = before.Standing.Reset(tx.presentTime())
+		}
 		made.Version, made.UpdatedAt = before.Version+1, tx.presentTime()
 		state.Webhook = &made
 		q := tx.change(`UPDATE webhook SET version = ?, updated_at = ?,
@@ -131,12 +134,17 @@ func (s *Store) EnableWebhook(ctx context.Context, project telltale.ProjectID, i
 		if state.Enabled {
 			return nil
 		}
-		made := *state.Webhook
-		made.Enabled, made.DisabledReason = true, ""
-		state.epoch++
-		state.enabledAt = tx.milli
-		return tx.writeSwitch(number, state, &made)
+		return tx.enable(number, state)
 	})
+}
+
+// enable gives the webhook a new chance.
+func (tx *tx) enable(number int64, state *webhookState) error {
+	made := *state.Webhook
+	made.Enabled, made.DisabledReason, made.Standing = true, "", state.Standing.Reset(tx.presentTime())
+	state.epoch++
+	state.enabledAt = tx.milli
+	return tx.writeSwitch(number, state, &made)
 }
 
 // DeleteWebhook cancels, by this one row, whatever waits for the webhook. Its
@@ -238,6 +246,13 @@ func (s *Store) changeWebhook(ctx context.Context, name string, project telltale
 			return nil
 		}
 		tx.setState(w, &state)
+		if changed.Standing != before.Standing {
+			changed.Standing.Revision++ // nobody has seen it yet
+			tx.setStanding(w, changed.Standing)
+			if err := tx.storeStanding(w); err != nil {
+				return err
+			}
+		}
 		return tx.audit(actor, webhookEntry(before, changed))
 	})
 	if err != nil {
@@ -266,23 +281,6 @@ func webhookEntry(before, after *telltale.Webhook) telltale.AuditEntry {
 		e.Changes = telltale.WebhookChanges(before, after)
 	}
 	return e
-}
-
-// setHealth stores how the webhook's last attempt went.
-func (tx *tx) setHealth(w *webhook, health telltale.Health) error {
-	state := *tx.state(w)
-	if state.Health == health {
-		return nil
-	}
-	made := *state.Webhook
-	made.Health = health
-	state.Webhook = &made
-	number, err := code(healths, health)
-	if err != nil {
-		return err
-	}
-	tx.setState(w, &state)
-	return tx.change(`UPDATE webhook SET health = ? WHERE number = ?`).int(number).int(w.number).run()
 }
 
 // webhookRow is what of a webhook is stored as text or sealed.
@@ -379,6 +377,9 @@ func (s *Store) loadRegistry(c *conn) (*registry, error) {
 		r.show(known, state)
 		return nil
 	})
+	if err == nil {
+		err = s.loadStandings(c, r)
+	}
 	return r, err
 }
 
@@ -420,7 +421,7 @@ func (s *Store) scanWebhook(q *query, state *webhookState) error {
 // read back.
 func cloneWebhook(w telltale.Webhook) *telltale.Webhook {
 	w.CreatedAt, w.UpdatedAt, w.DisabledAt = milliTime(timeMilli(w.CreatedAt)), milliTime(timeMilli(w.UpdatedAt)), milliTime(timeMilli(w.DisabledAt))
-	w.Events &= telltale.AllEventTypes
+	w.Events = w.Events.Known()
 	w.RetrySchedule = slices.Clone(w.RetrySchedule)
 	w.Headers = slices.Clone(w.Headers)
 	if len(w.Headers) == 0 {

@@ -211,7 +211,7 @@ func (w *writer) transact(ops []*operation) bool {
 		return true
 	}
 	for _, op := range ops {
-		tx.wrote = false
+		tx.wrote, tx.told = false, nil
 		op.err = w.store.diagnose(op.do(tx))
 		if op.err == nil || !tx.wrote && !fatal(op.err) {
 			continue
@@ -281,6 +281,7 @@ type tx struct {
 	tail     tail       // of the digest
 	meta     meta       // shadows the writer's until the commit
 	undos    []func()
+	told     []*webhook // for which the operation that runs now stored operational events
 
 	countsDue, countsStored bool
 }

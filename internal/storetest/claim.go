@@ -360,7 +360,7 @@ var attemptTests = []test{
 		got, err := w.Webhook(w.ctx, w.project.ID, hook.ID)
 		w.must(err)
 		updated = new(*updated)
-		updated.Health = telltale.HealthFailing
+		updated.Health, updated.Standing = telltale.HealthFailing, got.Standing
 		w.equal("the webhook", got, updated)
 	}},
 	{"two outcomes disable a webhook once", func(w *world) {

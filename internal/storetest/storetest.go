@@ -56,6 +56,7 @@ func Run(t *testing.T, engine Engine) {
 		{"claim", claimTests},
 		{"attempt", attemptTests},
 		{"take over", takeOverTests},
+		{"health", healthTests},
 		{"retry", retryTests},
 		{"switch", switchTests},
 		{"undelete", undeleteTests},
