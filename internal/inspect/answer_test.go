@@ -64,6 +64,8 @@ func TestAnAnswerCanBeThatTheConnectionIsCut(t *testing.T) {
 		response.Body.Close()
 		t.Errorf("answered %s", response.Status)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if !errors.Is(err, io.EOF) || len(m.caught) != 1 {
 		t.Errorf("%v, caught %d", err, len(m.caught))
 	}
