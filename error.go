@@ -13,18 +13,20 @@ type Code string
 
 // The codes, with the HTTP status that the API gives for each.
 const (
-	Malformed        Code = "malformed"          // 400: it cannot be parsed
-	Unauthenticated  Code = "unauthenticated"    // 401: no valid key
-	Forbidden        Code = "forbidden"          // 403: the key's scope does not reach this far
-	NotFound         Code = "not_found"          // 404: it does not exist, or belongs to another project
-	MethodNotAllowed Code = "method_not_allowed" // 405
-	Conflict         Code = "conflict"           // 409: the present state does not allow it
-	TooLarge         Code = "too_large"          // 413: more bytes or items than the limit
-	UnsupportedMedia Code = "unsupported_media"  // 415: not JSON or NDJSON
-	Invalid          Code = "invalid"            // 422: it can be parsed and is wrong
-	RateLimited      Code = "rate_limited"       // 429: come back after RetryAfter
-	Internal         Code = "internal"           // 500: our fault
-	Unavailable      Code = "unavailable"        // 503: it could not be stored now; nothing was
+	Malformed            Code = "malformed"             // 400: it cannot be parsed
+	Unauthenticated      Code = "unauthenticated"       // 401: no valid key
+	Forbidden            Code = "forbidden"             // 403: the key's scope does not reach this far
+	NotFound             Code = "not_found"             // 404: it does not exist, or belongs to another project
+	MethodNotAllowed     Code = "method_not_allowed"    // 405
+	Conflict             Code = "conflict"              // 409: the present state does not allow it
+	PreconditionFailed   Code = "precondition_failed"   // 412: it is no longer at the version that the caller has seen
+	TooLarge             Code = "too_large"             // 413: more bytes or items than the limit
+	UnsupportedMedia     Code = "unsupported_media"     // 415: not JSON or NDJSON
+	Invalid              Code = "invalid"               // 422: it can be parsed and is wrong
+	PreconditionRequired Code = "precondition_required" // 428: the caller must say which version they have seen
+	RateLimited          Code = "rate_limited"          // 429: come back after RetryAfter
+	Internal             Code = "internal"              // 500: our fault
+	Unavailable          Code = "unavailable"           // 503: it could not be stored now; nothing was
 )
 
 // Error is a failure that a caller can act on. Errors of any other type are

@@ -118,7 +118,7 @@ type WebhookStore interface {
 	Webhooks(ctx context.Context, project ProjectID, page Page) ([]*Webhook, error)
 	// UpdateWebhook replaces the settings (not Enabled, DisabledReason,
 	// Deleted or Health) if w.Version is still the stored version, and gives
-	// Conflict otherwise. NotFound.
+	// PreconditionFailed otherwise. NotFound.
 	UpdateWebhook(ctx context.Context, w Webhook) (*Webhook, error)
 	// DisableWebhook holds all its waiting deliveries. Disabling a disabled
 	// webhook changes nothing. NotFound.
@@ -129,8 +129,9 @@ type WebhookStore interface {
 	EnableWebhook(ctx context.Context, project ProjectID, id WebhookID) (*Webhook, error)
 	// DeleteWebhook cancels all its deliveries that are not finished; one in
 	// the midst of an attempt keeps the attempt's success, and is cancelled
-	// otherwise. The log stays. NotFound.
-	DeleteWebhook(ctx context.Context, project ProjectID, id WebhookID) (*Webhook, error)
+	// otherwise. The log stays. PreconditionFailed if the version is not the
+	// stored one; 0 stands for whichever that is. NotFound.
+	DeleteWebhook(ctx context.Context, project ProjectID, id WebhookID, version int64) (*Webhook, error)
 }
 
 // UndeleteStore takes back what was deleted by mistake.

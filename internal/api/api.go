@@ -35,7 +35,9 @@ type Config struct {
 	Version    string
 	PublicURL  string // where the server is reached, for addresses in answers
 	CursorKey  []byte // signs cursors
-	Log        *slog.Logger
+	// RequireIfMatch refuses changes of what has a version without an If-Match.
+	RequireIfMatch bool
+	Log            *slog.Logger
 }
 
 // New makes the handler of the API and its documents. [httpserver.Wrap] belongs

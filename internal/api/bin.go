@@ -26,7 +26,10 @@ func (a *api) formOfBin(b telltale.Bin) wire.Bin {
 	return wire.FromBin(b, strings.TrimSuffix(a.config.PublicURL, "/"))
 }
 
-func (a *api) listBins(ctx context.Context, who auth.Identity, _ *struct{ ProjectQuery }) (wire.Page[wire.Bin], error) {
+func (a *api) listBins(ctx context.Context, who auth.Identity, _ *struct {
+	ProjectQuery
+	IfNoneMatch
+}) (wire.Page[wire.Bin], error) {
 	bins, err := a.config.Store.Bins(ctx, who.Project.ID)
 	page := wire.Page[wire.Bin]{Data: make([]wire.Bin, len(bins))}
 	for i, b := range bins {

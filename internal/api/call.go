@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,6 +30,7 @@ type call struct {
 	header http.Header
 	status int
 	answer bytes.Buffer
+	listed bool // it is a page of a list, whose ETag is of its bytes
 }
 
 // humaContext has another name than its method Context.
@@ -45,7 +47,7 @@ func (a *api) answer(scope telltale.Scope) func(huma.Context, func(huma.Context)
 	return func(hc huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(hc)
 		httpserver.Handle(func(w http.ResponseWriter, r *http.Request) error {
-			identity, err := a.config.Keys.Authenticate(r, scope)
+			identity, r, err := a.letIn(r, scope)
 			if err != nil {
 				return err
 			}
@@ -57,6 +59,17 @@ func (a *api) answer(scope telltale.Scope) func(huma.Context, func(huma.Context)
 			return c.send(w)
 		}).ServeHTTP(w, r)
 	}
+}
+
+// letIn finds out who makes the request, and says so to whoever works for it.
+func (a *api) letIn(r *http.Request, scope telltale.Scope) (auth.Identity, *http.Request, error) {
+	who, err := a.config.Keys.Authenticate(r, scope)
+	if err != nil {
+		return who, r, err
+	}
+	actor := who.Actor(r)
+	actor.RequestID = httpserver.RequestID(r.Context())
+	return who, r.WithContext(telltale.WithActor(r.Context(), actor)), nil
 }
 
 // check reads the body and holds it, and the query, against the operation.
@@ -90,7 +103,16 @@ func (c *call) send(w http.ResponseWriter) error {
 		// Its text is left out: it repeats the input, and that may be secret.
 		return fmt.Errorf("api: %s: what was checked was refused with status %d", c.Operation().OperationID, c.status)
 	}
+	if c.listed {
+		sum := sha256.Sum256(c.answer.Bytes())
+		c.header.Set("ETag", fmt.Sprintf(`"%x"`, sum[:16]))
+	}
 	c.header.Set("Cache-Control", "no-store")
+	if c.request.Method == http.MethodGet && unchanged(c.request.Header, c.header.Get("ETag")) {
+		c.header.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
 	if c.answer.Len() > 0 {
 		c.header.Set("Content-Length", strconv.Itoa(c.answer.Len()))
 	}

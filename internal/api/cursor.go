@@ -53,6 +53,7 @@ type PageQuery struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many rows at most." example:"50"`
 	After  string `query:"after" doc:"A cursor: only rows older than it."`
 	Before string `query:"before" doc:"A cursor: only rows newer than it, and of those the nearest."`
+	IfNoneMatch
 }
 
 // page reads the query's cursors. It asks for one row more than the caller

@@ -112,9 +112,32 @@ func (a *api) settle() {
 			}
 		}
 	}
+	for _, item := range a.huma.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Patch, item.Delete} {
+			if op != nil {
+				describeConditions(op)
+			}
+		}
+	}
 	for name, s := range a.registry.Map() {
 		if !closed[name] {
 			s.AdditionalProperties = nil
+		}
+	}
+}
+
+// describeConditions adds the answers that come of a condition.
+func describeConditions(op *huma.Operation) {
+	add := func(code telltale.Code) {
+		op.Responses[strconv.Itoa(problemOf(code, "").status)] = &huma.Response{Ref: "#/components/responses/" + string(code)}
+	}
+	for _, p := range op.Parameters {
+		switch p.Name {
+		case "If-None-Match":
+			op.Responses["304"] = &huma.Response{Description: "It is what If-None-Match names. There is no body."}
+		case "If-Match":
+			add(telltale.PreconditionFailed)
+			add(telltale.PreconditionRequired)
 		}
 	}
 }
@@ -188,9 +211,11 @@ func (a *api) problems() map[string]*huma.Response {
 		{telltale.NotFound, "It does not exist, or belongs to another project."},
 		{requestTimeout, "The body was too slow to arrive."},
 		{telltale.Conflict, "The present state does not allow it."},
+		{telltale.PreconditionFailed, "It is no longer what If-Match names; nothing was changed."},
 		{telltale.TooLarge, "There are more bytes or items than the limit."},
 		{telltale.UnsupportedMedia, "The body is of another media type, or compressed."},
 		{telltale.Invalid, "It can be parsed and is wrong: errors lists every fault."},
+		{telltale.PreconditionRequired, "The server was told to ask for If-Match, and there is none."},
 		{telltale.RateLimited, "The project's ingest rate is used up."},
 		{telltale.Internal, "Our fault. The server's log says more."},
 		{telltale.Unavailable, "It could not be done now; nothing was changed."},

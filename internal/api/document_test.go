@@ -176,7 +176,7 @@ func TestTheDocumentHasEveryRouteAndNoOther(t *testing.T) {
 		for status, response := range responses {
 			if status[0] == '2' {
 				successes++
-			} else if response.(map[string]any)["$ref"] == nil {
+			} else if status != "304" && response.(map[string]any)["$ref"] == nil {
 				t.Errorf("%s: the response %s is no problem", name, status)
 			}
 		}

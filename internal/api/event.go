@@ -21,7 +21,7 @@ const sourceAPI = "api"
 // postEvents accepts events. It is a plain handler, and not one of huma's: the
 // body has an order, digits and bounds of its own, which [ingest.Decode] keeps.
 func (a *api) postEvents(w http.ResponseWriter, r *http.Request) error {
-	who, err := a.config.Keys.Authenticate(r, telltale.ScopeIngest)
+	who, r, err := a.letIn(r, telltale.ScopeIngest)
 	if err != nil {
 		return err
 	}

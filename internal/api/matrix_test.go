@@ -51,7 +51,7 @@ func (w *world) belongings() belongings {
 func (w *world) forget(b belongings) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	_, err := w.store.DeleteWebhook(ctx, w.acme.ID, telltale.WebhookID(b.webhook))
+	_, err := w.store.DeleteWebhook(ctx, w.acme.ID, telltale.WebhookID(b.webhook), 0)
 	if err != nil && telltale.CodeOf(err) != telltale.NotFound {
 		w.t.Fatal(err)
 	}

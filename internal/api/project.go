@@ -14,7 +14,10 @@ type ProjectPath struct {
 }
 
 // listProjects shows an owner all projects, and everyone else their own.
-func (a *api) listProjects(ctx context.Context, who auth.Identity, _ *struct{ ProjectQuery }) (wire.Page[wire.Project], error) {
+func (a *api) listProjects(ctx context.Context, who auth.Identity, _ *struct {
+	ProjectQuery
+	IfNoneMatch
+}) (wire.Page[wire.Project], error) {
 	projects := []telltale.Project{who.Project}
 	if who.Key.Scope == telltale.ScopeOwner {
 		var err error

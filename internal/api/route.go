@@ -65,7 +65,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/event-types/{type}/sample", readKey, "get-event-type-sample", tagEventTypes, "Get the sample payload of an event type", "The bytes that a test sends.", sends(a.getSample, "application/json")},
 		{"GET", "/v1/event-types/{type}/schema", readKey, "get-event-type-schema", tagEventTypes, "Get the JSON Schema of an event type's payload", "", sends(a.getSchema, typeSchema)},
 
-		{"GET", "/v1/projects", readKey, "list-projects", tagProjects, "List projects", "An owner key sees all, every other key its own.", gives(a.listProjects)},
+		{"GET", "/v1/projects", readKey, "list-projects", tagProjects, "List projects", "An owner key sees all, every other key its own.", lists(a.listProjects)},
 		{"POST", "/v1/projects", ownerKey, "create-project", tagProjects, "Add a project", "", makes(a.createProject, func(p wire.Project) string { return p.Slug })},
 		{"GET", "/v1/projects/{slug}", readKey, "get-project", tagProjects, "Get a project", "", gives(a.getProject)},
 		{"PATCH", "/v1/projects/{slug}", ownerKey, "patch-project", tagProjects, "Change a project", patchDetails, gives(a.patchProject)},
@@ -74,7 +74,7 @@ func (a *api) routes() []route {
 		{"POST", "/v1/keys", manageKey, "create-key", tagKeys, "Make an API key", "The answer shows its token, once.", makes(a.createKey, func(k wire.Key) string { return k.ID })},
 		{"DELETE", "/v1/keys/{id}", manageKey, "revoke-key", tagKeys, "Revoke an API key", "For good, and at once on this node; within seconds on others.", does(a.revokeKey)},
 
-		{"GET", "/v1/inspect", readKey, "list-bins", tagInspector, "List bins", "", gives(a.listBins)},
+		{"GET", "/v1/inspect", readKey, "list-bins", tagInspector, "List bins", "", lists(a.listBins)},
 		{"POST", "/v1/inspect", manageKey, "create-bin", tagInspector, "Make a bin", "It catches what is sent to its address, and lives for 24 hours.", makes(a.createBin, func(b wire.Bin) string { return b.ID })},
 		{"GET", "/v1/inspect/{bin}", readKey, "get-bin", tagInspector, "Get a bin", "", gives(a.getBin)},
 		{"DELETE", "/v1/inspect/{bin}", manageKey, "delete-bin", tagInspector, "Delete a bin", "With all that it caught.", does(a.deleteBin)},
@@ -105,9 +105,35 @@ type handler[I, O any] func(context.Context, auth.Identity, *I) (O, error)
 
 type body[O any] struct{ Body O }
 
+// Tagged is the head of an answer with what has a version.
+type Tagged struct {
+	ETag string `header:"ETag" doc:"The version, for If-Match and If-None-Match." example:"\"7\""`
+}
+
+// tagOf gives the ETag of what has a version.
+func tagOf(out any) (Tagged, bool) {
+	v, ok := out.(versioned)
+	if !ok {
+		return Tagged{}, false
+	}
+	return Tagged{v.ETag()}, true
+}
+
+type taggedBody[O any] struct {
+	Tagged
+	Body O
+}
+
 // gives is for handlers that answer 200 with a body.
 func gives[I, O any](h handler[I, O]) func(*api, huma.Operation) {
 	return func(a *api, op huma.Operation) {
+		if _, ok := tagOf(*new(O)); ok {
+			register(a, op, h, func(_ *call, out O) *taggedBody[O] {
+				tag, _ := tagOf(out)
+				return &taggedBody[O]{tag, out}
+			})
+			return
+		}
 		register(a, op, h, func(_ *call, out O) *body[O] { return &body[O]{out} })
 	}
 }
@@ -125,21 +151,36 @@ type created[O any] struct {
 	Body     O
 }
 
+type taggedCreated[O any] struct {
+	Location string `header:"Location" doc:"Where what was made is found."`
+	Tagged
+	Body O
+}
+
 // makes is for handlers that make something, which is found below the route's
 // path under the name that nameOf gives. The query, which can only name the
 // project, stays.
 func makes[I, O any](h handler[I, O], nameOf func(O) string) func(*api, huma.Operation) {
 	return func(a *api, op huma.Operation) {
 		op.DefaultStatus = http.StatusCreated
-		register(a, op, h, func(c *call, out O) *created[O] {
-			location := url.URL{Path: c.request.URL.Path + "/" + nameOf(out), RawQuery: c.request.URL.RawQuery}
-			return &created[O]{Location: location.String(), Body: out}
-		})
+		location := func(c *call, out O) string {
+			u := url.URL{Path: c.request.URL.Path + "/" + nameOf(out), RawQuery: c.request.URL.RawQuery}
+			return u.String()
+		}
+		if _, ok := tagOf(*new(O)); ok {
+			register(a, op, h, func(c *call, out O) *taggedCreated[O] {
+				tag, _ := tagOf(out)
+				return &taggedCreated[O]{location(c, out), tag, out}
+			})
+			return
+		}
+		register(a, op, h, func(c *call, out O) *created[O] { return &created[O]{location(c, out), out} })
 	}
 }
 
 type listed[T any] struct {
 	Link []string `header:"Link" doc:"The addresses of the next and the previous page (RFC 8288)."`
+	ETag string   `header:"ETag" doc:"Of this page, for If-None-Match."` // from its bytes, when they are known
 	Body wire.Page[T]
 }
 
@@ -147,6 +188,7 @@ type listed[T any] struct {
 func lists[I, T any](h handler[I, wire.Page[T]]) func(*api, huma.Operation) {
 	return func(a *api, op huma.Operation) {
 		register(a, op, h, func(c *call, page wire.Page[T]) *listed[T] {
+			c.listed = true
 			out := &listed[T]{Body: page}
 			if page.Next != nil {
 				out.Link = append(out.Link, c.link("next", "after", *page.Next))

@@ -48,7 +48,10 @@ func withSecret(w *telltale.Webhook) wire.Webhook {
 	return out
 }
 
-func (a *api) getWebhook(ctx context.Context, who auth.Identity, in *WebhookPath) (wire.Webhook, error) {
+func (a *api) getWebhook(ctx context.Context, who auth.Identity, in *struct {
+	WebhookPath
+	IfNoneMatch
+}) (wire.Webhook, error) {
 	w, err := a.webhook(ctx, who, in.ID)
 	if err != nil {
 		return wire.Webhook{}, err
@@ -67,9 +70,14 @@ func (a *api) webhook(ctx context.Context, who auth.Identity, id string) (*tellt
 
 func (a *api) patchWebhook(ctx context.Context, who auth.Identity, in *struct {
 	WebhookPath
+	IfMatch
 	Body wire.WebhookPatch
 }) (wire.Webhook, error) {
-	w, err := a.update(ctx, who, in.ID, func(w *telltale.Webhook) error {
+	seen, err := a.condition(callOf(ctx))
+	if err != nil {
+		return wire.Webhook{}, err
+	}
+	w, err := a.update(ctx, who, in.ID, seen, func(w *telltale.Webhook) error {
 		return w.Check(in.Body.Apply(w), a.config.Guard.CheckURL)
 	})
 	if err != nil {
@@ -83,22 +91,31 @@ func (a *api) patchWebhook(ctx context.Context, who auth.Identity, in *struct {
 const maxMerges = 5
 
 // update changes the webhook's settings and tells the dispatcher. A change that
-// someone else made meanwhile is kept: this one is made again on top of it.
-func (a *api) update(ctx context.Context, who auth.Identity, id string, change func(*telltale.Webhook) error) (*telltale.Webhook, error) {
-	var conflict error
+// someone else made meanwhile is kept: this one is made again on top of it,
+// unless the caller demands that there was none.
+func (a *api) update(ctx context.Context, who auth.Identity, id string, seen condition, change func(*telltale.Webhook) error) (*telltale.Webhook, error) {
+	return a.onTop(ctx, who, id, seen, func(old *telltale.Webhook) (*telltale.Webhook, error) {
+		changed := *old // a snapshot is shared: change a copy
+		if err := change(&changed); err != nil {
+			return nil, err
+		}
+		return a.config.Store.UpdateWebhook(ctx, changed)
+	})
+}
+
+// onTop changes the webhook as it is now, and again if it was changed meanwhile.
+func (a *api) onTop(ctx context.Context, who auth.Identity, id string, seen condition, change func(old *telltale.Webhook) (*telltale.Webhook, error)) (*telltale.Webhook, error) {
 	for range maxMerges {
 		old, err := a.webhook(ctx, who, id)
 		if err != nil {
 			return nil, err
 		}
-		changed := *old // a snapshot is shared: change a copy
-		if err := change(&changed); err != nil {
+		if err := seen.check(wire.FromWebhook(old)); err != nil {
 			return nil, err
 		}
-		w, err := a.config.Store.UpdateWebhook(ctx, changed)
+		w, err := change(old)
 		switch {
-		case telltale.CodeOf(err) == telltale.Conflict:
-			conflict = err
+		case telltale.CodeOf(err) == telltale.PreconditionFailed:
 			continue
 		case err != nil:
 			return nil, found(err, "webhook", id)
@@ -106,12 +123,23 @@ func (a *api) update(ctx context.Context, who auth.Identity, id string, change f
 		a.config.Dispatcher.Changed(w)
 		return w, nil
 	}
-	return nil, conflict
+	return nil, telltale.Errorf(telltale.Conflict, "Others are changing the webhook at the same time. Try again.")
 }
 
-func (a *api) deleteWebhook(ctx context.Context, who auth.Identity, in *WebhookPath) error {
-	_, err := a.switched(in.ID, func(id telltale.WebhookID) (*telltale.Webhook, error) {
-		return a.config.Store.DeleteWebhook(ctx, who.Project.ID, id)
+func (a *api) deleteWebhook(ctx context.Context, who auth.Identity, in *struct {
+	WebhookPath
+	IfMatch
+}) error {
+	seen, err := a.condition(callOf(ctx))
+	if err != nil {
+		return err
+	}
+	_, err = a.onTop(ctx, who, in.ID, seen, func(old *telltale.Webhook) (*telltale.Webhook, error) {
+		version := int64(0)
+		if seen.given() {
+			version = old.Version
+		}
+		return a.config.Store.DeleteWebhook(ctx, who.Project.ID, old.ID, version)
 	})
 	return err
 }
@@ -148,6 +176,10 @@ func (a *api) getSecret(ctx context.Context, who auth.Identity, in *WebhookPath)
 	if err != nil {
 		return wire.Secrets{}, err
 	}
+	err = a.config.Store.Audit(ctx, telltale.AuditEntry{ProjectID: who.Project.ID, Action: telltale.AuditSecretShown, Target: string(w.ID), Name: w.URL})
+	if err != nil { // who has seen it must be known, or nobody sees it
+		return wire.Secrets{}, err
+	}
 	return wire.SecretsOf(w, time.Now()), nil
 }
 
@@ -165,7 +197,7 @@ func (a *api) rotateSecret(ctx context.Context, who auth.Identity, in *struct {
 			Expected: "0s to " + wire.Duration(telltale.MaxSecretOverlap).String(), Value: overlap.String(),
 		}})
 	}
-	w, err := a.update(ctx, who, in.ID, func(w *telltale.Webhook) error {
+	w, err := a.update(ctx, who, in.ID, condition{}, func(w *telltale.Webhook) error {
 		w.RotateSecret(time.Duration(overlap))
 		return nil
 	})

@@ -34,6 +34,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // every scope in each.
 type world struct {
 	t          *testing.T
+	config     Config
 	handler    http.Handler
 	store      *faultyStore
 	dispatcher *fakeDispatcher
@@ -85,10 +86,11 @@ func newWorld(t *testing.T) *world {
 		w.tokens["other "+string(scope)] = w.key(w.other.ID, scope)
 	}
 	w.tokens["owner"] = w.key("", telltale.ScopeOwner)
-	w.serve(New(Config{
+	w.config = Config{
 		Store: store, Keys: w.keys, Ingest: ingest.New(store, w.dispatcher, nil), Dispatcher: w.dispatcher, Guard: guard,
 		Version: "1.2.3", PublicURL: "https://telltale.test/", CursorKey: ring.Derive("cursor"), Log: log,
-	}))
+	}
+	w.serve(New(w.config))
 	return w
 }
 
@@ -305,7 +307,7 @@ func (f *faultyStore) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*t
 		if meanwhile != nil {
 			meanwhile()
 		}
-		return nil, telltale.Errorf(telltale.Conflict, "The webhook was changed meanwhile.")
+		return nil, telltale.Errorf(telltale.PreconditionFailed, "The webhook was changed meanwhile.")
 	}
 	return f.Store.UpdateWebhook(ctx, w)
 }

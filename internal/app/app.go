@@ -134,7 +134,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	in := ingest.New(store, dispatcher, registry)
 	rest := api.New(api.Config{
 		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher,
-		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Log: a.log,
+		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), RequireIfMatch: cfg.RequireIfMatch, Log: a.log,
 	})
 	handler := http.NewServeMux()
 	handler.Handle("/in/", inspect.New(store))

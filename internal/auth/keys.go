@@ -29,6 +29,11 @@ type Identity struct {
 	Project telltale.Project
 }
 
+// Actor is the key as the audit log has it.
+func (id Identity) Actor(r *http.Request) telltale.Actor {
+	return telltale.Actor{Kind: telltale.ActorKey, ID: string(id.Key.ID), Name: id.Key.Name, RemoteAddr: address(r)}
+}
+
 // Keys authenticates requests by their API key. Make one with [NewKeys].
 type Keys struct {
 	store  Store

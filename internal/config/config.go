@@ -28,6 +28,8 @@ type Config struct {
 	AllowHTTP   bool   // webhooks may have http URLs
 	EgressPorts []uint16
 
+	RequireIfMatch bool // changes by the API must say which version they are of
+
 	// AllowPrivate lifts the rules on private addresses, http, hosts without a
 	// dot, and ports; AllowCIDRs lifts them for addresses inside. DenyCIDRs
 	// wins over both.

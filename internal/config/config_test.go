@@ -63,6 +63,7 @@ func TestDefaultsAreWhatTheDocumentationSays(t *testing.T) {
 		{"log_format", "text", "default"},
 		{"retention_days", "30", "default"},
 		{"workers", "256", "default"},
+		{"require_if_match", "false", "default"},
 		{"server", "http://127.0.0.1:8484", "default"},
 		{"token", "", "default"},
 		{"project", "", "default"},

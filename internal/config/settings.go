@@ -175,6 +175,12 @@ var settings = []setting{
 		number(1, maxWorkers, func(c *Config) *int { return &c.Workers }),
 	},
 	{
+		Setting{Name: "require_if_match", Flag: "require-if-match", Default: "false", Kind: Bool, Role: Server,
+			Usage: "refuse changes of webhooks and projects by the API that do not name, with If-Match, the version they are of"},
+		"true or false",
+		boolean(func(c *Config) *bool { return &c.RequireIfMatch }),
+	},
+	{
 		Setting{Name: "server", Flag: "server", Role: Client,
 			Usage: "`URL` of the server; default: the one that listens here"},
 		"an http or https URL without a path, such as https://telltale.example.com",

@@ -53,20 +53,22 @@ var answers = map[telltale.Code]struct {
 	status int
 	title  string
 }{
-	telltale.Malformed:        {http.StatusBadRequest, "The request cannot be parsed"},
-	telltale.Unauthenticated:  {http.StatusUnauthorized, "A valid key is needed"},
-	telltale.Forbidden:        {http.StatusForbidden, "The key may not do this"},
-	telltale.NotFound:         {http.StatusNotFound, "Not found"},
-	telltale.MethodNotAllowed: {http.StatusMethodNotAllowed, "Method not allowed"},
-	requestTimeout:            {http.StatusRequestTimeout, "The request took too long to arrive"},
-	telltale.Conflict:         {http.StatusConflict, "The present state does not allow this"},
-	telltale.TooLarge:         {http.StatusRequestEntityTooLarge, "The request is too large"},
-	telltale.UnsupportedMedia: {http.StatusUnsupportedMediaType, "Unsupported media type"},
-	telltale.Invalid:          {http.StatusUnprocessableEntity, "The request is invalid"},
-	telltale.RateLimited:      {http.StatusTooManyRequests, "Too many requests"},
-	clientClosed:              {statusClientClosed, "The caller went away"},
-	telltale.Internal:         {http.StatusInternalServerError, "Internal error"},
-	telltale.Unavailable:      {http.StatusServiceUnavailable, "Temporarily unavailable"},
+	telltale.Malformed:            {http.StatusBadRequest, "The request cannot be parsed"},
+	telltale.Unauthenticated:      {http.StatusUnauthorized, "A valid key is needed"},
+	telltale.Forbidden:            {http.StatusForbidden, "The key may not do this"},
+	telltale.NotFound:             {http.StatusNotFound, "Not found"},
+	telltale.MethodNotAllowed:     {http.StatusMethodNotAllowed, "Method not allowed"},
+	requestTimeout:                {http.StatusRequestTimeout, "The request took too long to arrive"},
+	telltale.Conflict:             {http.StatusConflict, "The present state does not allow this"},
+	telltale.PreconditionFailed:   {http.StatusPreconditionFailed, "It was changed meanwhile"},
+	telltale.PreconditionRequired: {http.StatusPreconditionRequired, "If-Match is needed"},
+	telltale.TooLarge:             {http.StatusRequestEntityTooLarge, "The request is too large"},
+	telltale.UnsupportedMedia:     {http.StatusUnsupportedMediaType, "Unsupported media type"},
+	telltale.Invalid:              {http.StatusUnprocessableEntity, "The request is invalid"},
+	telltale.RateLimited:          {http.StatusTooManyRequests, "Too many requests"},
+	clientClosed:                  {statusClientClosed, "The caller went away"},
+	telltale.Internal:             {http.StatusInternalServerError, "Internal error"},
+	telltale.Unavailable:          {http.StatusServiceUnavailable, "Temporarily unavailable"},
 }
 
 const (

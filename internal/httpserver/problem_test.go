@@ -20,8 +20,8 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 	t.Parallel()
 	want := map[telltale.Code]int{
 		telltale.Malformed: 400, telltale.Unauthenticated: 401, telltale.Forbidden: 403, telltale.NotFound: 404,
-		telltale.MethodNotAllowed: 405, telltale.Conflict: 409, telltale.TooLarge: 413, telltale.UnsupportedMedia: 415,
-		telltale.Invalid: 422, telltale.RateLimited: 429, telltale.Internal: 500, telltale.Unavailable: 503,
+		telltale.MethodNotAllowed: 405, telltale.Conflict: 409, telltale.PreconditionFailed: 412, telltale.TooLarge: 413, telltale.UnsupportedMedia: 415,
+		telltale.Invalid: 422, telltale.PreconditionRequired: 428, telltale.RateLimited: 429, telltale.Internal: 500, telltale.Unavailable: 503,
 		requestTimeout: 408, clientClosed: 499,
 	}
 	for code, status := range want {

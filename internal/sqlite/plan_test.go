@@ -229,7 +229,7 @@ func askOfPeople(t *testing.T, s *Store, project telltale.Project, hook *telltal
 	must(err)
 	_, err = s.Info(ctx)
 	must(err)
-	_, err = s.DeleteWebhook(ctx, project.ID, hook.ID)
+	_, err = s.DeleteWebhook(ctx, project.ID, hook.ID, 0)
 	must(err)
 	_, err = s.RestoreWebhook(ctx, project.ID, hook.ID)
 	must(err)

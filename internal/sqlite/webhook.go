@@ -94,7 +94,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 	}
 	return s.changeWebhook(ctx, "updating a webhook", w.ProjectID, w.ID, func(tx *tx, number int64, state *webhookState) error {
 		if state.Version != w.Version {
-			return telltale.Errorf(telltale.Conflict, "The webhook was changed meanwhile: it is at version %d, not %d.", state.Version, w.Version)
+			return changedMeanwhile(state.Version, w.Version)
 		}
 		before, made := state.Webhook, *wanted
 		made.Enabled, made.DisabledReason, made.Deleted, made.Health = before.Enabled, before.DisabledReason, before.Deleted, before.Health
@@ -110,6 +110,10 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 			int(made.Version).int(tx.milli)
 		return row.bind(q, &made).int(number).run()
 	})
+}
+
+func changedMeanwhile(is, was int64) error {
+	return telltale.Errorf(telltale.PreconditionFailed, "The webhook was changed meanwhile: it is at version %d, not %d.", is, was)
 }
 
 func (s *Store) DisableWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID, reason telltale.DisabledReason) (*telltale.Webhook, error) {
@@ -149,8 +153,11 @@ func (tx *tx) enable(number int64, state *webhookState) error {
 
 // DeleteWebhook cancels, by this one row, whatever waits for the webhook. Its
 // secrets stay in the row, sealed, until the deletion cannot be taken back.
-func (s *Store) DeleteWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID) (*telltale.Webhook, error) {
+func (s *Store) DeleteWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID, version int64) (*telltale.Webhook, error) {
 	return s.changeWebhook(ctx, "deleting a webhook", project, id, func(tx *tx, number int64, state *webhookState) error {
+		if version != 0 && state.Version != version {
+			return changedMeanwhile(state.Version, version)
+		}
 		made := *state.Webhook
 		made.Deleted = true
 		made.Secrets, made.Headers, made.BasicAuth = nil, nil, nil

@@ -23,7 +23,7 @@ func TestTheSecretsOfADeletedWebhookAreForgottenOnceItCannotBeRestored(t *testin
 		if _, err := s.CreateWebhook(ctx, hook); err != nil {
 			t.Fatal(err)
 		}
-		deleted, err := s.DeleteWebhook(ctx, project.ID, hook.ID)
+		deleted, err := s.DeleteWebhook(ctx, project.ID, hook.ID, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

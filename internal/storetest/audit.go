@@ -123,7 +123,7 @@ var auditTests = []test{
 		w.noted("disabling it twice", func() { keep(w.DisableWebhook(w.ctx, w.project.ID, hook.ID, telltale.DisabledManual)) })
 		w.noted("enabling it", func() { keep(w.EnableWebhook(w.ctx, w.project.ID, hook.ID)) }, of(telltale.AuditWebhookEnabled))
 		w.noted("enabling it twice", func() { keep(w.EnableWebhook(w.ctx, w.project.ID, hook.ID)) })
-		w.noted("deleting it", func() { keep(w.DeleteWebhook(w.ctx, w.project.ID, hook.ID)) }, of(telltale.AuditWebhookDeleted))
+		w.noted("deleting it", func() { keep(w.DeleteWebhook(w.ctx, w.project.ID, hook.ID, 0)) }, of(telltale.AuditWebhookDeleted))
 		w.noted("restoring it", func() { keep(w.RestoreWebhook(w.ctx, w.project.ID, hook.ID)) }, of(telltale.AuditWebhookRestored))
 	}},
 	{"what an outcome does to a webhook is noted as done by nobody", func(w *world) {
@@ -243,8 +243,8 @@ var auditTests = []test{
 		key := w.newKey(w.project.ID, telltale.ScopeRead)
 		w.noted("what failed", func() {
 			_, err := w.UpdateWebhook(w.ctx, stale)
-			w.code(telltale.Conflict, err)
-			_, err = w.DeleteWebhook(w.ctx, w.project.ID, telltale.NewWebhookID())
+			w.code(telltale.PreconditionFailed, err)
+			_, err = w.DeleteWebhook(w.ctx, w.project.ID, telltale.NewWebhookID(), 0)
 			w.code(telltale.NotFound, err)
 			_, err = w.RestoreWebhook(w.ctx, w.project.ID, hook.ID)
 			w.code(telltale.NotFound, err)

@@ -243,7 +243,7 @@ var concurrencyTests = []test{
 			changed := *hook
 			changed.Description = fmt.Sprint(i)
 			_, err := w.UpdateWebhook(w.ctx, changed)
-			if conflicts[i] = telltale.CodeOf(err) == telltale.Conflict; err != nil && !conflicts[i] {
+			if conflicts[i] = telltale.CodeOf(err) == telltale.PreconditionFailed; err != nil && !conflicts[i] {
 				w.Errorf("updating: %v", err)
 			}
 		})

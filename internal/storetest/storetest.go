@@ -379,7 +379,7 @@ func (w *world) enable(id telltale.WebhookID) *telltale.Webhook {
 
 func (w *world) delete(id telltale.WebhookID) *telltale.Webhook {
 	w.Helper()
-	hook, err := w.DeleteWebhook(w.ctx, w.project.ID, id)
+	hook, err := w.DeleteWebhook(w.ctx, w.project.ID, id, 0)
 	w.must(err)
 	return hook
 }

@@ -69,7 +69,7 @@ var webhookTests = []test{
 			w.code(telltale.NotFound, err)
 			_, err = w.EnableWebhook(w.ctx, at.project, at.id)
 			w.code(telltale.NotFound, err)
-			_, err = w.DeleteWebhook(w.ctx, at.project, at.id)
+			_, err = w.DeleteWebhook(w.ctx, at.project, at.id, 0)
 			w.code(telltale.NotFound, err)
 		}
 		got, err := w.Webhook(w.ctx, w.project.ID, hook.ID)
@@ -118,7 +118,7 @@ var webhookTests = []test{
 			w.restart()
 		}
 	}},
-	{"an update of an older version is a conflict and changes nothing", func(w *world) {
+	{"an update or deletion of an older version changes nothing", func(w *world) {
 		hook := w.newWebhook()
 		first := *hook
 		first.Description = "first"
@@ -127,10 +127,14 @@ var webhookTests = []test{
 		second := *hook
 		second.Description = "second"
 		_, err = w.UpdateWebhook(w.ctx, second)
-		w.code(telltale.Conflict, err)
+		w.code(telltale.PreconditionFailed, err)
+		_, err = w.DeleteWebhook(w.ctx, w.project.ID, hook.ID, hook.Version)
+		w.code(telltale.PreconditionFailed, err)
 		got, err := w.Webhook(w.ctx, w.project.ID, hook.ID)
 		w.must(err)
 		w.equal("the webhook", got, updated)
+		_, err = w.DeleteWebhook(w.ctx, w.project.ID, hook.ID, updated.Version)
+		w.must(err)
 	}},
 	{"an old snapshot does not change", func(w *world) {
 		hook := w.newWebhook()

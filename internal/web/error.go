@@ -24,17 +24,18 @@ var faces = map[telltale.Code]struct {
 	status int
 	title  string
 }{
-	telltale.Malformed:        {http.StatusBadRequest, "This request cannot be read"},
-	telltale.Unauthenticated:  {http.StatusUnauthorized, "You are signed out"},
-	telltale.Forbidden:        {http.StatusForbidden, "You may not do this"},
-	telltale.NotFound:         {http.StatusNotFound, "Page not found"},
-	telltale.MethodNotAllowed: {http.StatusMethodNotAllowed, "This address does not take that"},
-	telltale.Conflict:         {http.StatusConflict, "That is not possible now"},
-	telltale.TooLarge:         {http.StatusRequestEntityTooLarge, "This form is too large"},
-	telltale.Invalid:          {http.StatusUnprocessableEntity, "Something in the form is wrong"},
-	telltale.RateLimited:      {http.StatusTooManyRequests, "Too many tries"},
-	telltale.Internal:         {http.StatusInternalServerError, "Something went wrong on our side"},
-	telltale.Unavailable:      {http.StatusServiceUnavailable, "The server cannot do this right now"},
+	telltale.Malformed:          {http.StatusBadRequest, "This request cannot be read"},
+	telltale.Unauthenticated:    {http.StatusUnauthorized, "You are signed out"},
+	telltale.Forbidden:          {http.StatusForbidden, "You may not do this"},
+	telltale.NotFound:           {http.StatusNotFound, "Page not found"},
+	telltale.MethodNotAllowed:   {http.StatusMethodNotAllowed, "This address does not take that"},
+	telltale.Conflict:           {http.StatusConflict, "That is not possible now"},
+	telltale.PreconditionFailed: {http.StatusPreconditionFailed, "Someone changed this meanwhile"},
+	telltale.TooLarge:           {http.StatusRequestEntityTooLarge, "This form is too large"},
+	telltale.Invalid:            {http.StatusUnprocessableEntity, "Something in the form is wrong"},
+	telltale.RateLimited:        {http.StatusTooManyRequests, "Too many tries"},
+	telltale.Internal:           {http.StatusInternalServerError, "Something went wrong on our side"},
+	telltale.Unavailable:        {http.StatusServiceUnavailable, "The server cannot do this right now"},
 }
 
 // fail answers with an error. It is the one place where an error becomes a page.

@@ -416,7 +416,7 @@ func deleteWebhook(c *call) error {
 	if err != nil {
 		return err
 	}
-	gone, err := c.Store.DeleteWebhook(c.r.Context(), c.project.ID, w.ID)
+	gone, err := c.Store.DeleteWebhook(c.r.Context(), c.project.ID, w.ID, 0)
 	if err != nil {
 		return orNoPage(err, "There is no such webhook. It may have been deleted.")
 	}

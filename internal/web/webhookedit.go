@@ -277,7 +277,7 @@ func (c *call) store(p *editView, w *telltale.Webhook) error {
 		return c.saved(made, string(made.ID))
 	}
 	changed, err := c.Store.UpdateWebhook(ctx, *w)
-	if telltale.CodeOf(err) == telltale.Conflict {
+	if telltale.CodeOf(err) == telltale.PreconditionFailed {
 		now, err := c.webhook()
 		if err != nil {
 			return err

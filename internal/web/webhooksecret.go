@@ -182,7 +182,7 @@ func rotateSecret(c *call) error {
 		changed := *old // a snapshot is shared: change a copy
 		changed.RotateSecret(overlap)
 		w, err := c.Store.UpdateWebhook(c.r.Context(), changed)
-		if telltale.CodeOf(err) == telltale.Conflict {
+		if telltale.CodeOf(err) == telltale.PreconditionFailed {
 			continue
 		}
 		if err != nil {

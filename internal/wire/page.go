@@ -1,5 +1,10 @@
 package wire
 
+import "strconv"
+
+// etag is the strong entity tag of a version.
+func etag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
+
 // Page is a part of a list, newest first.
 type Page[T any] struct {
 	Data []T     `json:"data" nullable:"false" doc:"The rows, newest first."`

@@ -11,6 +11,7 @@ import (
 // Webhook is a webhook as it is read.
 type Webhook struct {
 	ID              string        `json:"id" example:"whk_01JD0000000000000000000000"`
+	Version         int64         `json:"version" doc:"Rises with every change of the settings, the secrets, and whether it is enabled; also the ETag, in quotes. How attempts go does not change it." example:"7"`
 	URL             string        `json:"url" example:"https://hooks.example.com/telltale"`
 	Events          []string      `json:"events" nullable:"false" doc:"Type names, or * alone for the twelve." example:"sent,bounced"`
 	Description     string        `json:"description" example:"Into the CRM"`
@@ -51,7 +52,7 @@ type BasicAuth struct {
 // FromWebhook gives the JSON form, without any secret.
 func FromWebhook(w *telltale.Webhook) Webhook {
 	out := Webhook{
-		ID: string(w.ID), URL: w.URL, Events: w.Events.Names(), Description: w.Description,
+		ID: string(w.ID), Version: w.Version, URL: w.URL, Events: w.Events.Names(), Description: w.Description,
 		Enabled: w.Enabled, DisabledReason: string(w.DisabledReason), DisabledAt: Time{w.DisabledAt},
 		Health: string(w.Health), LastSuccessAt: Time{w.Standing.LastSuccessAt}, FailingSince: Time{w.Standing.FailingSince},
 		Failures: w.Standing.Failures, Breaker: Breaker{State: w.Standing.Breaker.State.Name()},
@@ -71,6 +72,9 @@ func FromWebhook(w *telltale.Webhook) Webhook {
 	}
 	return out
 }
+
+// ETag is the version as HTTP has it.
+func (w Webhook) ETag() string { return etag(w.Version) }
 
 func redacted(headers []telltale.CustomHeader) CustomHeaders {
 	shown := make(CustomHeaders, len(headers))
