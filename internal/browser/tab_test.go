@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // patience is how long something may take to come about, on a machine that does
@@ -367,4 +368,33 @@ func (b *tab) picture(file string) {
 	if err := os.WriteFile(file, png, 0o644); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// tabTo presses Tab until the thing of that name has the focus.
+func (b *tab) tabTo(name string) {
+	b.Helper()
+	var met []string
+	for range 80 {
+		b.press(kb.Tab)
+		at := b.focused()
+		if at == name {
+			return
+		}
+		met = append(met, at)
+	}
+	b.Fatalf("Tab does not reach %q but %q", name, met)
+}
+
+// focusIs waits until the thing of that name has the focus.
+func (b *tab) focusIs(name string) {
+	b.Helper()
+	if !b.comes(func() bool { return b.focused() == name }) {
+		b.Fatalf("the focus is on %q; want %q", b.focused(), name)
+	}
+}
+
+// source is the page's HTML as it is now.
+func (b *tab) source() string {
+	b.Helper()
+	return js[string](b, `document.documentElement.outerHTML`)
 }

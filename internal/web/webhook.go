@@ -144,11 +144,17 @@ func (c *call) webhookPath(id telltale.WebhookID, rest string) string {
 	return c.path(webhooksPath + "/" + string(id) + rest)
 }
 
-// back is the page on which an action began: the webhook's own, or the list.
+// back is the page on which an action began: one of the webhook's tabs, or the list.
 func (c *call) back(w *telltale.Webhook) string {
 	for _, address := range []string{c.r.Header.Get("HX-Current-URL"), c.r.Referer()} {
-		if u, err := url.Parse(address); err == nil && strings.HasPrefix(u.Path, c.webhookPath(w.ID, "")) {
-			return c.webhookPath(w.ID, "")
+		u, err := url.Parse(address)
+		if err != nil {
+			continue
+		}
+		switch tab, ok := strings.CutPrefix(u.Path, c.webhookPath(w.ID, "")); {
+		case !ok:
+		case tab == "", tab == "/settings", tab == "/signing", tab == "/code":
+			return c.webhookPath(w.ID, tab)
 		}
 	}
 	return c.path(webhooksPath)

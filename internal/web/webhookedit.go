@@ -130,6 +130,7 @@ func (c *call) showEdit(status int, p *editView) error {
 	p.Advice = adviceOn(p.Form.text(fieldURL))
 	p.headerRows()
 	slices.SortStableFunc(p.Form.Faults, func(a, b fieldFault) int { return fieldPlace(a.Field) - fieldPlace(b.Field) })
+	p.Open = p.Open || c.r.Method == http.MethodPost && p.customised()
 	for _, f := range p.Form.Faults {
 		p.Open = p.Open || f.Field != fieldURL && f.Field != fieldEvent
 	}
@@ -143,6 +144,18 @@ func (c *call) showEdit(status int, p *editView) error {
 		return c.answer(status, "webhook-edit", p)
 	}
 	return c.render(status, "webhook-edit", part, p)
+}
+
+// customised reports whether the form has any of the further options.
+func (p *editView) customised() bool {
+	def := telltale.NewWebhook("", "", 0)
+	usual := webhookValues(&def)
+	for _, field := range []string{fieldDescription, fieldTimeout, fieldRetry, fieldWaits, fieldRate, fieldParallel, fieldAuth, fieldUser, fieldExtensions, fieldLegacy} {
+		if p.Form.text(field) != usual.Get(field) {
+			return true
+		}
+	}
+	return p.Form.text(headerField(0, "name")) != ""
 }
 
 // headerRows lays out the headers, with empty rows behind them.

@@ -10,7 +10,7 @@
   const settle = () => {
     times(), tally()
     const d = $('#dialog dialog:not([open])')
-    if (d) { d.showModal(); d.onclose = () => d.remove() }
+    if (d) { D.activeElement.closest('[popover]')?.hidePopover(); d.showModal(); d.onclose = () => d.remove() }
     const f = $('[data-focus]')
     if (f) { f.removeAttribute('data-focus'); f.focus() }
   }
