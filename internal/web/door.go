@@ -14,12 +14,12 @@ import (
 // logging in, and the links that let one set a password.
 type doorPage struct {
 	frame
-	Form    *form
-	Token   string
-	Next    string
-	Link    telltale.Link
-	Email   string
-	Named   string // what the first project is to be called
+	Form  *form
+	Token string
+	Next  string
+	Link  telltale.Link
+	Email string
+	Named string // what the first project is to be called
 }
 
 // home leads to where one is expected.
