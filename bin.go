@@ -18,6 +18,7 @@ type Bin struct {
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	Answer    BinAnswer
+	Caught    int // requests that it holds; in lists of bins only
 }
 
 // BinAnswer is what a bin answers, so that people see what a webhook does when

@@ -309,7 +309,8 @@ type BinStore interface {
 	// Bin finds a bin by its id alone, since senders know no project.
 	// NotFound, for expired ones too.
 	Bin(ctx context.Context, id BinID) (Bin, error)
-	// Bins lists a project's bins that have not expired, newest first.
+	// Bins lists a project's bins that have not expired, newest first, with how
+	// many requests each holds.
 	Bins(ctx context.Context, project ProjectID) ([]Bin, error)
 	// UpdateBin changes what the bin answers. NotFound.
 	UpdateBin(ctx context.Context, project ProjectID, id BinID, answer BinAnswer) (Bin, error)
@@ -319,6 +320,10 @@ type BinStore interface {
 	CatchRequest(ctx context.Context, r CaughtRequest) error
 	// CaughtRequests lists what a bin caught, newest first.
 	CaughtRequests(ctx context.Context, id BinID, page Page) ([]CaughtRequest, error)
+	// CaughtHeads lists the same without the bodies.
+	CaughtHeads(ctx context.Context, id BinID, page Page) ([]CaughtRequest, error)
+	// CaughtRequest gives one. NotFound, for one that another bin caught too.
+	CaughtRequest(ctx context.Context, id BinID, request RequestID) (CaughtRequest, error)
 }
 
 // NodeStore knows which nodes are alive.

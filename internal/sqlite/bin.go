@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"telltale.example/telltale"
@@ -47,7 +48,11 @@ func binAnswer(a telltale.BinAnswer) (string, error) {
 	return string(text), nil
 }
 
-const binColumns = `b.id, p.id, b.created_at, b.expires_at, b.answer FROM bin b JOIN project p ON p.number = b.project`
+const (
+	binFields  = `b.id, p.id, b.created_at, b.expires_at, b.answer`
+	binTables  = ` FROM bin b JOIN project p ON p.number = b.project`
+	binColumns = binFields + binTables
+)
 
 func scanBin(q *query) telltale.Bin {
 	b := telltale.Bin{
@@ -94,9 +99,12 @@ func (s *Store) Bin(ctx context.Context, id telltale.BinID) (b telltale.Bin, err
 
 func (s *Store) Bins(ctx context.Context, project telltale.ProjectID) (bins []telltale.Bin, err error) {
 	err = s.read(ctx, "listing bins", func(c *conn) error {
-		return c.query(`SELECT ` + binColumns + ` WHERE p.id = ? AND b.expires_at > ? ORDER BY b.created_at DESC, b.id DESC`).text(string(project)).int(nowMilli()).
+		return c.query(`SELECT ` + binFields + `, (SELECT count(*) FROM caught_request WHERE bin = b.id)` + binTables + ` WHERE p.id = ? AND b.expires_at > ? ORDER BY b.created_at DESC, b.id DESC`).
+			text(string(project)).int(nowMilli()).
 			each(func(q *query) error {
-				bins = append(bins, scanBin(q))
+				b := scanBin(q)
+				b.Caught = int(q.getInt())
+				bins = append(bins, b)
 				return nil
 			})
 	})
@@ -145,28 +153,58 @@ func (s *Store) CatchRequest(ctx context.Context, r telltale.CaughtRequest) erro
 	})
 }
 
+const caughtColumns = `SELECT id, received_at, remote_addr, method, path, headers, truncated, verdict, body FROM caught_request`
+
+// headColumns have nothing in the body's place, which may be long.
+const headColumns = `SELECT id, received_at, remote_addr, method, path, headers, truncated, verdict, NULL FROM caught_request`
+
+func scanCaught(q *query, bin telltale.BinID) (telltale.CaughtRequest, error) {
+	r := telltale.CaughtRequest{
+		ID: telltale.RequestID(q.getText()), BinID: bin, ReceivedAt: milliTime(q.getInt()), RemoteAddr: q.getText(), Method: q.getText(), Path: q.getText(),
+	}
+	headers := exchangeDecoder{rest: q.getBlob()}
+	r.Headers = headers.headers()
+	r.Truncated, r.Verdict, r.Body = q.getBool(), q.getText(), q.getBlob()
+	if headers.broken {
+		return r, fmt.Errorf("request %s: %w", r.ID, errExchange)
+	}
+	return r, nil
+}
+
 func (s *Store) CaughtRequests(ctx context.Context, id telltale.BinID, page telltale.Page) ([]telltale.CaughtRequest, error) {
+	return s.listCaught(ctx, id, page, caughtColumns)
+}
+
+func (s *Store) CaughtHeads(ctx context.Context, id telltale.BinID, page telltale.Page) ([]telltale.CaughtRequest, error) {
+	return s.listCaught(ctx, id, page, headColumns)
+}
+
+func (s *Store) listCaught(ctx context.Context, id telltale.BinID, page telltale.Page, columns string) ([]telltale.CaughtRequest, error) {
 	var caught []telltale.CaughtRequest
 	err := s.read(ctx, "listing what a bin caught", func(c *conn) error {
 		l := list{page: page, key: "id"}
 		l.where("bin = ?", string(id))
 		l.pageByText()
-		return l.each(c, `SELECT id, received_at, remote_addr, method, path, headers, body, truncated, verdict FROM caught_request`, func(q *query) error {
-			r := telltale.CaughtRequest{
-				ID: telltale.RequestID(q.getText()), BinID: id, ReceivedAt: milliTime(q.getInt()), RemoteAddr: q.getText(), Method: q.getText(), Path: q.getText(),
-			}
-			headers := exchangeDecoder{rest: q.getBlob()}
-			r.Headers = headers.headers()
-			r.Body, r.Truncated, r.Verdict = q.getBlob(), q.getBool(), q.getText()
+		return l.each(c, columns, func(q *query) error {
+			r, err := scanCaught(q, id)
 			caught = append(caught, r)
-			if headers.broken {
-				return fmt.Errorf("request %s: %w", r.ID, errExchange)
-			}
-			return nil
+			return err
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return newestFirst(caught, page), nil
+}
+
+func (s *Store) CaughtRequest(ctx context.Context, id telltale.BinID, request telltale.RequestID) (r telltale.CaughtRequest, err error) {
+	err = s.read(ctx, "finding what a bin caught", func(c *conn) error {
+		var broken error
+		found, err := c.query(caughtColumns + ` WHERE bin = ? AND id = ?`).text(string(id)).text(string(request)).one(func(q *query) { r, broken = scanCaught(q, id) })
+		if err == nil && !found {
+			return notFound("request")
+		}
+		return errors.Join(err, broken)
+	})
+	return r, err
 }

@@ -135,6 +135,39 @@ var binTests = []test{
 		w.equal("what it caught", len(w.caught(b.ID, telltale.Page{Limit: 10})), 0)
 		w.code(telltale.NotFound, w.DeleteBin(w.ctx, w.project.ID, b.ID))
 	}},
+	{"a bin in the list says how many requests it holds", func(w *world) {
+		a := w.newBin(w.project.ID)
+		w.Advance(time.Second)
+		b := w.newBin(w.project.ID)
+		for range 3 {
+			w.must(w.CatchRequest(w.ctx, w.newCaught(a.ID)))
+		}
+		bins, err := w.Bins(w.ctx, w.project.ID)
+		w.must(err)
+		a.Caught = 3
+		w.equal("the bins", bins, []telltale.Bin{b, a})
+	}},
+	{"what a bin caught is listed without bodies too, and found one by one", func(w *world) {
+		b, other := w.newBin(w.project.ID), w.newBin(w.project.ID)
+		first, second := w.newCaught(b.ID), w.newCaught(b.ID)
+		w.must(w.CatchRequest(w.ctx, first))
+		w.must(w.CatchRequest(w.ctx, second))
+		heads, err := w.CaughtHeads(w.ctx, b.ID, telltale.Page{Limit: 1})
+		w.must(err)
+		bare := second
+		bare.Body = nil
+		w.equal("the newest head", heads, []telltale.CaughtRequest{bare})
+		heads, err = w.CaughtHeads(w.ctx, b.ID, telltale.Page{Limit: 2, After: string(second.ID)})
+		w.must(err)
+		w.equal("the older ones", len(heads), 1)
+		got, err := w.CaughtRequest(w.ctx, b.ID, first.ID)
+		w.must(err)
+		w.equal("the request", got, first)
+		_, err = w.CaughtRequest(w.ctx, other.ID, first.ID)
+		w.code(telltale.NotFound, err)
+		_, err = w.CaughtRequest(w.ctx, b.ID, "nonsense")
+		w.code(telltale.NotFound, err)
+	}},
 	{"a request is read back as it was caught, newest first", func(w *world) {
 		b := w.newBin(w.project.ID)
 		first, second := w.newCaught(b.ID), w.newCaught(b.ID)
