@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -419,6 +420,7 @@ type deliveryView struct {
 	Delivery deliveryRow
 	Event    *telltale.Event
 	Attempts []attemptView // newest first
+	bodies   bool          // and what else went out and came back is shown
 }
 
 // attemptView is an attempt as people read it.
@@ -426,6 +428,7 @@ type attemptView struct {
 	telltale.Attempt
 	Open       bool
 	Body       []byte // what was sent
+	SameAs     int    // the number of the attempt that shows the same body; 0: it is shown here
 	ShowBodies bool
 }
 
@@ -445,28 +448,42 @@ func (a attemptView) TriggerWord() string {
 // Pretty is a body with its lines set apart if it is JSON: digits and order stay.
 func (a attemptView) Pretty() string   { return pretty(a.Body) }
 func (a attemptView) Raw() string      { return string(a.Body) }
-func (a attemptView) Answer() string   { return printable(a.Response.Body) }
+func (a attemptView) RawName() string  { return "Exact bytes, " + byteCount(int64(len(a.Body))) }
+func (a attemptView) Answer() string   { return pretty(a.Response.Body) }
 func (a attemptView) StatusOf() string { return statusLine(a.Status) }
 
 // Curl is the request as a command.
 func (a attemptView) Curl() string { return curl(a.Request, a.Body) }
 
+// Sizes of the bar that shows where the time went.
+const (
+	barWidth  = 400.0
+	leastPart = 2.0 // of a part that took any time
+)
+
 // Took are the parts of the attempt's time.
 func (a attemptView) Took() []timePart {
 	rest := a.Duration - a.Timing.DNS - a.Timing.Connect - a.Timing.TLS - a.Timing.FirstByte
 	parts := []timePart{
-		{"DNS", a.Timing.DNS, "quiet", 0, 0}, {"Connect", a.Timing.Connect, "warn", 0, 0}, {"TLS", a.Timing.TLS, "accent", 0, 0},
-		{"First byte", a.Timing.FirstByte, "ok", 0, 0}, {"Rest", max(rest, 0), "quiet", 0, 0},
+		{"DNS", a.Timing.DNS, classQuiet, 0, 0}, {"Connect", a.Timing.Connect, classWarn, 0, 0}, {"TLS", a.Timing.TLS, classBad, 0, 0},
+		{"First byte", a.Timing.FirstByte, classAccent, 0, 0}, {"Rest", max(rest, 0), classOK, 0, 0},
 	}
+	parts = slices.DeleteFunc(parts, func(p timePart) bool { return p.Took < time.Microsecond })
 	x := 0.0
 	for i := range parts {
-		parts[i].X = x
-		if a.Duration > 0 {
-			parts[i].Width = hundredths(400 * float64(parts[i].Took) / float64(a.Duration))
-		}
-		x = hundredths(x + parts[i].Width)
+		parts[i].X = hundredths(x)
+		parts[i].Width = hundredths(max(leastPart, (barWidth-leastPart*float64(len(parts)))*float64(parts[i].Took)/float64(max(a.Duration, 1))))
+		x += parts[i].Width
 	}
-	return slices.DeleteFunc(parts, func(p timePart) bool { return p.Took == 0 })
+	return parts
+}
+
+// Text writes the time of a part, short as it may be.
+func (p timePart) Text() string {
+	if p.Took < 10*time.Millisecond {
+		return coordinate(math.Max(0.1, math.Round(p.Took.Seconds()*1e4)/10)) + " ms"
+	}
+	return telltale.FormatDuration(p.Took)
 }
 
 // timePart is a piece of the bar that shows where the time went.
@@ -485,11 +502,49 @@ func pretty(body []byte) string {
 	if len(body) > maxPretty || json.Indent(&b, body, "", "  ") != nil {
 		return printable(body)
 	}
+	return escapeBidi(b.String())
+}
+
+// escapeBidi writes the characters that turn the direction of text, in JSON, as
+// the escapes that stand for them: what is shown is what is there, in its order.
+func escapeBidi(text string) string {
+	if !strings.ContainsFunc(text, turnsText) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if turnsText(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
 	return b.String()
 }
 
-// printable shows what is no text as what it is.
-func printable(body []byte) string { return strings.ToValidUTF8(string(body), "\uFFFD") }
+// turnsText reports whether r is one of Unicode's Bidi_Control characters.
+func turnsText(r rune) bool {
+	return r == '\u061c' || r == '\u200e' || r == '\u200f' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+}
+
+// printable shows what is no text as what it is, and control characters, such as
+// begin the colours of a terminal, by their pictures: whoever copies them into one
+// is not surprised.
+func printable(body []byte) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case r < ' ':
+			return '\u2400' + r
+		case r == 0x7f:
+			return '\u2421'
+		case turnsText(r):
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ToValidUTF8(strings.ReplaceAll(string(body), "\r\n", "\n"), "\uFFFD"))
+}
 
 func statusLine(status int) string {
 	if status == 0 {
@@ -532,23 +587,31 @@ func deliveryPage(c *call) error {
 	if err != nil && telltale.CodeOf(err) != telltale.NotFound {
 		return err
 	}
-	p := &deliveryView{Delivery: deliveryRow{d, w}, Event: e}
+	p := &deliveryView{Delivery: deliveryRow{d, w}, Event: e, bodies: c.who.Role.May(telltale.MayBodies)}
 	p.frame = frame{
 		Title: d.EventType.Label() + " to " + p.Delivery.Host(), Section: "deliveries",
 		Crumbs: []link{{"Deliveries", c.path("/deliveries")}, {string(d.ID), ""}},
 	}
 	p.from = from
 	if d.CompletedAt.IsZero() {
-		p.Live = "deliveries"
+		p.Live = string(d.ID)
 	}
 	for i, a := range slices.Backward(d.Attempts) {
-		view := attemptView{Attempt: a, Open: i == len(d.Attempts)-1, ShowBodies: c.who.Role.May(telltale.MayBodies)}
+		view := attemptView{Attempt: a, Open: i == len(d.Attempts)-1, ShowBodies: p.bodies}
 		if view.ShowBodies {
 			view.Body = e.SentBody(a.Request.Headers, w != nil && w.Extensions)
+			if len(p.Attempts) > 0 && bytes.Equal(view.Body, p.Attempts[0].Body) {
+				view.SameAs = p.Attempts[0].Number
+			}
 		}
 		p.Attempts = append(p.Attempts, view)
 	}
 	return c.page("delivery", p)
+}
+
+// Link is the page's address for others.
+func (p *deliveryView) Link() string {
+	return p.call.PublicURL + p.Path("/deliveries/"+string(p.Delivery.ID))
 }
 
 // retentionHint says why something that was there may not be.
@@ -562,27 +625,41 @@ func (c *call) retentionHint() string {
 // Sentence says in words where the delivery stands.
 func (p *deliveryView) Sentence() string {
 	d := p.Delivery
-	cause := ""
-	if len(p.Attempts) > 0 && !p.Attempts[0].Success() {
-		cause = " " + p.Attempts[0].Sentence()
-	}
 	attempts := counted(d.AttemptCount, "attempt", "attempts")
 	switch d.State {
 	case telltale.StateSucceeded:
 		return "Succeeded after " + attempts + "."
 	case telltale.StateFailed:
-		return "Failed after " + attempts + "." + cause
+		return "Failed after " + attempts + "."
 	case telltale.StateHeld:
 		return "Held: the webhook is off. It goes out when the webhook is turned on."
 	case telltale.StateCancelled:
-		return "Cancelled: nothing more is attempted." + cause
+		return "Cancelled: nothing more is attempted."
 	case telltale.StateSending:
 		return "An attempt is under way."
 	}
 	if d.AttemptCount > 0 {
-		return "Retrying: the next attempt is " + (moment{d.DueAt, time.Now()}).Relative() + "." + cause
+		return attempts + " so far."
 	}
 	return "Waiting for its first attempt."
+}
+
+// Cause says what went wrong last, and Fix what to do about it, unless it succeeded.
+func (p *deliveryView) Cause() string {
+	if len(p.Attempts) == 0 {
+		return ""
+	}
+	if a := p.Attempts[0]; !a.Success() {
+		return a.Sentence()
+	}
+	return ""
+}
+
+func (p *deliveryView) Fix() string {
+	if len(p.Attempts) == 0 {
+		return ""
+	}
+	return p.Attempts[0].Fix()
 }
 
 // MayRetry, MayStop and MayReplay are the actions that the state allows.

@@ -37,7 +37,20 @@ type topic string
 const (
 	topicEvents     topic = "events"
 	topicDeliveries topic = "deliveries"
+	messageTopic          = "message:" // and the message's id
 )
+
+// topicsOf reads them. Only the id of a message may hold a comma.
+func topicsOf(list string) []topic {
+	if strings.HasPrefix(list, messageTopic) {
+		return []topic{topic(list)}
+	}
+	var topics []topic
+	for name := range strings.SplitSeq(list, ",") {
+		topics = append(topics, topic(name))
+	}
+	return topics
+}
 
 // count tells how much of what is new is of the topic.
 func (t topic) count(p telltale.LogPage) int {
@@ -48,8 +61,9 @@ func (t topic) count(p telltale.LogPage) int {
 		return len(p.Deliveries)
 	}
 	n, id := 0, string(t)
+	message, isMessage := strings.CutPrefix(id, messageTopic)
 	for _, e := range p.Events {
-		if string(e.ID) == id || e.MessageID == id {
+		if string(e.ID) == id || isMessage && e.MessageID == message {
 			n++
 		}
 	}
@@ -81,7 +95,7 @@ func stream(c *call) error {
 	if err := out.begin(); err != nil {
 		return nil //nolint:nilerr // the browser has gone
 	}
-	topics := strings.Split(c.r.URL.Query().Get("topics"), ",")
+	topics := topicsOf(c.r.URL.Query().Get("topics"))
 	if !long {
 		return c.poll(out, topics, after)
 	}
@@ -114,7 +128,7 @@ func stream(c *call) error {
 }
 
 // poll tells once, and the browser comes back after a while.
-func (c *call) poll(out *eventStream, topics []string, after telltale.Cursor) error {
+func (c *call) poll(out *eventStream, topics []topic, after telltale.Cursor) error {
 	p, err := c.Live.Look(c.r.Context(), c.project.ID, after)
 	if err != nil {
 		return nil //nolint:nilerr // it comes back just so
@@ -128,10 +142,10 @@ func (c *call) poll(out *eventStream, topics []string, after telltale.Cursor) er
 }
 
 // newsOf is how much is new for a page that follows the topics.
-func newsOf(topics []string, p telltale.LogPage) int {
+func newsOf(topics []topic, p telltale.LogPage) int {
 	most := 0
 	for _, t := range topics {
-		most = max(most, topic(t).count(p))
+		most = max(most, t.count(p))
 	}
 	return most
 }

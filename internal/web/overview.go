@@ -36,9 +36,9 @@ type tile struct{ Name, Value, URL string }
 
 // typeLine is how events of a type fared.
 type typeLine struct {
-	Type                     telltale.EventType
-	Events                   int
-	Delivered, Median, P95th string
+	Type                 telltale.EventType
+	Events               int
+	Share, Median, P95th string
 }
 
 // latestRows is how many deliveries the overview shows.
@@ -107,13 +107,13 @@ func (c *call) failingLines(webhooks map[telltale.WebhookID]*telltale.Webhook, n
 			continue
 		}
 		state, word := telltale.StateWaiting, "waiting"
-		text := hostOf(w.URL) + " fails"
+		text := whereTo(w.URL) + " fails"
 		if since := w.Standing.FailingSince; !since.IsZero() {
-			text = hostOf(w.URL) + " has failed since " + clock(since, now) + " UTC"
+			text = whereTo(w.URL) + " has failed since " + clock(since, now) + " UTC"
 		}
 		if off {
 			state, word = telltale.StateHeld, "held"
-			text = hostOf(w.URL) + " was turned off: " + disabledBecause(w.DisabledReason)
+			text = whereTo(w.URL) + " was turned off: " + disabledBecause(w.DisabledReason)
 		}
 		n, more, err := c.Store.CountDeliveries(c.r.Context(), c.project.ID, telltale.DeliveryFilter{WebhookID: w.ID, State: state}, telltale.MaxCount)
 		if err != nil {
@@ -146,7 +146,7 @@ func (c *call) tiles(sum telltale.Stat, s span, waiting string) []tile {
 	}
 	return []tile{
 		{"Events received", count(sum.Events), list("/events", "")},
-		{"Delivered", share, list("/deliveries", "succeeded")},
+		{"Succeeded", share, list("/deliveries", "succeeded")},
 		{"Median time to deliver", median, list("/deliveries", "succeeded")},
 		{"Waiting to retry", waiting, c.path("/deliveries?state=retrying")},
 	}
@@ -167,7 +167,7 @@ func typeLines(stats []telltale.Stat) []typeLine {
 		if sum == nil {
 			continue
 		}
-		line := typeLine{Type: t, Events: sum.Events, Delivered: percent(sum.Succeeded, sum.Succeeded+sum.Failed)}
+		line := typeLine{Type: t, Events: sum.Events, Share: percent(sum.Succeeded, sum.Succeeded+sum.Failed)}
 		if d, ok := sum.Took.Quantile(0.5); ok {
 			line.Median = took(d)
 		}
