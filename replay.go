@@ -57,7 +57,8 @@ type Selection struct {
 	WebhookID WebhookID
 	Which     Which
 	// Types of events; empty stands for all that the webhook that it goes to
-	// wants. A webhook that is not named gets nothing that it does not want.
+	// wants, but for operational events that it was never owed: one may be
+	// about itself. A webhook that is not named gets nothing that it does not want.
 	Types EventTypeSet
 	// Since and Until bound the receipt of events. An empty Until is set to
 	// the start of the replay, and what is accepted after that is never sent,

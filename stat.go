@@ -11,7 +11,7 @@ type Stat struct {
 	WebhookID WebhookID // empty unless asked for by webhook
 	Type      EventType // empty unless asked for by type
 
-	Events    int // accepted; 0 where webhooks are told apart or one is asked for
+	Events    int // accepted, operational ones left out; 0 where webhooks are told apart or one is asked for
 	Succeeded int // deliveries that ended so
 	Failed    int
 	Retried   int          // attempts that failed and were not the last

@@ -59,7 +59,7 @@ func (s *Store) PlanReplay(ctx context.Context, project telltale.ProjectID, sel 
 
 // newSelection looks up what a selection names. It ends before now.
 func (s *Store) newSelection(c *conn, project telltale.ProjectID, sel telltale.Selection, to telltale.WebhookID, now time.Time) (*selection, error) {
-	made := &selection{known: s.known, project: s.known.project(project), which: sel.Which, types: sel.Types & telltale.AllEventTypes, made: now.UnixMilli()}
+	made := &selection{known: s.known, project: s.known.project(project), which: sel.Which, types: sel.Types.Known(), made: now.UnixMilli()}
 	if made.project == nil {
 		return nil, notFound("project")
 	}

@@ -254,7 +254,8 @@ func (s *selection) pickEvent(c *conn, number, after int64, take func(pick) bool
 		if goal.number <= after || !s.sends(e.code, goal) {
 			continue
 		}
-		if s.which != telltale.WhichAll {
+		operational := s.types == 0 && eventTypes[e.code].Operational()
+		if s.which != telltale.WhichAll || operational {
 			if last == nil {
 				if last, err = s.lastStates(c, number); err != nil {
 					return false, reached, err
@@ -264,7 +265,8 @@ func (s *selection) pickEvent(c *conn, number, after int64, take func(pick) bool
 			if s.webhook != nil {
 				asked = s.webhook
 			}
-			if !s.which.Picks(last[asked.number]) {
+			state := last[asked.number]
+			if !s.which.Picks(state) || operational && state == "" {
 				continue
 			}
 		}

@@ -91,8 +91,12 @@ func fineStep(number int64) int64 { return numberMilli(number) / telltale.StatSt
 
 const fineInCoarse = int64(telltale.StatCoarseStep / telltale.StatStep)
 
-// countEvent counts an event that is no test.
+// countEvent counts an event that is no test. Those that Telltale makes about
+// itself nobody sent, so they are not counted as accepted.
 func (tx *tx) countEvent(number, project, code int64) {
+	if eventTypes[code].Operational() {
+		return
+	}
 	tx.happened = append(tx.happened, happening{statKey: statKey{fineStep(number), project, 0, code}})
 }
 

@@ -184,6 +184,23 @@ var replayTests = []test{
 		w.equal("what is sent to one", w.sends(telltale.Selection{Which: telltale.WhichAll, Types: clicks}, opens.ID), []telltale.EventID{click.ID})
 		w.equal("what it wants", len(w.sends(telltale.Selection{Which: telltale.WhichAll}, opens.ID)), 0)
 	}},
+	{"an operational event that was never owed to a webhook goes to it only if its type is named", func(w *world) {
+		hook := w.newWebhook(wanting(telltale.Opened))
+		alerts := w.newWebhook(wanting(telltale.DeliveryFailed))
+		w.giveUp(w.deliver(ofType(telltale.Opened))[0])
+		told := w.claimOne(alerts.ID)
+		w.giveUp(told)
+		newer := w.newWebhook(wanting(telltale.DeliveryFailed))
+		named := telltale.NewEventTypeSet(telltale.DeliveryFailed)
+		for _, which := range []telltale.Which{telltale.WhichUnsent, telltale.WhichUndelivered, telltale.WhichAll} {
+			w.equal("what a newer webhook is sent of "+string(which), len(w.sends(telltale.Selection{Which: which}, newer.ID)), 0)
+		}
+		w.equal("what it is sent of that type", w.sends(telltale.Selection{Which: telltale.WhichUnsent, Types: named}, newer.ID), []telltale.EventID{told.Event.ID})
+		w.equal("what failed", w.sends(telltale.Selection{Which: telltale.WhichFailed}, alerts.ID), []telltale.EventID{told.Event.ID})
+		w.equal("what was accepted", w.total(telltale.StatQuery{}).Events, 1)
+		w.equal("what failed in all", w.total(telltale.StatQuery{}).Failed, 2)
+		w.equal("what failed of it", w.total(telltale.StatQuery{WebhookID: hook.ID}).Failed, 1)
+	}},
 	{"a time is that of receipt, and its end is left out", func(w *world) {
 		hook := w.newWebhook()
 		events := w.waitingOnes(4)
