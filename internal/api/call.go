@@ -27,6 +27,7 @@ type call struct {
 	body     []byte
 
 	err    error // what the handler returned
+	out    any   // what it answers
 	header http.Header
 	status int
 	answer bytes.Buffer
@@ -55,8 +56,7 @@ func (a *api) answer(scope telltale.Scope) func(huma.Context, func(huma.Context)
 			if err := c.check(a.registry); err != nil {
 				return err
 			}
-			next(c)
-			return c.send(w)
+			return a.once(c, w, next)
 		}).ServeHTTP(w, r)
 	}
 }
@@ -95,14 +95,16 @@ func (c *call) check(registry huma.Registry) error {
 	return checkBody(registry, op.RequestBody.Content["application/json"].Schema, body)
 }
 
-func (c *call) send(w http.ResponseWriter) error {
-	switch {
-	case c.err != nil:
-		return c.err
-	case c.status >= http.StatusBadRequest:
+// outcome is what went wrong, if anything did.
+func (c *call) outcome() error {
+	if c.err == nil && c.status >= http.StatusBadRequest {
 		// Its text is left out: it repeats the input, and that may be secret.
 		return fmt.Errorf("api: %s: what was checked was refused with status %d", c.Operation().OperationID, c.status)
 	}
+	return c.err
+}
+
+func (c *call) send(w http.ResponseWriter) error {
 	if c.listed {
 		sum := sha256.Sum256(c.answer.Bytes())
 		c.header.Set("ETag", fmt.Sprintf(`"%x"`, sum[:16]))

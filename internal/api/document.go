@@ -172,6 +172,9 @@ func (a *api) operation(r route) huma.Operation {
 	if r.method == http.MethodPost || r.method == http.MethodPatch {
 		codes = append(append(codes, telltale.Conflict), bodyProblems...)
 	}
+	if r.method == http.MethodPost {
+		describeRepeats(&op)
+	}
 	if r.scope == ingestKey {
 		codes = append(codes, telltale.RateLimited)
 	}
@@ -262,10 +265,10 @@ func describePostEvents(a *api, op *huma.Operation) map[string]httpserver.Handle
 	a.registry.Map()["EventInput"] = eventInSchema()
 	one := &huma.Schema{Ref: schemaPrefix + "EventInput"}
 	several, most := 1, ingest.MaxEvents
-	op.Parameters = []*huma.Param{{
+	op.Parameters = append(op.Parameters, &huma.Param{
 		Name: "project", In: "query", Description: "The slug of the project that an owner key works on; the project default, if left out. A project's key needs none.",
 		Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{"default"}},
-	}}
+	})
 	sample := json.RawMessage(schema.Sample(string(telltale.Bounced)))
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/json": {

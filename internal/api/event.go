@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -32,11 +33,15 @@ func (a *api) postEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	named, err := eventsNamed(r, who, body)
+	if err != nil {
+		return err
+	}
 	activities, err := ingest.Decode(r.Header.Get("Content-Type"), body)
 	if err != nil {
 		return err
 	}
-	accepted, err := a.config.Ingest.Accept(r.Context(), who.Project, sourceAPI, activities)
+	accepted, before, err := a.config.Ingest.AcceptOnce(r.Context(), who.Project, sourceAPI, activities, named)
 	if err != nil {
 		return err
 	}
@@ -54,11 +59,23 @@ func (a *api) postEvents(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h := w.Header()
+	if before {
+		h.Set(idempotencyReplayed, "true")
+	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(http.StatusAccepted)
 	_, _ = w.Write(text) // the caller may be gone; net/http knows
 	return nil
+}
+
+// eventsNamed is the name that the caller gave to a request with events.
+func eventsNamed(r *http.Request, who auth.Identity, body []byte) (ingest.Request, error) {
+	name, err := nameOf(r)
+	if err != nil || name == "" {
+		return ingest.Request{}, err
+	}
+	return ingest.Request{Caller: who.Key.ID, Name: name, Hash: sha256.Sum256(body)}, nil
 }
 
 type EventPath struct {

@@ -242,6 +242,7 @@ func register[I, O, W any](a *api, op huma.Operation, h handler[I, O], form func
 			c.err = err
 			return nil, nil // the call has the error, and huma nothing to write
 		}
+		c.out = out
 		return form(c, out), nil
 	})
 }

@@ -43,16 +43,24 @@ func New(store telltale.EventStore, d Dispatcher, reg prometheus.Registerer) *In
 // Conflict if a caller's id is known with other content, and Unavailable if they
 // cannot be stored now.
 func (in *Ingest) Accept(ctx context.Context, p telltale.Project, source string, activities []telltale.Activity) (telltale.Accepted, error) {
-	if len(activities) == 0 {
-		return telltale.Accepted{}, nil
-	}
-	started := time.Now()
-	accepted, err := in.accept(ctx, p, source, activities)
-	in.metrics.observe(accepted, err, time.Since(started))
+	accepted, _, err := in.AcceptOnce(ctx, p, source, activities, Request{})
 	return accepted, err
 }
 
-func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string, activities []telltale.Activity) (telltale.Accepted, error) {
+// AcceptOnce is Accept for a request that its caller named, and reports whether
+// it was accepted before. Activities that have an id of their own go by that. It
+// gives Invalid, beyond what Accept gives, if another request had the name.
+func (in *Ingest) AcceptOnce(ctx context.Context, p telltale.Project, source string, activities []telltale.Activity, r Request) (accepted telltale.Accepted, before bool, err error) {
+	if len(activities) == 0 {
+		return telltale.Accepted{}, false, nil
+	}
+	started := time.Now()
+	accepted, err = in.accept(ctx, p, source, activities, r)
+	in.metrics.observe(accepted, err, time.Since(started))
+	return accepted, r.repeated(activities, accepted), err
+}
+
+func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string, activities []telltale.Activity, r Request) (telltale.Accepted, error) {
 	if err := in.rates.take(p, len(activities)); err != nil {
 		return telltale.Accepted{}, err
 	}
@@ -60,8 +68,12 @@ func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string,
 	if err != nil {
 		return telltale.Accepted{}, err
 	}
+	r.name(activities, events)
 	accepted, err := in.store.AcceptEvents(ctx, telltale.Acceptance{ProjectID: p.ID, Events: events, Room: in.dispatcher})
 	if err != nil {
+		if clash := r.clash(activities, err); clash != nil {
+			return telltale.Accepted{}, clash
+		}
 		locate(err, activities)
 		return telltale.Accepted{}, fmt.Errorf("ingest: storing %d events of project %s: %w", len(events), p.ID, err)
 	}

@@ -35,6 +35,7 @@ type Webhook struct {
 	CreatedAt       Time          `json:"created_at" format:"date-time" example:"2026-11-20T09:30:00.000Z"`
 	UpdatedAt       Time          `json:"updated_at" format:"date-time" example:"2026-11-20T09:30:00.000Z"`
 	Secret          string        `json:"secret,omitempty" doc:"What signs requests. Only in the answers that make it: to creating the webhook and to rotating its secret." example:"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="`
+	Note            string        `json:"note,omitempty" doc:"Where the secret is, in the answer to a request that was repeated: answers are kept without secrets."`
 }
 
 // Breaker is where a webhook's breaker stands.
@@ -75,6 +76,15 @@ func FromWebhook(w *telltale.Webhook) Webhook {
 
 // ETag is the version as HTTP has it.
 func (w Webhook) ETag() string { return etag(w.Version) }
+
+// WithoutSecrets is the form in which an answer is kept for when its request is
+// repeated.
+func (w Webhook) WithoutSecrets() any {
+	if w.Secret != "" {
+		w.Secret, w.Note = "", "The secret was in the first answer to this request. GET /v1/webhooks/"+w.ID+"/secret shows it."
+	}
+	return w
+}
 
 func redacted(headers []telltale.CustomHeader) CustomHeaders {
 	shown := make(CustomHeaders, len(headers))
