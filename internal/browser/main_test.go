@@ -19,6 +19,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+var makeImages = flag.Bool("images", false, "make the pictures of the documents anew")
+
 // chromium is the one browser of the test run.
 var chromium struct {
 	once sync.Once

@@ -58,9 +58,16 @@ type eventChoice struct {
 
 // Events are the types in the order of the original's form.
 func (p *editView) Events() []eventChoice {
-	list := make([]eventChoice, 0, len(telltale.EventTypes()))
-	for _, t := range telltale.EventTypes() {
-		list = append(list, eventChoice{t, slices.Contains(p.Form.Values[fieldEvent], string(t))})
+	return p.choices(telltale.EventTypes())
+}
+
+// Operational are the types that are about Telltale's own work.
+func (p *editView) Operational() []eventChoice { return p.choices(telltale.OperationalEventTypes()) }
+
+func (p *editView) choices(types []telltale.EventType) []eventChoice {
+	list := make([]eventChoice, len(types))
+	for i, t := range types {
+		list[i] = eventChoice{t, slices.Contains(p.Form.Values[fieldEvent], string(t))}
 	}
 	return list
 }
@@ -155,7 +162,8 @@ func (p *editView) customised() bool {
 			return true
 		}
 	}
-	return p.Form.text(headerField(0, "name")) != ""
+	events, _ := telltale.ParseEventTypeSet(p.Form.Values[fieldEvent], "")
+	return p.Form.text(headerField(0, "name")) != "" || events&^telltale.AllEventTypes != 0
 }
 
 // headerRows lays out the headers, with empty rows behind them.
@@ -248,7 +256,8 @@ func (p *editView) step(name string) {
 			p.Open, p.Focus = true, fieldRate
 		}
 	case "all":
-		v[fieldEvent] = telltale.AllEventTypes.Names()
+		chosen, _ := telltale.ParseEventTypeSet(v[fieldEvent], "")
+		v[fieldEvent] = (chosen | telltale.AllEventTypes).Names()
 		p.Focus = fieldEvent
 	case "none":
 		v.Del(fieldEvent)

@@ -276,18 +276,30 @@ func duplicateOf(w *telltale.Webhook, others []*telltale.Webhook) string {
 
 // eventList names event types in a sentence.
 func eventList(s telltale.EventTypeSet) string {
-	types := s.Types()
-	if len(types) == len(telltale.EventTypes()) {
-		return "all events"
-	}
-	names := make([]string, len(types))
-	for i, t := range types {
-		names[i] = shortLabel(t)
+	names := eventNames(s, shortLabel)
+	if names[0] == allEvents {
+		names[0] = "all events"
 	}
 	if last := len(names) - 1; last > 0 {
 		return strings.Join(names[:last], ", ") + " and " + names[last]
 	}
-	return strings.Join(names, "")
+	return names[0]
+}
+
+// allEvents stands for the twelve; operational ones have to be named.
+const allEvents = "All events"
+
+// eventNames names the types of a set that is not empty.
+func eventNames(s telltale.EventTypeSet, name func(telltale.EventType) string) []string {
+	var names []string
+	if s&telltale.AllEventTypes == telltale.AllEventTypes {
+		names = append(names, allEvents)
+		s &^= telltale.AllEventTypes
+	}
+	for _, t := range s.Types() {
+		names = append(names, name(t))
+	}
+	return names
 }
 
 // shortLabel is the label without what stands in brackets behind it.

@@ -220,15 +220,7 @@ func (p *settingsView) RateLimit() string {
 }
 
 func (p *settingsView) Events() []string {
-	types := p.Webhook.Events.Types()
-	if p.Webhook.Events == telltale.AllEventTypes {
-		return []string{"All events"}
-	}
-	labels := make([]string, len(types))
-	for i, t := range types {
-		labels[i] = t.Label()
-	}
-	return labels
+	return eventNames(p.Webhook.Events, telltale.EventType.Label)
 }
 
 // codeView has receivers for the webhook, a language at a time.

@@ -157,14 +157,7 @@ type chips struct {
 const maxChips = 3
 
 func chipsOf(events telltale.EventTypeSet) chips {
-	types := events.Types()
-	if len(types) == len(telltale.EventTypes()) {
-		return chips{Shown: []string{"All events"}, All: "All events"}
-	}
-	names := make([]string, len(types))
-	for i, t := range types {
-		names[i] = shortLabel(t)
-	}
+	names := eventNames(events, shortLabel)
 	c := chips{Shown: names, All: strings.Join(names, ", ")}
 	if len(names) > maxChips+1 { // "+1" would take the room of the one it hides
 		c.Shown, c.More = names[:maxChips], len(names)-maxChips

@@ -106,6 +106,9 @@ func TestChips(t *testing.T) {
 	if c := chipsOf(telltale.AllEventTypes); len(c.Shown) != 1 || c.Shown[0] != "All events" || c.More != 0 {
 		t.Errorf("of all: %+v", c)
 	}
+	if c := chipsOf(telltale.AllEventTypes | telltale.NewEventTypeSet(telltale.WebhookFailing)); len(c.Shown) != 2 || c.Shown[1] != "Webhook failing" {
+		t.Errorf("of all and an operational one: %+v", c)
+	}
 	if c := chipsOf(telltale.NewEventTypeSet(telltale.Bounced)); c.Shown[0] != "Bounced" {
 		t.Errorf("the chip reads %q", c.Shown[0])
 	}

@@ -4,7 +4,7 @@
   const rough = s => s < 60 ? `${s | 0} s` : s < 3600 ? `${s / 60 | 0} min` : s < 172800 ? `${s / 3600 | 0} h` : `${s / 86400 | 0} days`
   const times = () => $$('time[datetime]').forEach(t => {
     const at = new Date(t.dateTime), s = (Date.now() - at) / 1000
-    t.textContent = 'clock' in t.dataset ? at.toLocaleString([], { ...(at.toDateString() != new Date().toDateString() && { month: 'short', day: 'numeric' }), hour: '2-digit', minute: '2-digit' }) : s < 0 ? `in ${rough(-s)}` : s < 5 ? 'just now' : `${rough(s)} ago`
+    t.textContent = 'clock' in t.dataset ? at.toLocaleString([], { ...(at.toDateString() != new Date().toDateString() && { month: 'short', day: 'numeric' }), hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }) : s < 0 ? `in ${rough(-s)}` : s < 5 ? 'just now' : `${rough(s)} ago`
     if (!t.title.includes('here')) t.title += `, ${at.toLocaleString()} here`
   })
   const settle = () => {
