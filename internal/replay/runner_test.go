@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,12 +25,11 @@ type world struct {
 	runner *Runner
 	stop   func()
 
+	calls, looks, due atomic.Int64
+
 	mu      sync.Mutex
 	replays map[telltale.ReplayID]*job
-	calls   int
-	looks   int
 	broken  error
-	due     int
 }
 
 // job is a replay of so many deliveries, before each of which so many steps
@@ -44,7 +44,7 @@ type job struct {
 func run(t *testing.T, test func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, replays: map[telltale.ReplayID]*job{}}
-		w.runner = New(Config{Store: w, Due: func(*telltale.Webhook) { w.due++ }})
+		w.runner = New(Config{Store: w, Due: func(*telltale.Webhook) { w.due.Add(1) }})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- w.runner.Run(ctx) }()
@@ -87,6 +87,8 @@ func (w *world) after(d time.Duration, j *job) int {
 	return j.Made
 }
 
+func (w *world) steps() int { return int(w.calls.Load()) }
+
 func (w *world) between(what string, got, least, most int) {
 	w.Helper()
 	if got < least || got > most {
@@ -95,9 +97,9 @@ func (w *world) between(what string, got, least, most int) {
 }
 
 func (w *world) RunningReplays(context.Context) ([]telltale.Replay, error) {
+	w.looks.Add(1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.looks++
 	if w.broken != nil {
 		return nil, w.broken
 	}
@@ -111,9 +113,9 @@ func (w *world) RunningReplays(context.Context) ([]telltale.Replay, error) {
 }
 
 func (w *world) AdvanceReplay(_ context.Context, id telltale.ReplayID, n int) (telltale.Replay, []*telltale.Webhook, error) {
+	w.calls.Add(1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calls++
 	if w.broken != nil {
 		return telltale.Replay{}, nil, w.broken
 	}
@@ -146,7 +148,7 @@ func TestAReplayKeepsItsRate(t *testing.T) {
 			j := w.start(rate, 1<<40)
 			const seconds = 100
 			w.between("what is made", w.after(seconds*time.Second, j), int(seconds*rate*0.98), int(seconds*rate)+max(1, int(rate*step.Seconds())))
-			w.between("steps", w.calls, 1, seconds*11)
+			w.between("steps", w.steps(), 1, seconds*11)
 		})
 	}
 }
@@ -162,10 +164,10 @@ func TestAReplayEndsAndTheDispatcherIsTold(t *testing.T) {
 	run(t, func(w *world) {
 		j := w.start(10, 25)
 		w.between("what is made", w.after(10*time.Second, j), 25, 25)
-		w.between("webhooks with work", w.due, 10, 25)
-		calls := w.calls
+		w.between("webhooks with work", int(w.due.Load()), 10, 25)
+		calls := w.steps()
 		w.after(time.Hour, j)
-		w.between("steps after the end", w.calls-calls, 0, 0)
+		w.between("steps after the end", w.steps()-calls, 0, 0)
 	})
 }
 
@@ -205,7 +207,7 @@ func TestAReplayIsPausedAndResumed(t *testing.T) {
 			w.change(func() { j.State = telltale.ReplayRunning })
 			w.runner.Wake()
 			w.between("what is made in a second", w.after(time.Second, j)-before, 6, 14)
-			before = j.Made
+			before = w.after(0, j)
 		}
 	})
 }
@@ -214,9 +216,9 @@ func TestAReplayWaitsWhileItIsAheadOfTheReceivers(t *testing.T) {
 	run(t, func(w *world) {
 		j := w.start(2, 1000, func(j *job) { j.receivers = false })
 		w.between("what is made", w.after(time.Hour, j), 20, 20)
-		calls := w.calls
+		calls := w.steps()
 		w.after(time.Minute, j)
-		w.between("looks in a minute", w.calls-calls, 1, 700)
+		w.between("looks in a minute", w.steps()-calls, 1, 700)
 		w.change(func() { j.Ahead -= 3 })
 		w.between("what is made when some were attempted", w.after(time.Minute, j), 23, 23)
 	})
@@ -227,9 +229,9 @@ func TestAReplayGoesOnWhenTheStoreDoes(t *testing.T) {
 		j := w.start(10, 1000)
 		before := w.after(5*time.Second, j)
 		w.change(func() { w.broken = errors.New("there was an error") })
-		calls := w.calls
+		calls := w.steps()
 		w.between("what is made meanwhile", w.after(5*time.Minute, j)-before, 0, 0)
-		w.between("steps in five minutes", w.calls-calls, 5, 20)
+		w.between("steps in five minutes", w.steps()-calls, 5, 20)
 		w.change(func() { w.broken = nil })
 		w.between("what is made afterwards", w.after(40*time.Second, j)-before, 90, 405)
 	})
@@ -240,7 +242,7 @@ func TestAStoreThatFailsAtTheStartIsAskedAgain(t *testing.T) {
 		w.change(func() { w.broken = &telltale.Error{Code: telltale.Unavailable} })
 		j := w.start(10, 1000)
 		w.between("what is made", w.after(time.Minute, j), 0, 0)
-		w.between("looks in a minute", w.looks, 3, 10)
+		w.between("looks in a minute", int(w.looks.Load()), 3, 10)
 		w.change(func() { w.broken = nil })
 		w.between("what is made afterwards", w.after(time.Minute, j), 100, 1000)
 	})
@@ -251,9 +253,9 @@ func TestAReplayThatIsGoneIsLeftAlone(t *testing.T) {
 		j := w.start(10, 1000)
 		w.after(time.Second, j)
 		w.change(func() { delete(w.replays, j.ID) })
-		calls := w.calls
+		calls := w.steps()
 		w.after(time.Minute, j)
-		w.between("steps", w.calls-calls, 1, 1)
+		w.between("steps", w.steps()-calls, 1, 1)
 	})
 }
 

@@ -6,6 +6,9 @@ const (
 	// countRows is how many rows are looked at in all, some 40 ms of reading.
 	countRows = 50_000
 	countStep = 10_000 // and in one query
+	// countMatch is how many rows an event costs that is found by its user:
+	// each is looked up by itself.
+	countMatch = 10
 )
 
 type count struct {

@@ -327,8 +327,10 @@ func (s *deliverySearch) matching(c *conn, number int64) (w way, found bool, err
 	return way{"delivery d NOT INDEXED", "d.number", func(l *list, _ numbers) { l.where("d.number = ?", number) }}, found, err
 }
 
+// wantsMore reports whether to look for another event that matches.
 func (s *deliverySearch) wantsMore() bool {
 	if s.count != nil {
+		s.count.looked += countMatch
 		return s.count.more()
 	}
 	return len(s.found) < pageLimit(s.page)

@@ -397,6 +397,7 @@ func (s *eventSearch) ofMatches(c *conn, within numbers) error {
 		}
 		if s.count != nil {
 			err := s.count.rows(c, within, "event e", narrow)
+			s.count.looked += countMatch
 			return s.count.more(), err
 		}
 		l := narrow(within)

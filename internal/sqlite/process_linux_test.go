@@ -326,7 +326,7 @@ func childReplays(path string) error {
 	}
 }
 
-const replayedEvents, replayedWebhooks = 800, 3
+const replayedEvents, replayedWebhooks = 300, 3
 
 func childEvents(ctx context.Context, s *Store, project telltale.ProjectID) error {
 	for range replayedWebhooks {
@@ -349,7 +349,7 @@ func TestAReplayThatIsKilledMakesEachDeliveryOnce(t *testing.T) {
 	for kills := 0; finished == ""; kills++ {
 		cmd, out := startChild(t, "replay", path)
 		made := -1
-		for steps := 50 + rand.IntN(100); out.Scan(); steps-- {
+		for steps := 30 + rand.IntN(60); out.Scan(); steps-- {
 			state, count, _ := strings.Cut(out.Text(), " ")
 			n, err := strconv.Atoi(count)
 			if err != nil || n < made {
