@@ -43,7 +43,7 @@ var floors = []struct {
 	// Floor 2: where activity, people and programs come in.
 	{"internal/ingest", []string{"."}},
 	{"internal/inspect", []string{".", "signature", "internal/httpserver"}},
-	{"internal/api", []string{".", "schema", "internal/wire", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver"}},
+	{"internal/api", []string{".", "schema", "internal/wire", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver", "internal/live"}},
 	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver", "internal/live", "internal/docs"}},
 	// Floor 3: everything is built, started and stopped here.
 	{"internal/app", []string{

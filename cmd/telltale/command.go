@@ -41,7 +41,7 @@ telltale config prints each of them and where it came from.
 	flags.SortFlags = false
 
 	root.AddCommand(
-		p.demo(), p.serve(), p.trigger(),
+		p.demo(), p.serve(), p.listen(), p.trigger(),
 		p.projects(), p.webhooks(), p.events(), p.deliveries(), p.keys(), p.inspect(),
 		p.sign(), p.verify(), p.config(), p.migrate(), p.openapi(), p.completion(), p.version(),
 	)

@@ -12,6 +12,7 @@ import (
 	"telltale.example/telltale/internal/auth"
 	"telltale.example/telltale/internal/egress"
 	"telltale.example/telltale/internal/ingest"
+	"telltale.example/telltale/internal/live"
 )
 
 // Dispatcher is what the API asks of the one that sends.
@@ -32,6 +33,10 @@ type Config struct {
 	Ingest     *ingest.Ingest
 	Dispatcher Dispatcher
 	Guard      *egress.Guard
+	Live       *live.Log
+	Compose    Composer
+	// LiveSecret signs what the streams of a project carry.
+	LiveSecret func(telltale.ProjectID) string
 	Version    string
 	PublicURL  string // where the server is reached, for addresses in answers
 	CursorKey  []byte // signs cursors

@@ -45,6 +45,8 @@ func (a *api) routes() []route {
 		{"GET", "/v1/events/{id}/deliveries", readKey, "list-event-deliveries", tagEvents, "List an event's deliveries", "", lists(a.listEventDeliveries)},
 		{"GET", "/v1/messages/{message_id}/events", readKey, "list-message-events", tagEvents, "List what happened to a message", "The same as `GET /v1/events?message_id=`.", lists(a.listMessageEvents)},
 
+		{"GET", "/v1/live", readKey, "stream-events", tagEvents, "Follow events as they come", liveDetails, raw(describeLive)},
+
 		{"GET", "/v1/webhooks", readKey, "list-webhooks", tagWebhooks, "List webhooks", "", lists(a.listWebhooks)},
 		{"POST", "/v1/webhooks", manageKey, "create-webhook", tagWebhooks, "Add a webhook", "The answer shows the secret that signs its requests.", makes(a.createWebhook, func(w wire.Webhook) string { return w.ID })},
 		{"GET", "/v1/webhooks/{id}", readKey, "get-webhook", tagWebhooks, "Get a webhook", "", gives(a.getWebhook)},

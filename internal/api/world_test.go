@@ -24,6 +24,7 @@ import (
 	"telltale.example/telltale/internal/egress"
 	"telltale.example/telltale/internal/httpserver"
 	"telltale.example/telltale/internal/ingest"
+	"telltale.example/telltale/internal/live"
 	"telltale.example/telltale/internal/send"
 	"telltale.example/telltale/internal/sqlite"
 )
@@ -86,7 +87,10 @@ func newWorld(t *testing.T) *world {
 		w.tokens["other "+string(scope)] = w.key(w.other.ID, scope)
 	}
 	w.tokens["owner"] = w.key("", telltale.ScopeOwner)
+	stopped := live.New(store)
+	stopped.Stop()
 	w.config = Config{
+		Live: stopped, Compose: sender, LiveSecret: func(telltale.ProjectID) string { return telltale.NewSecret() },
 		Store: store, Keys: w.keys, Ingest: ingest.New(store, w.dispatcher, nil), Dispatcher: w.dispatcher, Guard: guard,
 		Version: "1.2.3", PublicURL: "https://telltale.test/", CursorKey: ring.Derive("cursor"), Log: log,
 	}

@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -134,7 +135,11 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	in := ingest.New(store, dispatcher, registry)
 	rest := api.New(api.Config{
 		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher,
-		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), RequireIfMatch: cfg.RequireIfMatch, Log: a.log,
+		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Live: log, Compose: sender,
+		LiveSecret: func(id telltale.ProjectID) string {
+			return "whsec_" + base64.StdEncoding.EncodeToString(ring.Derive("listen/"+string(id)))
+		},
+		RequireIfMatch: cfg.RequireIfMatch, Log: a.log,
 	})
 	handler := http.NewServeMux()
 	handler.Handle("/in/", inspect.New(store))
