@@ -2,11 +2,13 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/signature"
 )
 
 // binsView lists the project's bins.
@@ -17,8 +19,7 @@ type binsView struct {
 
 type binRow struct {
 	telltale.Bin
-	URL    string
-	Caught int // at most [telltale.MaxCaughtRequests]
+	URL string
 }
 
 func (c *call) binURL(id telltale.BinID) string { return c.PublicURL + "/in/" + string(id) }
@@ -30,11 +31,7 @@ func binsPage(c *call) error {
 	}
 	p := &binsView{frame: frame{Title: "Inspector", Section: "inspect"}}
 	for _, b := range bins {
-		caught, err := c.Store.CaughtRequests(c.r.Context(), b.ID, telltale.Page{Limit: telltale.MaxCaughtRequests})
-		if err != nil {
-			return err
-		}
-		p.Bins = append(p.Bins, binRow{b, c.binURL(b.ID), len(caught)})
+		p.Bins = append(p.Bins, binRow{b, c.binURL(b.ID)})
 	}
 	return c.page("bins", p)
 }
@@ -52,8 +49,9 @@ type binView struct {
 	frame
 	Bin      telltale.Bin
 	URL      string
-	Caught   []telltale.CaughtRequest
+	Caught   []telltale.CaughtRequest // without bodies
 	Shown    *caughtView
+	Gone     bool                // the request that was asked for is not kept any more
 	Webhooks []*telltale.Webhook // that point here
 	Form     *form
 }
@@ -64,35 +62,89 @@ type caughtView struct{ telltale.CaughtRequest }
 func (r caughtView) Pretty() string { return pretty(r.Body) }
 func (r caughtView) Raw() string    { return printable(r.Body) }
 
-// Seal is the verdict on the signature.
-func (r caughtView) Seal() badge { return sealBadge(r.Verdict) }
+// Same reports whether there is nothing to see in the exact bytes beyond what is shown.
+func (r caughtView) Same() bool { return r.Pretty() == r.Raw() }
 
-func sealBadge(verdict string) badge {
-	switch verdict {
-	case telltale.VerdictValid:
-		return badge{"ok", "✓", "Signature valid"}
-	case telltale.VerdictUnsigned:
-		return badge{"quiet", "–", "Unsigned"}
-	}
-	return badge{"bad", "✕", "Signature " + verdict}
-}
-
-func (p *binView) Badge(r telltale.CaughtRequest) badge {
-	b := sealBadge(r.Verdict)
-	if b.Kind == "bad" {
-		b.Word = "Not valid"
-	}
-	return b
-}
-
-// Type is the event type that a request says it has.
-func (p *binView) Type(r telltale.CaughtRequest) string {
+// header gives the first value of that name.
+func header(r telltale.CaughtRequest, name string) string {
 	for _, h := range r.Headers {
-		if strings.EqualFold(h.Name, "telltale-event") {
-			return shortLabel(telltale.EventType(h.Value))
+		if strings.EqualFold(h.Name, name) {
+			return h.Value
 		}
 	}
+	return ""
+}
+
+// Seal is the verdict on the signature, in a word.
+func (r caughtView) Seal() badge { return sealBadge(r.Verdict) }
+
+// Reason says more of the verdict: why, or how old the signature was.
+func (r caughtView) Reason() string {
+	switch r.Verdict {
+	case telltale.VerdictUnsigned:
+		return "The request has none of the headers of a signature."
+	case telltale.VerdictValid:
+		seconds, err := strconv.ParseInt(header(r.CaughtRequest, signature.HeaderTimestamp), 10, 64)
+		if err != nil {
+			return ""
+		}
+		if age := r.ReceivedAt.Unix() - seconds; age > 0 {
+			return "Signed " + roughly(time.Duration(age)*time.Second) + " before it came."
+		}
+		return "Signed in the second in which it came."
+	}
+	return strings.ToUpper(r.Verdict[:1]) + r.Verdict[1:] + "."
+}
+
+func sealBadge(verdict string) badge {
+	switch {
+	case verdict == telltale.VerdictValid:
+		return badge{"ok", "✓", "Signature valid"}
+	case verdict == telltale.VerdictUnsigned:
+		return badge{"quiet", "–", "Unsigned"}
+	case strings.HasPrefix(verdict, "not checked"):
+		return badge{"warn", "?", "Not checked"}
+	}
+	return badge{"bad", "✕", "Signature not valid"}
+}
+
+func (p *binView) Badge(r telltale.CaughtRequest) badge { return sealBadge(r.Verdict) }
+
+// Name is what the list calls a request: the event type that it says it has, or its method.
+func (p *binView) Name(r telltale.CaughtRequest) string {
+	if event := header(r, "telltale-event"); event != "" {
+		return shortLabel(telltale.EventType(event))
+	}
 	return r.Method
+}
+
+// Everything is the set of all event types.
+func (p *binView) Everything() telltale.EventTypeSet { return telltale.AllEventTypes }
+
+// Answers says in words what the bin answers.
+func (p *binView) Answers() string {
+	a := p.Bin.Answer
+	text := strconv.Itoa(max(a.Status, http.StatusOK))
+	if a.Reset {
+		text = "Nothing: the connection is closed"
+	} else if name := http.StatusText(max(a.Status, http.StatusOK)); name != "" {
+		text += " " + name
+	}
+	if a.Delay > 0 {
+		text += ", after " + telltale.FormatDuration(a.Delay)
+	}
+	if a.RetryAfter != "" && !a.Reset {
+		text += ", Retry-After: " + a.RetryAfter
+	}
+	return text
+}
+
+// Resets reports whether the connection is, or was asked to be, closed.
+func (p *binView) Resets() bool {
+	if p.Form != nil {
+		return p.Form.ticked("reset")
+	}
+	return p.Bin.Answer.Reset
 }
 
 func (p *binView) Answer(name string) string {
@@ -132,28 +184,42 @@ func (c *call) showBin(status int, f *form) error {
 		return err
 	}
 	p := &binView{
-		frame: frame{Title: "Bin", Section: "inspect", Crumbs: []link{{"Inspector", c.path("/inspect")}, {string(b.ID), ""}}, Poll: true},
+		frame: frame{Title: "Bin " + string(b.ID[:6]), Section: "inspect", Wide: true, Crumbs: []link{{"Inspector", c.path("/inspect")}, {string(b.ID), ""}}},
 		Bin:   b, URL: c.binURL(b.ID), Form: f,
 	}
-	if p.Caught, err = c.Store.CaughtRequests(c.r.Context(), b.ID, telltale.Page{Limit: telltale.MaxCaughtRequests}); err != nil {
+	ctx := c.r.Context()
+	if p.Caught, err = c.Store.CaughtHeads(ctx, b.ID, telltale.Page{Limit: telltale.MaxCaughtRequests}); err != nil {
 		return err
 	}
-	all, err := c.allWebhooks()
-	if err != nil {
-		return err
+	chosen := telltale.RequestID(c.r.URL.Query().Get("request"))
+	if chosen == "" && len(p.Caught) > 0 {
+		chosen = p.Caught[0].ID
 	}
-	for _, w := range all {
-		if w.URL == p.URL || strings.HasPrefix(w.URL, p.URL+"/") {
-			p.Webhooks = append(p.Webhooks, w)
-		}
-	}
-	chosen := c.r.URL.Query().Get("request")
-	for _, r := range p.Caught {
-		if p.Shown == nil && (chosen == "" || string(r.ID) == chosen) {
+	if chosen != "" {
+		switch r, err := c.Store.CaughtRequest(ctx, b.ID, chosen); {
+		case err == nil:
 			p.Shown = &caughtView{r}
+		case telltale.CodeOf(err) == telltale.NotFound:
+			p.Gone = true
+		default:
+			return err
 		}
+	}
+	if c.partial() && f == nil {
+		return c.part("bin", "live", p) // the page asks for what is new
+	}
+	if p.Webhooks, err = c.pointingTo(p.URL); err != nil {
+		return err
 	}
 	return c.answer(status, "bin", p)
+}
+
+// pointingTo gives the webhooks that send to the bin at the address.
+func (c *call) pointingTo(address string) ([]*telltale.Webhook, error) {
+	all, err := c.allWebhooks()
+	return slices.DeleteFunc(all, func(w *telltale.Webhook) bool {
+		return w.URL != address && !strings.HasPrefix(w.URL, address+"/")
+	}), err
 }
 
 func answerBin(c *call) error {
@@ -196,6 +262,13 @@ func useBin(c *call) error {
 	if err != nil {
 		return err
 	}
+	here := c.path("/inspect/" + string(b.ID))
+	switch pointing, err := c.pointingTo(c.binURL(b.ID)); {
+	case err != nil:
+		return err
+	case len(pointing) > 0:
+		return c.done(here, notice{Kind: "info", Text: "A webhook sends to this bin already."})
+	}
 	w := telltale.NewWebhook(c.project.ID, c.binURL(b.ID), telltale.AllEventTypes)
 	w.Description = "Inspector"
 	if err := w.Validate(); err != nil {
@@ -206,10 +279,37 @@ func useBin(c *call) error {
 		return err
 	}
 	c.Dispatcher.Changed(made)
-	return c.done(c.path("/inspect/"+string(b.ID)), notice{Kind: "ok", Text: "A webhook sends all events to this bin now.", Actions: []action{
-		{Text: "Send a test", URL: c.path("/settings/project/reporting-webhooks/" + string(made.ID) + "/test"), Post: true},
-		{Text: "See the webhook", URL: c.path("/settings/project/reporting-webhooks/" + string(made.ID))},
+	return c.done(here, notice{Kind: "ok", Text: "A webhook sends all events to this bin now.", Actions: []action{
+		{Text: "Send a test", URL: c.webhookPath(made.ID, "/test"), Post: true},
+		{Text: "See the webhook", URL: c.webhookPath(made.ID, "")},
 	}})
+}
+
+// binDeleteView asks before it is done.
+type binDeleteView struct {
+	frame
+	ID       telltale.BinID
+	URL      string
+	Webhooks int // that would have nowhere to send to
+}
+
+func deleteBinPage(c *call) error {
+	b, err := c.bin()
+	if err != nil {
+		return err
+	}
+	pointing, err := c.pointingTo(c.binURL(b.ID))
+	if err != nil {
+		return err
+	}
+	p := &binDeleteView{
+		frame: frame{Title: "Delete this bin?", Section: "inspect", Crumbs: []link{{"Inspector", c.path("/inspect")}, {string(b.ID), c.path("/inspect/" + string(b.ID))}, {"Delete", ""}}},
+		ID:    b.ID, URL: c.binURL(b.ID), Webhooks: len(pointing),
+	}
+	if c.partial() {
+		return c.part("bin-delete", "dialog", p)
+	}
+	return c.page("bin-delete", p)
 }
 
 func deleteBin(c *call) error {

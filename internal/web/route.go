@@ -93,6 +93,7 @@ func (s *web) routes() []route {
 		{"GET", project + "/inspect/{bin}", read, binPage},
 		{"POST", project + "/inspect/{bin}/answer", change, answerBin},
 		{"POST", project + "/inspect/{bin}/use", change, useBin},
+		{"GET", project + "/inspect/{bin}/delete", change, deleteBinPage},
 		{"POST", project + "/inspect/{bin}/delete", change, deleteBin},
 
 		{"GET", project + "/settings", read, settingsPage},
