@@ -52,6 +52,60 @@ const (
 	AuditReplayCancelled   AuditAction = "replay.cancel"
 )
 
+// auditActions says what people read for each, in the order in which lists offer them.
+var auditActions = []struct {
+	action AuditAction
+	label  string
+}{
+	{AuditWebhookCreated, "Webhook added"},
+	{AuditWebhookChanged, "Webhook changed"},
+	{AuditWebhookEnabled, "Webhook turned on"},
+	{AuditWebhookDisabled, "Webhook turned off"},
+	{AuditWebhookDeleted, "Webhook deleted"},
+	{AuditWebhookRestored, "Webhook restored"},
+	{AuditSecretShown, "Secret shown"},
+	{AuditSecretRotated, "Secret rotated"},
+	{AuditDeliveryRetried, "Delivery retried"},
+	{AuditDeliveryCancelled, "Delivery stopped"},
+	{AuditReplayStarted, "Replay started"},
+	{AuditReplayPaused, "Replay paused"},
+	{AuditReplayResumed, "Replay resumed"},
+	{AuditReplayCancelled, "Replay cancelled"},
+	{AuditKeyCreated, "Key made"},
+	{AuditKeyRevoked, "Key revoked"},
+	{AuditProjectCreated, "Project added"},
+	{AuditProjectChanged, "Project changed"},
+	{AuditLogin, "Logged in"},
+	{AuditLoginFailed, "Login failed"},
+	{AuditLogout, "Logged out"},
+	{AuditOperatorInvited, "Operator invited"},
+	{AuditOperatorCreated, "Operator added"},
+	{AuditOperatorChanged, "Operator changed"},
+	{AuditPasswordChanged, "Password changed"},
+	{AuditResetLinkMade, "Password link made"},
+	{AuditSessionsEnded, "Sessions ended"},
+}
+
+// AuditActions lists everything that is audited.
+func AuditActions() []AuditAction {
+	list := make([]AuditAction, len(auditActions))
+	for i, a := range auditActions {
+		list[i] = a.action
+	}
+	return list
+}
+
+// Label is what people read for the action, such as "Webhook turned off"; for
+// what is no action it is the action itself.
+func (a AuditAction) Label() string {
+	for _, known := range auditActions {
+		if known.action == a {
+			return known.label
+		}
+	}
+	return string(a)
+}
+
 // AuditMemory is how long entries are kept, whatever the retention of events:
 // long enough for a yearly review.
 const AuditMemory = 400 * 24 * time.Hour

@@ -148,7 +148,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	}
 	handler.Handle("/", web.New(web.Config{
 		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Replays: replays, Guard: guard, Live: log, Ingest: in,
-		Version: version, PublicURL: a.url, SigningKey: ring.Derive("pages"), Retention: retention.Events, Log: a.log,
+		Version: version, Workers: cfg.Workers, PublicURL: a.url, SigningKey: ring.Derive("pages"), Retention: retention.Events, Log: a.log,
 		OpenAPI: func() ([]byte, error) { return OpenAPI(version, a.url) },
 	}))
 	a.serve(apiListener, httpserver.Wrap(handler, httpserver.Config{Log: a.log, Registerer: registry}))

@@ -14,34 +14,29 @@ import (
 // auditView is who did what.
 type auditView struct {
 	frame
-	Action, Actor, Range string
-	Server               bool // what concerns the whole server, instead of the project
-	Entries              []telltale.AuditEntry
-	Pager                pager
+	Action, Actor, Target, Range string
+	Since, Until                 string
+	Server                       bool // what concerns the whole server, instead of the project
+	Entries                      []telltale.AuditEntry
+	Pager                        pager
 }
 
-func (p *auditView) Ranges() []option {
-	return options(p.Range, "", "All time", "24h", "24 hours", "7d", "7 days", "30d", "30 days")
-}
+func (p *auditView) Ranges() []option { return deliveryFilter{Range: p.Range}.Ranges() }
+
+// Exact reports whether the fields for an exact time are shown.
+func (p *auditView) Exact() bool { return p.Range == "custom" || p.Since+p.Until != "" }
 
 func (p *auditView) Actions() []option {
 	list := []option{{"", "Anything", p.Action == ""}}
-	for _, a := range auditActions {
-		list = append(list, option{string(a), string(a), string(a) == p.Action})
+	for _, a := range telltale.AuditActions() {
+		list = append(list, option{string(a), a.Label(), string(a) == p.Action})
 	}
 	return list
 }
 
-var auditActions = []telltale.AuditAction{
-	telltale.AuditWebhookCreated, telltale.AuditWebhookChanged, telltale.AuditWebhookEnabled, telltale.AuditWebhookDisabled, telltale.AuditWebhookDeleted, telltale.AuditWebhookRestored,
-	telltale.AuditSecretShown, telltale.AuditSecretRotated, telltale.AuditKeyCreated, telltale.AuditKeyRevoked, telltale.AuditProjectCreated, telltale.AuditProjectChanged,
-	telltale.AuditDeliveryRetried, telltale.AuditDeliveryCancelled, telltale.AuditReplayStarted, telltale.AuditReplayPaused, telltale.AuditReplayResumed, telltale.AuditReplayCancelled,
-	telltale.AuditLogin, telltale.AuditLoginFailed, telltale.AuditLogout, telltale.AuditOperatorCreated, telltale.AuditOperatorChanged, telltale.AuditOperatorInvited, telltale.AuditPasswordChanged, telltale.AuditResetLinkMade, telltale.AuditSessionsEnded,
-}
-
 func (p *auditView) query() url.Values {
 	q := url.Values{}
-	for name, value := range map[string]string{"action": p.Action, "actor": p.Actor, "range": p.Range} {
+	for name, value := range map[string]string{"action": p.Action, "actor": p.Actor, "target": p.Target, "range": p.Range, "since": p.Since, "until": p.Until} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -52,22 +47,47 @@ func (p *auditView) query() url.Values {
 	return q
 }
 
-func (p *auditView) Narrow() bool { return p.Action+p.Actor+p.Range != "" }
+func (p *auditView) Narrow() bool {
+	return p.Action+p.Actor+p.Target+p.Range+p.Since+p.Until != ""
+}
+
+// Base is the list without filters.
+func (p *auditView) Base() string {
+	if p.Server {
+		return p.Path("/settings/project/audit-log?of=server")
+	}
+	return p.Path("/settings/project/audit-log")
+}
+
+// With is the list of what was done to one thing.
+func (p *auditView) With(target string) string {
+	q := url.Values{"target": {target}}
+	if p.Server {
+		q.Set("of", "server")
+	}
+	return p.Path("/settings/project/audit-log?" + q.Encode())
+}
 
 // ExportURL is the same list as a file.
 func (p *auditView) ExportURL(kind string) string {
 	return p.Path("/settings/project/audit-log/export."+kind) + "?" + p.query().Encode()
 }
 
+// auditFilter reads the address. The whole server's list is for those who may
+// change operators.
 func (c *call) auditFilter() (*auditView, telltale.ProjectID, telltale.AuditFilter) {
 	q := c.r.URL.Query()
-	p := &auditView{Action: q.Get("action"), Actor: strings.TrimSpace(q.Get("actor")), Range: q.Get("range"), Server: q.Get("of") == "server" && c.who.Role.May(telltale.MayPeople)}
+	p := &auditView{
+		Action: q.Get("action"), Actor: strings.TrimSpace(q.Get("actor")), Target: q.Get("target"),
+		Range: q.Get("range"), Since: q.Get("since"), Until: q.Get("until"),
+		Server: q.Get("of") == "server" && c.who.Role.May(telltale.MayPeople),
+	}
 	project := c.project.ID
 	if p.Server {
 		project = ""
 	}
-	f := telltale.AuditFilter{Action: telltale.AuditAction(p.Action), Actor: p.Actor}
-	f.Since, _ = between(p.Range, "", "")
+	f := telltale.AuditFilter{Action: telltale.AuditAction(p.Action), Actor: p.Actor, Target: p.Target}
+	f.Since, f.Until = between(p.Range, p.Since, p.Until)
 	return p, project, f
 }
 
@@ -85,6 +105,9 @@ func auditPage(c *call) error {
 	}
 	return c.page("audit", p)
 }
+
+// auditColumns heads an export.
+var auditColumns = []string{"at", "action", "actor_kind", "actor", "actor_id", "address", "target", "name", "changes", "request_id"}
 
 // exportAudit writes the entries as a file, at most [maxExport].
 func exportAudit(c *call) error {
@@ -105,7 +128,7 @@ func exportAudit(c *call) error {
 	lines, cells := json.NewEncoder(c.w), csv.NewWriter(c.w)
 	lines.SetEscapeHTML(false)
 	if csvFile {
-		_ = cells.Write([]string{"at", "action", "actor_kind", "actor", "actor_id", "address", "target", "name", "changes", "request_id"})
+		_ = cells.Write(auditColumns) // the first row reaches the browser with the next flush
 	}
 	for n := 0; len(entries) > 0 && n < maxExport; n += len(entries) {
 		for _, e := range entries {

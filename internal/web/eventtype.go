@@ -19,20 +19,26 @@ type typeRow struct {
 }
 
 func typesPage(c *call) error {
-	now := time.Now()
-	stats, err := c.Store.Stats(c.r.Context(), c.project.ID, telltale.StatQuery{Since: now.Add(-24 * time.Hour), Until: now, ByType: true})
+	counts, err := c.countByType()
 	if err != nil {
 		return err
-	}
-	counts := map[telltale.EventType]int{}
-	for _, s := range stats {
-		counts[s.Type] += s.Events
 	}
 	p := &typesView{frame: frame{Title: "Event types", Section: "types", Crumbs: c.settingsCrumbs("Event types")}}
 	for _, t := range telltale.EventTypes() {
 		p.Types = append(p.Types, typeRow{t, counts[t]})
 	}
 	return c.page("eventtypes", p)
+}
+
+// countByType counts the events of the last 24 hours.
+func (c *call) countByType() (map[telltale.EventType]int, error) {
+	now := time.Now()
+	stats, err := c.Store.Stats(c.r.Context(), c.project.ID, telltale.StatQuery{Since: now.Add(-24 * time.Hour), Until: now, ByType: true})
+	counts := map[telltale.EventType]int{}
+	for _, s := range stats {
+		counts[s.Type] += s.Events
+	}
+	return counts, err
 }
 
 // settingsCrumbs is the path that the original names: Settings, Project, and the page.
@@ -47,6 +53,7 @@ func settingsPage(c *call) error { return c.redirect(c.path("/settings/project/g
 type typeView struct {
 	frame
 	Type     telltale.EventType
+	Count    int // events in 24 hours
 	Sample   string
 	Schema   string
 	Webhooks []*telltale.Webhook
@@ -61,10 +68,14 @@ func typePage(c *call) error {
 	if err != nil {
 		return err
 	}
+	counts, err := c.countByType()
+	if err != nil {
+		return err
+	}
 	crumbs := c.settingsCrumbs("Event types")
 	crumbs[2].URL = c.path("/settings/project/event-types")
 	return c.page("eventtype", &typeView{
 		frame: frame{Title: t.Label(), Section: "types", Crumbs: append(crumbs, link{t.Label(), ""})},
-		Type:  t, Sample: pretty(schema.Sample(string(t))), Schema: string(schema.Schema(string(t))), Webhooks: webhooks,
+		Type:  t, Count: counts[t], Sample: pretty(schema.Sample(string(t))), Schema: string(schema.Schema(string(t))), Webhooks: webhooks,
 	})
 }

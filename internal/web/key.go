@@ -17,7 +17,11 @@ type keysView struct {
 }
 
 func (p *keysView) Scopes() []option {
-	return options(p.Form.Value("scope"),
+	chosen := p.Form.Value("scope")
+	if chosen == "" {
+		chosen = string(telltale.ScopeIngest)
+	}
+	return options(chosen,
 		"ingest", "Ingest: send events", "read", "Read: everything but secrets", "manage", "Manage: read, ingest, webhooks and keys", "track", "Track: the Track API from a browser")
 }
 
@@ -74,21 +78,33 @@ type revokeView struct {
 }
 
 func confirmRevoke(c *call) error {
-	id := telltale.KeyID(c.r.PathValue("key"))
+	key, err := c.key(telltale.KeyID(c.r.PathValue("key")))
+	if err != nil {
+		return err
+	}
+	crumbs := c.settingsCrumbs("API keys")
+	crumbs[2].URL = c.path("/settings/project/api-keys")
+	p := &revokeView{frame{Title: "Revoke this key?", Section: "keys", Crumbs: append(crumbs, link{key.Name, ""})}, key}
+	if c.partial() {
+		return c.part("revoke", "dialog", p)
+	}
+	return c.page("revoke", p)
+}
+
+// key finds a key of the project. There are few, so that the store lists them only.
+func (c *call) key(id telltale.KeyID) (telltale.Key, error) {
 	for page := (telltale.Page{Limit: telltale.MaxPage}); ; {
 		keys, err := c.Store.Keys(c.r.Context(), c.project.ID, page)
 		if err != nil {
-			return err
+			return telltale.Key{}, err
 		}
 		for _, k := range keys {
 			if k.ID == id {
-				crumbs := c.settingsCrumbs("API keys")
-				crumbs[2].URL = c.path("/settings/project/api-keys")
-				return c.page("revoke", &revokeView{frame{Title: "Revoke this key?", Section: "keys", Crumbs: append(crumbs, link{k.Name, ""})}, k})
+				return k, nil
 			}
 		}
 		if len(keys) < page.Limit {
-			return telltale.Errorf(telltale.NotFound, "There is no such key.")
+			return telltale.Key{}, telltale.Errorf(telltale.NotFound, "There is no such key.")
 		}
 		page.After = string(keys[len(keys)-1].ID)
 	}

@@ -17,6 +17,15 @@ type systemView struct {
 	Nodes   []telltale.Node
 	Started time.Time
 	Build   string
+	Workers int
+}
+
+// Up is how long the server runs.
+func (p *systemView) Up() string { return roughly(time.Since(p.Started)) }
+
+// Machine is what the server runs on.
+func (p *systemView) Machine() string {
+	return fmt.Sprintf("%s/%s, %s", runtime.GOOS, runtime.GOARCH, counted(runtime.NumCPU(), "CPU", "CPUs"))
 }
 
 // Capped writes a count that stops at [telltale.MaxCount].
@@ -32,10 +41,10 @@ func (p *systemView) Diagnostics() string {
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	var b strings.Builder
-	fmt.Fprintf(&b, "telltale %s (%s)\nstarted %s, up %s\n", p.Version(), p.Build, p.Started.UTC().Format(time.RFC3339), roughly(time.Since(p.Started)))
-	fmt.Fprintf(&b, "%s %s/%s, %d CPUs, %d goroutines, heap %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.NumGoroutine(), byteCount(int64(memory.HeapAlloc)))
+	fmt.Fprintf(&b, "telltale %s (%s)\nstarted %s, up %s\n", p.Version(), p.Build, p.Started.UTC().Format(time.RFC3339), p.Up())
+	fmt.Fprintf(&b, "%s, %d workers, %d goroutines, heap %s\n", p.Machine(), p.Workers, runtime.NumGoroutine(), byteCount(int64(memory.HeapAlloc)))
 	fmt.Fprintf(&b, "%s, schema %d, database %s, log %s\n", p.Info.Engine, p.Info.Schema, byteCount(p.Info.Size), byteCount(p.Info.LogSize))
-	fmt.Fprintf(&b, "deliveries: waiting %s, sending %s, held %s, failed %s; oldest due since %s\n",
+	fmt.Fprintf(&b, "deliveries: waiting %s, sending %s, held %s, failed %s; due the longest: %s\n",
 		p.Capped(p.Info.Waiting), p.Capped(p.Info.Sending), p.Capped(p.Info.Held), p.Capped(p.Info.Failed), p.Info.OldestDue.Round(time.Second))
 	for _, n := range p.Nodes {
 		if n.Alive {
@@ -62,5 +71,5 @@ func systemPage(c *call) error {
 			}
 		}
 	}
-	return c.page("system", &systemView{frame: frame{Title: "System"}, Info: info, Nodes: nodes, Started: c.started, Build: build})
+	return c.page("system", &systemView{frame: frame{Title: "System"}, Info: info, Nodes: nodes, Started: c.started, Build: build, Workers: c.Workers})
 }

@@ -44,6 +44,7 @@ type Config struct {
 	Live       *live.Log
 	Ingest     *ingest.Ingest
 	Version    string
+	Workers    int    // requests to receivers at a time
 	PublicURL  string // where the server is reached
 	SigningKey []byte // signs cursors and notices
 	Retention  time.Duration
