@@ -297,3 +297,49 @@ func TestPartsForHTMX(t *testing.T) {
 	w.part("GET", at+"/delete", nil).want(200).says("Delete this webhook?", "It was never used.").lacks("<html")
 	w.part("POST", at+"/delete", nil).want(200).says("Webhook deleted.", "Undo")
 }
+
+// What waits when a webhook is turned off is held, and goes out or is discarded
+// as one likes.
+func TestWhatIsHeldIsSentOrDiscarded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var status atomic.Int64
+	status.Store(500)
+	address := receiver(t, func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		rw.WriteHeader(int(status.Load()))
+	})
+	id := w.create(address, "sent", "webhook.failing")
+	w.api("PATCH", "/v1/webhooks/"+id+"?project=default", `{"retry_schedule":["1h","2h"]}`, nil) // the test is over before that
+	at := list + "/" + id
+	send := func() {
+		w.sendEvent()
+		w.until("the delivery waits for its retry", func() bool { return strings.Contains(w.get(at).text(), "1 delivery waits") })
+	}
+	send()
+	w.get(at).says("Failing since", "1 attempt without a success.", "Next attempt", "Last failure", "localhost answered 500 Internal Server Error", "It should answer with any 2xx status.", "Show as table")
+	w.get(at+"/settings").says("Sent", "Webhook failing", "3 attempts over about 3 hours: after 1h, 2h")
+	w.follow(w.post(at+"/switch", url.Values{"to": {"off"}})).says("Webhook turned off. Events are not queued for it. 1 delivery is held.")
+	w.get(at).says("Off. Events are not queued for it.", "1 delivery is held because this webhook is off.", "Turn on and send", "Discard…")
+	w.get(at + "/delete").says("1 waiting delivery will be cancelled. Its log stays for 30 days.")
+
+	w.get(at+"/discard").says("Discard held deliveries?", "1 held delivery will be cancelled.")
+	w.follow(w.post(at+"/discard", nil)).says("1 delivery discarded.")
+	w.get(at).lacks("Turn on and send")
+
+	w.follow(w.post(at+"/switch", url.Values{"to": {"on"}})).says("Webhook turned on.")
+	send()
+	w.post(at+"/switch", url.Values{"to": {"off"}})
+	status.Store(200)
+	w.follow(w.post(at+"/release", nil)).says("Webhook turned on. 1 held delivery goes out at 10 a second.")
+	w.until("it is delivered", func() bool { return strings.Contains(w.get(at).text(), "Healthy. 1 of 1 delivered in 24 h") })
+}
+
+func TestAReceiverInEachLanguage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at := list + "/" + w.create("https://hooks.example.com/my/path", "sent")
+	w.get(at+"/code").want(200).says("receiver.go", "/my/path", "WEBHOOK_SECRET", "TypeScript", "Java")
+	w.get(at+"/code?language=Python").want(200).says("receiver.py", "python3 receiver.py", "/my/path")
+	w.get(at + "/code?language=Lost").want(200).says("receiver.go")
+}

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"telltale.example/telltale/internal/app"
 	"telltale.example/telltale/internal/config"
@@ -198,6 +199,21 @@ func (w *world) api(method, path, body string, into any) {
 	if into != nil {
 		if err := json.Unmarshal(answer, into); err != nil {
 			w.t.Fatal(err)
+		}
+	}
+}
+
+// until waits for something to come about.
+func (w *world) until(what string, about func() bool) {
+	w.t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !about() {
+		select {
+		case <-deadline:
+			w.t.Fatalf("%s: that did not come about", what)
+		case <-tick.C:
 		}
 	}
 }
