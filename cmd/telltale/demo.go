@@ -83,6 +83,10 @@ func (p *program) runDemo(ctx context.Context, cfg config.Config, exit bool) (er
 		return nil
 	}
 	p.say("")
+	p.say("See them, and add a webhook of your own:")
+	p.say("")
+	p.say("  %s", node.SetupURL())
+	p.say("")
 	p.say("The API is at %s/v1. Send an event of your own:", node.URL())
 	p.say("")
 	p.say(`  curl -H "Authorization: Bearer %s" \`, node.OwnerToken())
@@ -103,6 +107,7 @@ func (p *program) startDemo(ctx context.Context, cfg config.Config, dir string) 
 	log := newLog(p.stderr, "text", slog.LevelWarn)
 	demo := config.Defaults()
 	demo.Listen, demo.OpsListen, demo.Data = cfg.Listen, cfg.OpsListen, filepath.Join(dir, "data")
+	demo.AllowPrivate = true // whoever tries it has a receiver on this machine
 	node, err := app.Start(ctx, demo, version, log)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		p.hint("%s or %s is in use, so the demo takes free ports.", demo.Listen, demo.OpsListen)
