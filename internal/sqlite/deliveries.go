@@ -182,7 +182,11 @@ func (s *deliverySearch) read(c *conn, within numbers, ways ...way) error {
 	for _, w := range ways {
 		var err error
 		if s.count != nil {
-			err = s.count.rows(c, within, w.from+" CROSS JOIN webhook w ON w.number = d.webhook", func(within numbers) list { return s.list(w, within) })
+			from := w.from
+			if shownAs(s.filter.State) != nil { // then the webhook decides, too
+				from += " CROSS JOIN webhook w ON w.number = d.webhook"
+			}
+			err = s.count.rows(c, within, from, func(within numbers) list { return s.list(w, within) })
 		} else {
 			l := s.list(w, within)
 			l.page.Limit = pageLimit(s.page) - begin
