@@ -36,6 +36,9 @@ type deliveryFilter struct {
 	telltale.DeliveryFilter
 }
 
+// noState is a state in which no delivery is.
+const noState telltale.State = "none"
+
 // deliveryRow is a delivery as lists show it.
 type deliveryRow struct {
 	telltale.Delivery
@@ -244,6 +247,7 @@ func parseDeliveryFilter(q url.Values) deliveryFilter {
 	switch id, kind := found(f.Q); kind {
 	case "delivery id":
 		f.Found, f.delivery = kind, telltale.DeliveryID(id)
+		f.DeliveryFilter.State = noState // the list has nothing: it is found by itself
 	case "event id":
 		f.Found, f.EventID = kind, telltale.EventID(id)
 	default:

@@ -80,6 +80,7 @@ func eventsPage(c *call) error {
 		if _, err := c.Store.Event(ctx, c.project.ID, f.event); err == nil {
 			return c.redirect(c.path("/events/" + string(f.event)))
 		}
+		f.EventFilter.Type = "unknown" // so that nothing is found
 	}
 	p := &eventsView{frame: frame{Title: "Events", Section: "events", Wide: true}, Filter: f}
 	if c.atTop() {

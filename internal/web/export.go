@@ -67,6 +67,9 @@ func exportDeliveries(c *call) error {
 	if err != nil {
 		return err
 	}
+	if f.delivery != "" {
+		ids = append(ids, f.delivery)
+	}
 	page := telltale.Page{Limit: telltale.MaxPage - 1}
 	var rows []telltale.Delivery
 	if len(ids) > 0 {

@@ -59,6 +59,8 @@ func (t topic) count(p telltale.LogPage) int {
 		return len(p.Events)
 	case topicDeliveries:
 		return len(p.Deliveries)
+	case "":
+		return 0
 	}
 	n, id := 0, string(t)
 	message, isMessage := strings.CutPrefix(id, messageTopic)

@@ -129,6 +129,11 @@ func newReplayPage(c *call) error {
 func (c *call) draftFromFilter(p *newReplayView, q url.Values) error {
 	f := parseDeliveryFilter(q)
 	d := &p.Draft
+	if f.delivery != "" {
+		d.IDs = []telltale.DeliveryID{f.delivery}
+		d.Selection = telltale.Selection{Deliveries: d.IDs}
+		return nil
+	}
 	if f.Event != "" {
 		d.Events, d.Types = []string{f.Event}, telltale.NewEventTypeSet(telltale.EventType(f.Event))
 	}
