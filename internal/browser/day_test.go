@@ -41,7 +41,7 @@ func newDay(t *testing.T) *world {
 	w.stop()
 	end := time.Now()
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(end.Add(-24 * time.Hour)))
+		pass(time.Until(end.Add(-24 * time.Hour)))
 		d := &day{T: t, rng: rand.New(rand.NewPCG(7, 1)), end: end}
 		d.live(cfg)
 	})
@@ -83,13 +83,16 @@ func (d *day) live(cfg config.Config) {
 		d.happen()
 		// A night lies behind the company, from 16 to 10 hours ago.
 		night := math.Exp(-math.Pow((time.Until(d.end).Hours()-13)/3, 2))
-		time.Sleep(time.Duration(float64(100*time.Second) * (1 + 8*night) * (0.3 + d.rng.ExpFloat64())))
+		pass(time.Duration(float64(100*time.Second) * (1 + 8*night) * (0.3 + d.rng.ExpFloat64())))
 	}
-	time.Sleep(time.Until(d.end) - 10*time.Second)
+	pass(time.Until(d.end) - 10*time.Second)
 	d.must(d.dispatcher.Stop(context.WithoutCancel(d.Context())))
 	d.must(<-running)
 	d.must(d.store.Close())
 }
+
+// pass lets time go by in the bubble.
+func pass(d time.Duration) { <-time.After(d) }
 
 func (d *day) must(err error) {
 	d.Helper()
@@ -137,7 +140,7 @@ func (d *day) subscribe() {
 			d.must(err)
 		}
 		d.dispatcher.Changed(made)
-		time.Sleep(time.Second)
+		pass(time.Second)
 	}
 }
 
@@ -167,7 +170,7 @@ func (d *day) happen() {
 		d.accept(fmt.Sprintf(`{"type":"user_created","user":{"firstname":%q,"company":"Example","id":%d,"email":%q}}`, people[number%len(people)], number, email))
 	}
 	d.accept("{" + strings.Join([]string{at("sent_at"), `"type":"sent"`, user, campaign, message}, ",") + "}")
-	time.Sleep(time.Duration(1+d.rng.IntN(8)) * time.Second)
+	pass(time.Duration(1+d.rng.IntN(8)) * time.Second)
 	if d.rng.IntN(11) == 0 {
 		d.accept("{" + strings.Join([]string{at("bounced_at"), `"bounce_type":"hard","bounce_code":550,"bounce_message":"5.5.1 The email account that you tried to reach does not exist."`, `"type":"bounced"`, user, campaign, message}, ",") + "}")
 		return
@@ -181,7 +184,7 @@ func (d *day) happen() {
 		if d.rng.IntN(10) >= step.chance {
 			break
 		}
-		time.Sleep(time.Duration(5+d.rng.IntN(40)) * time.Second)
+		pass(time.Duration(5+d.rng.IntN(40)) * time.Second)
 		parts := []string{fmt.Sprintf(`"type":%q`, step.name), user, campaign, message}
 		if step.more != "" {
 			parts = append([]string{step.more}, parts...)
@@ -232,7 +235,7 @@ func (d *day) Send(_ context.Context, c *telltale.Claim, w *telltale.Webhook) te
 	if !a.Success() {
 		a.Error, a.Failure = telltale.ErrorHTTPStatus, telltale.FailureOfStatus(status)
 	}
-	time.Sleep(took)
+	pass(took)
 	return a
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -99,13 +98,6 @@ func (b *tab) listen(event any) {
 	}
 }
 
-// forgive takes back the problems that have the text in them.
-func (b *tab) forgive(text string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.problems = slices.DeleteFunc(b.problems, func(p string) bool { return strings.Contains(p, text) })
-}
-
 // report shows where the test stood when it failed.
 func (b *tab) report() {
 	text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
@@ -171,12 +163,6 @@ func (b *tab) withoutJavaScript() {
 func (b *tab) open(path string) {
 	b.Helper()
 	b.do(chromedp.Navigate(b.url + path))
-}
-
-// reload loads the page again.
-func (b *tab) reload() {
-	b.Helper()
-	b.do(chromedp.Reload())
 }
 
 // path is where the tab is.

@@ -54,7 +54,7 @@ func TestABinShowsWhatItCaught(t *testing.T) {
 	w.send("POST", address, "second")
 	w.get(at).says("2 requests", "second")
 	w.get(at+"?request="+id).says("2 requests", "/a?b=<i>")
-	w.get(at+"?request=req_01M8DDGAF1AJY46AH5CPJ88MGN").want(http.StatusOK).says("This request is not kept any more")
+	w.get(at + "?request=req_01M8DDGAF1AJY46AH5CPJ88MGN").want(http.StatusOK).says("This request is not kept any more")
 
 	w.get(at+"/delete").want(http.StatusOK).says("Delete this bin?", "What it caught goes with it.")
 	w.part("GET", at+"/delete", nil).want(http.StatusOK).lacks("<h1>")

@@ -79,7 +79,7 @@ func (c *call) leaveNotice(n notice) {
 	if len(value) > maxNotice {
 		return // whatever happened has happened
 	}
-	http.SetCookie(c.w, &http.Cookie{
+	http.SetCookie(c.w, &http.Cookie{ //nolint:gosec // Secure as the address is; on a laptop that is http
 		Name: noticeCookie, Value: value, Path: "/", MaxAge: noticeLife, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(c.PublicURL, "https://"),
 	})
 }
@@ -89,7 +89,7 @@ func (c *call) takeNotice() *notice {
 	if err != nil {
 		return nil
 	}
-	http.SetCookie(c.w, &http.Cookie{Name: noticeCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(c.w, &http.Cookie{Name: noticeCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode}) //nolint:gosec // it takes the cookie back
 	b, err := base64.RawURLEncoding.DecodeString(cookie.Value)
 	if err != nil || len(b) < sha256.Size || !hmac.Equal(b[:sha256.Size], c.noticeMAC(b[sha256.Size:])) {
 		return nil

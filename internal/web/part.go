@@ -162,22 +162,7 @@ func stateBadge(d telltale.Delivery) badge {
 	return badge{"quiet", "○", "Waiting"}
 }
 
-// field is an input of a form with all that belongs to it.
-type field struct {
-	Name, Label, Hint string
-	Type              string // text, if empty
-	Value             string
-	Placeholder       string
-	Fault             string
-	Autocomplete      string
-	Required          bool
-	Autofocus         bool
-	Focus             bool // gets the focus when the form is shown anew
-	Min, Max, Step    string
-	Options           []option // of a select
-	Rows              int      // of a textarea
-}
-
+// option is a choice of a select.
 type option struct {
 	Value, Text string
 	Chosen      bool

@@ -137,7 +137,7 @@ func TestEventTypes(t *testing.T) {
 		t.Errorf("the receiver got %q", got)
 	}
 	viewer := w.operator("viewer")
-	viewer.get(at+"/bounced").want(http.StatusOK).says(`"bounce_type": "hard"`).lacks("Send this sample")
+	viewer.get(at + "/bounced").want(http.StatusOK).says(`"bounce_type": "hard"`).lacks("Send this sample")
 	viewer.get(at).want(http.StatusOK).lacks("Send sample to…")
 }
 
@@ -151,11 +151,11 @@ func TestTheAuditLogSaysWhoDidWhat(t *testing.T) {
 	w.post(list+"/"+hook+"/switch", url.Values{"to": {"off"}}).want(http.StatusSeeOther)
 
 	w.get(at).want(http.StatusOK).says("Project changed", "Acme", "=HYPERLINK(\"x\")", "owner@example.com", "Key made", "Webhook added", "Webhook turned off", "req_")
-	w.get(at+"?action=key.create").want(http.StatusOK).says("Key made").lacks("Webhook turned off</strong>")
+	w.get(at + "?action=key.create").want(http.StatusOK).says("Key made").lacks("Webhook turned off</strong>")
 	w.get(at+"?target="+hook).says("Webhook added", "Webhook turned off").lacks("Key made</strong>")
 	w.get(at+"?actor=nobody").says("Nothing matches these filters.", "Clear filters")
 	w.get(at+"?range=custom&since=2099-01-01T00:00").says("Nothing matches these filters.", "From (UTC)")
-	w.get(at+"?of=server").says("Logged in").lacks("Webhook added</strong>")
+	w.get(at + "?of=server").says("Logged in").lacks("Webhook added</strong>")
 
 	export := w.get(at + "/export.csv?action=project.update").want(http.StatusOK)
 	if kind := export.Header.Get("Content-Type"); kind != "text/csv; charset=utf-8" {
@@ -204,7 +204,7 @@ func TestTheAuditLogHasPages(t *testing.T) {
 	for i := range 60 {
 		w.api("PATCH", "/v1/projects/default", fmt.Sprintf(`{"name":"Name %02d"}`, i), nil)
 	}
-	first := w.get(at + "?action=project.update").says("Name 59", "Older").lacks("← Newer")
+	first := w.get(at+"?action=project.update").says("Name 59", "Older").lacks("← Newer")
 	older := regexp.MustCompile(`href="([^"]+)" rel="next"`).FindStringSubmatch(first.body)
 	second := w.get(strings.ReplaceAll(older[1], "&amp;", "&")).want(http.StatusOK).says("Name 00", "Newer").lacks("Older →")
 	newer := regexp.MustCompile(`href="([^"]+)" rel="prev"`).FindStringSubmatch(second.body)

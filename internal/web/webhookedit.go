@@ -141,16 +141,13 @@ func (c *call) showEdit(status int, p *editView) error {
 	for _, f := range p.Form.Faults {
 		p.Open = p.Open || f.Field != fieldURL && f.Field != fieldEvent
 	}
-	part := "main"
 	switch {
 	case p.Dialog && c.r.Method == http.MethodGet:
-		part = "dialog"
+		return c.render(status, "webhook-edit", "dialog", p)
 	case p.Dialog:
-		part = "form"
-	default:
-		return c.answer(status, "webhook-edit", p)
+		return c.render(status, "webhook-edit", "form", p)
 	}
-	return c.render(status, "webhook-edit", part, p)
+	return c.answer(status, "webhook-edit", p)
 }
 
 // customised reports whether the form has any of the further options.
