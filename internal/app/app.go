@@ -101,14 +101,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		return err
 	}
 
-	ports := make([]int, len(cfg.EgressPorts))
-	for i, port := range cfg.EgressPorts {
-		ports[i] = int(port)
-	}
-	guard, err := egress.New(egress.Config{
-		AllowPrivate: cfg.AllowPrivate, AllowHTTP: cfg.AllowHTTP, Ports: ports,
-		AllowCIDRs: cfg.AllowCIDRs, DenyCIDRs: cfg.DenyCIDRs, Exempt: a.url,
-	})
+	guard, err := newGuard(cfg, a.url)
 	if err != nil {
 		return err
 	}
@@ -250,4 +243,16 @@ func reachable(addr net.Addr) string {
 		return addr.String()
 	}
 	return net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
+}
+
+// newGuard makes the guard of the configuration; exempt is the server's own URL.
+func newGuard(cfg config.Config, exempt string) (*egress.Guard, error) {
+	ports := make([]int, len(cfg.EgressPorts))
+	for i, port := range cfg.EgressPorts {
+		ports[i] = int(port)
+	}
+	return egress.New(egress.Config{
+		AllowPrivate: cfg.AllowPrivate, AllowHTTP: cfg.AllowHTTP, Ports: ports,
+		AllowCIDRs: cfg.AllowCIDRs, DenyCIDRs: cfg.DenyCIDRs, Exempt: exempt,
+	})
 }

@@ -172,6 +172,28 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	return err
 }
 
+// Head asks for the project, and gives the headers of the answer: that the server
+// is there, that the key works and what time it is.
+func (c *Client) Head(ctx context.Context) (http.Header, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(c.options.Timeout, time.Second))
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.options.Server+"/v1/projects", nil)
+	if err != nil {
+		return nil, fmt.Errorf("client: asking for the server: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.options.Token)
+	req.Header.Set("User-Agent", c.options.UserAgent)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, problem(resp)
+	}
+	return resp.Header, nil
+}
+
 // exchange makes the request and understands the answer. outcome is its status line.
 func (c *Client) exchange(ctx context.Context, r request, path string, out any) (outcome string, err error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, c.options.Server+path, bytes.NewReader(r.body))
