@@ -68,25 +68,25 @@ func (a BinAnswer) Validate() error {
 	var faults []Fault
 	if a.Status != 0 && (a.Status < 200 || a.Status > 599) {
 		faults = append(faults, Fault{
-			Location: "body.answer.status", Message: "A request cannot be answered with this status.",
+			Location: "body.status", Message: "A request cannot be answered with this status.",
 			Expected: "200 to 599, or 0 for 200", Value: strconv.Itoa(a.Status),
 		})
 	}
 	if a.Delay < 0 || a.Delay > MaxBinDelay {
 		faults = append(faults, Fault{
-			Location: "body.answer.delay", Message: "The delay is out of range.",
+			Location: "body.delay", Message: "The delay is out of range.",
 			Expected: fmt.Sprintf("0s to %s", MaxBinDelay), Value: a.Delay.String(),
 		})
 	}
 	if len(a.Body) > MaxBinAnswerBody || !utf8.ValidString(a.Body) {
 		faults = append(faults, Fault{
-			Location: "body.answer.body", Message: "The body is too long or is not text.",
+			Location: "body.body", Message: "The body is too long or is not text.",
 			Expected: fmt.Sprintf("at most %d bytes of UTF-8", MaxBinAnswerBody),
 		})
 	}
 	if len(a.RetryAfter) > MaxBinRetryAfter || strings.TrimSpace(a.RetryAfter) != a.RetryAfter || !printableASCII(a.RetryAfter) {
 		faults = append(faults, Fault{
-			Location: "body.answer.retry_after", Message: "The value is too long, padded, or not printable ASCII.",
+			Location: "body.retry_after", Message: "The value is too long, padded, or not printable ASCII.",
 			Expected: fmt.Sprintf("seconds or an HTTP date, at most %d characters; nonsense is allowed, to see what it does", MaxBinRetryAfter), Value: CutValue(a.RetryAfter),
 		})
 	}

@@ -26,12 +26,19 @@ type Dispatcher interface {
 	Test(ctx context.Context, claim telltale.Claim) (telltale.Attempt, error)
 }
 
+// Replays is what the API asks of the one that runs replays.
+type Replays interface {
+	// Wake says that a replay was started or resumed.
+	Wake()
+}
+
 // Config is what the API works with.
 type Config struct {
 	Store      telltale.Store
 	Keys       *auth.Keys
 	Ingest     *ingest.Ingest
 	Dispatcher Dispatcher
+	Replays    Replays
 	Guard      *egress.Guard
 	Live       *live.Log
 	Compose    Composer

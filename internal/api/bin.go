@@ -55,6 +55,21 @@ func (a *api) bin(ctx context.Context, who auth.Identity, id string) (telltale.B
 	return b, found(err, "bin", id)
 }
 
+func (a *api) answerBin(ctx context.Context, who auth.Identity, in *struct {
+	BinPath
+	Body wire.BinAnswer
+}) (wire.Bin, error) {
+	if _, err := a.bin(ctx, who, in.Bin); err != nil {
+		return wire.Bin{}, err
+	}
+	answer := in.Body.Read()
+	if err := answer.Validate(); err != nil {
+		return wire.Bin{}, err
+	}
+	b, err := a.config.Store.UpdateBin(ctx, who.Project.ID, telltale.BinID(in.Bin), answer)
+	return a.formOfBin(b), found(err, "bin", in.Bin)
+}
+
 func (a *api) deleteBin(ctx context.Context, who auth.Identity, in *BinPath) error {
 	if _, err := a.bin(ctx, who, in.Bin); err != nil {
 		return err

@@ -382,6 +382,10 @@ func (c *checker) scalar(s *huma.Schema, at string, raw jsontext.Value) {
 		if _, err := time.ParseDuration(text); err != nil {
 			c.fault(at, "This is no duration.", expected(s), shown(s, raw))
 		}
+	case s.Format == "date-time":
+		if _, err := time.Parse(time.RFC3339Nano, text); err != nil {
+			c.fault(at, "This is no time.", "RFC 3339, such as 2026-11-20T09:30:00Z", shown(s, raw))
+		}
 	case len(s.Enum) > 0 && !slices.Contains(s.Enum, any(text)):
 		c.fault(at, "There is no such value.", oneOf(s), shown(s, raw))
 	}

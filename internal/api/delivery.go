@@ -17,6 +17,8 @@ func (a *api) listDeliveries(ctx context.Context, who auth.Identity, in *struct 
 	Webhook string `query:"webhook" doc:"Only deliveries to this webhook." example:"whk_01JD0000000000000000000000"`
 	State   string `query:"state" enum:"waiting,sending,succeeded,failed,held,cancelled" doc:"Only deliveries in this state."`
 	Event   string `query:"event" enum:"sent,delivered,opened,clicked,failed,bounced,converted,unsubscribed,resubscribed,complained,user_created,user_updated" doc:"Only deliveries of events of this type."`
+	Replay  string `query:"replay_id" doc:"Only deliveries that this replay made." example:"rpl_01JD0000000000000000000000"`
+	Answer  string `query:"answer" enum:"2xx,3xx,4xx,5xx,none" doc:"Only deliveries whose last attempt got such an answer; none: no answer at all."`
 	EventID string `query:"event_id" doc:"Only deliveries of this event." example:"evt_01JD0000000000000000000000"`
 	Q       string `query:"q" maxLength:"998" doc:"Only deliveries with this id, or of events with this id, email address, user id or message id." example:"steve@example.com"`
 	ReceivedQuery
@@ -27,7 +29,16 @@ func (a *api) listDeliveries(ctx context.Context, who auth.Identity, in *struct 
 		WebhookID: telltale.WebhookID(in.Webhook), EventID: telltale.EventID(in.EventID),
 		State: telltale.State(in.State), Type: telltale.EventType(in.Event), Since: in.Since, Until: in.Until,
 	}
+	f.ReplayID = telltale.ReplayID(in.Replay)
+	for class := range telltale.Answers {
+		if in.Answer == class.String() {
+			f.Answer = &class
+		}
+	}
 	var faults []telltale.Fault
+	if in.Replay != "" && !telltale.ValidID("rpl_", in.Replay) {
+		faults = append(faults, telltale.Fault{Location: "query.replay_id", Message: "This is no replay's id.", Expected: "rpl_ and 26 characters", Value: telltale.CutValue(in.Replay)})
+	}
 	if in.Webhook != "" && !telltale.ValidID("whk_", in.Webhook) {
 		faults = append(faults, telltale.Fault{Location: "query.webhook", Message: "This is no webhook's id.", Expected: "whk_ and 26 characters", Value: telltale.CutValue(in.Webhook)})
 	}
@@ -69,6 +80,8 @@ func (a *api) deliveryWithID(ctx context.Context, who auth.Identity, id telltale
 		return page, err
 	case f.WebhookID != "" && f.WebhookID != d.WebhookID,
 		f.EventID != "" && f.EventID != d.EventID,
+		f.ReplayID != "" && f.ReplayID != d.ReplayID,
+		f.Answer != nil && (d.AttemptCount == 0 || *f.Answer != telltale.AnswerOf(lastStatus(d))),
 		f.State != "" && f.State != d.State,
 		f.Type != "" && f.Type != d.EventType,
 		!within(d.CreatedAt, f.Since, f.Until):
@@ -76,6 +89,14 @@ func (a *api) deliveryWithID(ctx context.Context, who auth.Identity, id telltale
 	}
 	page.Data = append(page.Data, wire.FromDelivery(d))
 	return page, nil
+}
+
+// lastStatus is what the last attempt got; 0 if that was no answer.
+func lastStatus(d telltale.Delivery) int {
+	if n := len(d.Attempts); n > 0 {
+		return d.Attempts[n-1].Status
+	}
+	return d.LastStatus
 }
 
 func (a *api) getDelivery(ctx context.Context, who auth.Identity, in *DeliveryPath) (wire.Delivery, error) {
@@ -118,6 +139,19 @@ func (a *api) retryDelivery(ctx context.Context, who auth.Identity, in *Delivery
 		a.config.Dispatcher.Due(w)
 	} else {
 		a.config.Log.WarnContext(ctx, "the dispatcher was not told of a retry", "delivery", d.ID, "error", err)
+	}
+	return wire.FromDelivery(d), nil
+}
+
+// cancelDelivery ends the delivery: nothing more is attempted.
+func (a *api) cancelDelivery(ctx context.Context, who auth.Identity, in *DeliveryPath) (wire.Delivery, error) {
+	id, err := deliveryID(in.ID)
+	if err != nil {
+		return wire.Delivery{}, err
+	}
+	d, err := a.config.Store.CancelDelivery(ctx, who.Project.ID, id)
+	if err != nil {
+		return wire.Delivery{}, found(err, "delivery", in.ID)
 	}
 	return wire.FromDelivery(d), nil
 }

@@ -25,6 +25,8 @@ const (
 	tagEvents     = "Events"
 	tagWebhooks   = "Webhooks"
 	tagDeliveries = "Deliveries"
+	tagReplays    = "Replays"
+	tagAudit      = "Audit log"
 	tagEventTypes = "Event types"
 	tagProjects   = "Projects"
 	tagKeys       = "Keys"
@@ -54,6 +56,8 @@ func (a *api) description() *huma.OpenAPI {
 			{Name: tagEvents, Description: "What happened to messages and users: the way in, and the log."},
 			{Name: tagWebhooks, Description: "Subscriptions: where events are posted to, and how."},
 			{Name: tagDeliveries, Description: "Events owed to webhooks, and every attempt to deliver them."},
+			{Name: tagReplays, Description: "Sending stored events again, or for the first time to a webhook that did not get them."},
+			{Name: tagAudit, Description: "Who changed what, from what to what, and when."},
 			{Name: tagEventTypes, Description: "The twelve things that are reported."},
 			{Name: tagProjects, Description: "Owners of webhooks, keys and events. Nothing is shared between them."},
 			{Name: tagKeys, Description: "What lets programs in."},
@@ -100,7 +104,7 @@ func (a *api) settle() {
 		}
 	}
 	for _, item := range a.huma.OpenAPI().Paths {
-		for _, op := range []*huma.Operation{item.Post, item.Patch} {
+		for _, op := range []*huma.Operation{item.Post, item.Patch, item.Put} {
 			switch {
 			case op == nil:
 			case op.RequestBody != nil:
@@ -169,7 +173,7 @@ func (a *api) operation(r route) huma.Operation {
 	} else if strings.Contains(r.path, "{") {
 		codes = append(codes, telltale.NotFound)
 	}
-	if r.method == http.MethodPost || r.method == http.MethodPatch {
+	if r.method == http.MethodPost || r.method == http.MethodPatch || r.method == http.MethodPut {
 		codes = append(append(codes, telltale.Conflict), bodyProblems...)
 	}
 	if r.method == http.MethodPost {

@@ -21,6 +21,10 @@ func keyID(id string) (telltale.KeyID, error) {
 	return telltale.KeyID(id), wellFormed("key_", "key", id)
 }
 
+func replayID(id string) (telltale.ReplayID, error) {
+	return telltale.ReplayID(id), wellFormed("rpl_", "replay", id)
+}
+
 func wellFormed(prefix, noun, id string) error {
 	if !telltale.ValidID(prefix, id) {
 		return notFound(noun, id)

@@ -17,7 +17,7 @@ const marker = "acme-confidential"
 
 // belongings are fresh objects of the project acme, for one request.
 type belongings struct {
-	webhook, event, delivery, key, bin string
+	webhook, event, delivery, key, bin, replay string
 }
 
 func (w *world) belongings() belongings {
@@ -31,6 +31,11 @@ func (w *world) belongings() belongings {
 		w.t.Fatalf("%d deliveries, %v", len(deliveries), err)
 	}
 	b.delivery = string(deliveries[0].ID)
+	replay, err := w.store.CreateReplay(ctx, telltale.Replay{ID: telltale.NewReplayID(), ProjectID: w.acme.ID, Rate: 1, Selection: telltale.Selection{Which: telltale.WhichFailed}, CreatedBy: marker})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b.replay = string(replay.ID)
 	key, _ := telltale.NewKey(w.acme.ID, marker, telltale.ScopeRead)
 	if err := w.store.CreateKey(ctx, key); err != nil {
 		w.t.Fatal(err)
@@ -53,6 +58,9 @@ func (w *world) forget(b belongings) {
 	ctx := w.t.Context()
 	_, err := w.store.DeleteWebhook(ctx, w.acme.ID, telltale.WebhookID(b.webhook), 0)
 	if err != nil && telltale.CodeOf(err) != telltale.NotFound {
+		w.t.Fatal(err)
+	}
+	if _, err := w.store.SwitchReplay(ctx, w.acme.ID, telltale.ReplayID(b.replay), telltale.ReplayCancelled); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := w.store.DeleteBin(ctx, w.acme.ID, telltale.BinID(b.bin)); err != nil && telltale.CodeOf(err) != telltale.NotFound {
@@ -93,6 +101,8 @@ func targetOf(t *testing.T, r route, b belongings, receiver string) target {
 		path = strings.ReplaceAll(path, "{id}", b.event)
 	case strings.HasPrefix(path, "/v1/deliveries"):
 		path = strings.ReplaceAll(path, "{id}", b.delivery)
+	case strings.HasPrefix(path, "/v1/replays"):
+		path = strings.ReplaceAll(path, "{id}", b.replay)
 	case strings.HasPrefix(path, "/v1/keys"):
 		path = strings.ReplaceAll(path, "{id}", b.key)
 	}
@@ -124,6 +134,24 @@ func targetOf(t *testing.T, r route, b belongings, receiver string) target {
 		return target{path, "", 204, 404, false}
 	case "enable-webhook", "disable-webhook", "rotate-webhook-secret", "test-webhook":
 		return target{path, "", 200, 404, false}
+	case "list-replays", "list-audit-log":
+		return target{path, "", 200, 200, true}
+	case "get-webhook-stats", "get-replay":
+		return target{path, "", 200, 404, true}
+	case "restore-webhook": // it is not deleted
+		return target{path, "", 404, 404, true}
+	case "cancel-delivery":
+		return target{path, "", 200, 404, false}
+	case "answer-bin":
+		return target{path, `{"status":503}`, 200, 404, false}
+	case "plan-replay":
+		return target{path, `{"which":"all"}`, 200, 200, true}
+	case "create-replay":
+		return target{path, `{"which":"failed","since":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}`, 201, 201, true}
+	case "pause-replay", "resume-replay":
+		return target{path, "", 200, 404, true}
+	case "cancel-replay":
+		return target{path, "", 200, 404, true}
 	case "retry-delivery":
 		return target{path, "", 202, 404, false}
 	}
@@ -205,7 +233,7 @@ func TestNothingCrossesProjects(t *testing.T) {
 			if strings.Contains(strings.ReplaceAll(got.Body.String(), goal.path, ""), marker) && !reaches {
 				t.Errorf("%s: it gives away what is acme's: %s", name, got.Body)
 			}
-			for _, id := range []string{b.webhook, b.event, b.delivery, b.key, b.bin} {
+			for _, id := range []string{b.webhook, b.event, b.delivery, b.key, b.bin, b.replay} {
 				if got.Code < 300 && !reaches && strings.Contains(got.Body.String(), id) {
 					t.Errorf("%s: it gives away %s: %s", name, id, got.Body)
 				}
@@ -235,6 +263,7 @@ func TestForeignAndUnknownAreOne(t *testing.T) {
 		"whk_": {b.webhook, string(telltale.NewWebhookID())},
 		"evt_": {b.event, string(telltale.NewEventID())},
 		"dlv_": {b.delivery, string(telltale.NewDeliveryID())},
+		"rpl_": {b.replay, string(telltale.NewReplayID())},
 		"key_": {b.key, string(telltale.NewKeyID())},
 		"bin":  {b.bin, string(telltale.NewBin("prj_x").ID)},
 		"slug": {"acme", "lost"},

@@ -53,14 +53,25 @@ func (a *api) routes() []route {
 		{"PATCH", "/v1/webhooks/{id}", manageKey, "patch-webhook", tagWebhooks, "Change a webhook", patchDetails, gives(a.patchWebhook)},
 		{"DELETE", "/v1/webhooks/{id}", manageKey, "delete-webhook", tagWebhooks, "Delete a webhook", "Its unfinished deliveries are cancelled; its log stays.", does(a.deleteWebhook)},
 		{"POST", "/v1/webhooks/{id}/test", manageKey, "test-webhook", tagWebhooks, "Test a webhook", "Sends one documented sample, once, to a disabled webhook too, and answers when the attempt has ended. A webhook that was disabled automatically and passes is enabled again.", gives(a.testWebhook)},
-		{"POST", "/v1/webhooks/{id}/enable", manageKey, "enable-webhook", tagWebhooks, "Enable a webhook", "Held deliveries go out at the webhook's rate limit, or at 10 a second.", gives(a.enableWebhook)},
+		{"POST", "/v1/webhooks/{id}/enable", manageKey, "enable-webhook", tagWebhooks, "Enable a webhook", "Held deliveries go out at the webhook's rate limit, or at 10 a second. `missed` counts the events that came in while it was disabled: a replay sends them.", gives(a.enableWebhook)},
 		{"POST", "/v1/webhooks/{id}/disable", manageKey, "disable-webhook", tagWebhooks, "Disable a webhook", "Waiting deliveries are held. When this answers, no new attempt starts.", gives(a.disableWebhook)},
+		{"POST", "/v1/webhooks/{id}/restore", manageKey, "restore-webhook", tagWebhooks, "Take back a deletion", "Within a minute of it: the webhook is as it was, with its secrets and what waited for it.", gives(a.restoreWebhook)},
+		{"GET", "/v1/webhooks/{id}/stats", readKey, "get-webhook-stats", tagWebhooks, "Count what happened at a webhook", "", gives(a.webhookStats)},
 		{"GET", "/v1/webhooks/{id}/secret", manageKey, "get-webhook-secret", tagWebhooks, "Show a webhook's secret", "", gives(a.getSecret)},
 		{"POST", "/v1/webhooks/{id}/secret/rotate", manageKey, "rotate-webhook-secret", tagWebhooks, "Rotate a webhook's secret", "Both secrets sign until the overlap ends. The answer shows the new one.", gives(a.rotateSecret)},
 
 		{"GET", "/v1/deliveries", readKey, "list-deliveries", tagDeliveries, "List deliveries", "", lists(a.listDeliveries)},
 		{"GET", "/v1/deliveries/{id}", readKey, "get-delivery", tagDeliveries, "Get a delivery with its attempts", "", gives(a.getDelivery)},
 		{"POST", "/v1/deliveries/{id}/retry", manageKey, "retry-delivery", tagDeliveries, "Retry a delivery now", "Makes one attempt now, beside the retry schedule. The delivery must be waiting or failed.", accepts(a.retryDelivery)},
+		{"POST", "/v1/deliveries/{id}/cancel", manageKey, "cancel-delivery", tagDeliveries, "Stop retrying a delivery", "Nothing more is attempted. The delivery must be waiting or held.", gives(a.cancelDelivery)},
+
+		{"POST", "/v1/replays/plan", manageKey, "plan-replay", tagReplays, "Count what a replay would send", "Nothing is changed.", gives(a.planReplay)},
+		{"POST", "/v1/replays", manageKey, "create-replay", tagReplays, "Start a replay", replayDetails, makes(a.createReplay, func(r wire.Replay) string { return r.ID })},
+		{"GET", "/v1/replays", readKey, "list-replays", tagReplays, "List replays", "", lists(a.listReplays)},
+		{"GET", "/v1/replays/{id}", readKey, "get-replay", tagReplays, "Get a replay", "", gives(a.getReplay)},
+		{"POST", "/v1/replays/{id}/pause", manageKey, "pause-replay", tagReplays, "Pause a replay", "What it has made is still delivered.", gives(a.switchReplay(telltale.ReplayPaused))},
+		{"POST", "/v1/replays/{id}/resume", manageKey, "resume-replay", tagReplays, "Let a paused replay go on", "", gives(a.switchReplay(telltale.ReplayRunning))},
+		{"POST", "/v1/replays/{id}/cancel", manageKey, "cancel-replay", tagReplays, "End a replay", "What it has made is still delivered.", gives(a.switchReplay(telltale.ReplayCancelled))},
 
 		{"GET", "/v1/event-types", readKey, "list-event-types", tagEventTypes, "List the event types", "", gives(a.listEventTypes)},
 		{"GET", "/v1/event-types/{type}", readKey, "get-event-type", tagEventTypes, "Get an event type", "", gives(a.getEventType)},
@@ -76,9 +87,12 @@ func (a *api) routes() []route {
 		{"POST", "/v1/keys", manageKey, "create-key", tagKeys, "Make an API key", "The answer shows its token, once.", makes(a.createKey, func(k wire.Key) string { return k.ID })},
 		{"DELETE", "/v1/keys/{id}", manageKey, "revoke-key", tagKeys, "Revoke an API key", "For good, and at once on this node; within seconds on others.", does(a.revokeKey)},
 
+		{"GET", "/v1/audit-log", manageKey, "list-audit-log", tagAudit, "List who did what", "Entries are kept for 400 days.", lists(a.listAudit)},
+
 		{"GET", "/v1/inspect", readKey, "list-bins", tagInspector, "List bins", "", lists(a.listBins)},
 		{"POST", "/v1/inspect", manageKey, "create-bin", tagInspector, "Make a bin", "It catches what is sent to its address, and lives for 24 hours.", makes(a.createBin, func(b wire.Bin) string { return b.ID })},
 		{"GET", "/v1/inspect/{bin}", readKey, "get-bin", tagInspector, "Get a bin", "", gives(a.getBin)},
+		{"PUT", "/v1/inspect/{bin}", manageKey, "answer-bin", tagInspector, "Say what a bin answers", "To see what a webhook does when its receiver fails. What is left out is as for a new bin, which answers 200 at once. Whatever it answers, it catches the request.", gives(a.answerBin)},
 		{"DELETE", "/v1/inspect/{bin}", manageKey, "delete-bin", tagInspector, "Delete a bin", "With all that it caught.", does(a.deleteBin)},
 		{"GET", "/v1/inspect/{bin}/requests", readKey, "list-caught-requests", tagInspector, "List what a bin caught", "The newest 200 are kept.", lists(a.listCaughtRequests)},
 
@@ -89,6 +103,9 @@ func (a *api) routes() []route {
 }
 
 const (
+	replayDetails = "A replay is a durable job: it makes new deliveries of stored events, in order and at its rate, with the same webhook-id as the first time, and survives restarts. " +
+		"Receivers that know repetitions by it skip what they had already."
+
 	patchDetails = "JSON Merge Patch (RFC 7396): what is left out stays, null goes back to the default, objects are merged."
 
 	postEventsDetails = "One event, an array of at most 1,000, or NDJSON with an event per line, 5 MiB in all; each in the shape of its payload. " +

@@ -144,9 +144,31 @@ func (a *api) deleteWebhook(ctx context.Context, who auth.Identity, in *struct {
 	return err
 }
 
+// enableWebhook tells what happened meanwhile too, so that the caller can have
+// it sent. What it takes to count that is no reason to fail.
 func (a *api) enableWebhook(ctx context.Context, who auth.Identity, in *WebhookPath) (wire.Webhook, error) {
+	var enabled *telltale.Webhook
+	out, err := a.switched(in.ID, func(id telltale.WebhookID) (w *telltale.Webhook, err error) {
+		enabled, err = a.config.Store.EnableWebhook(ctx, who.Project.ID, id)
+		return enabled, err
+	})
+	if err != nil {
+		return out, err
+	}
+	if s, ok := enabled.Missed(); ok {
+		plan, err := a.config.Store.PlanReplay(ctx, who.Project.ID, s, enabled.ID)
+		if err != nil {
+			a.config.Log.WarnContext(ctx, "what a webhook missed was not counted", "webhook", enabled.ID, "error", err)
+			return out, nil
+		}
+		out.Missed = new(plan.Count)
+	}
+	return out, nil
+}
+
+func (a *api) restoreWebhook(ctx context.Context, who auth.Identity, in *WebhookPath) (wire.Webhook, error) {
 	return a.switched(in.ID, func(id telltale.WebhookID) (*telltale.Webhook, error) {
-		return a.config.Store.EnableWebhook(ctx, who.Project.ID, id)
+		return a.config.Store.RestoreWebhook(ctx, who.Project.ID, id)
 	})
 }
 

@@ -91,7 +91,7 @@ func newWorld(t *testing.T) *world {
 	stopped.Stop()
 	w.config = Config{
 		Live: stopped, Compose: sender, LiveSecret: func(telltale.ProjectID) string { return telltale.NewSecret() },
-		Store: store, Keys: w.keys, Ingest: ingest.New(store, w.dispatcher, nil), Dispatcher: w.dispatcher, Guard: guard,
+		Store: store, Keys: w.keys, Ingest: ingest.New(store, w.dispatcher, nil), Dispatcher: w.dispatcher, Replays: w.dispatcher, Guard: guard,
 		Version: "1.2.3", PublicURL: "https://telltale.test/", CursorKey: ring.Derive("cursor"), Log: log,
 	}
 	w.serve(New(w.config))
@@ -329,6 +329,7 @@ type fakeDispatcher struct {
 }
 
 func (d *fakeDispatcher) Reserve(*telltale.Webhook) bool { return false }
+func (d *fakeDispatcher) Wake()                          {}
 func (d *fakeDispatcher) Release(*telltale.Webhook)      {}
 
 func (d *fakeDispatcher) Offer(a telltale.Accepted) {

@@ -127,7 +127,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	}
 	in := ingest.New(store, dispatcher, registry)
 	rest := api.New(api.Config{
-		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher,
+		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher, Replays: replays,
 		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Live: log, Compose: sender,
 		LiveSecret: func(id telltale.ProjectID) string {
 			return "whsec_" + base64.StdEncoding.EncodeToString(ring.Derive("listen/"+string(id)))

@@ -34,6 +34,7 @@ type Webhook struct {
 	Format          string        `json:"format" enum:"vero-2.0" doc:"The contract that payloads follow." example:"vero-2.0"`
 	CreatedAt       Time          `json:"created_at" format:"date-time" example:"2026-11-20T09:30:00.000Z"`
 	UpdatedAt       Time          `json:"updated_at" format:"date-time" example:"2026-11-20T09:30:00.000Z"`
+	Missed          *int          `json:"missed,omitempty" doc:"How many events that it wants came in while it was disabled. Only in the answer to enabling it." example:"12"`
 	Secret          string        `json:"secret,omitempty" doc:"What signs requests. Only in the answers that make it: to creating the webhook and to rotating its secret." example:"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="`
 	Note            string        `json:"note,omitempty" doc:"Where the secret is, in the answer to a request that was repeated: answers are kept without secrets."`
 }
