@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -50,7 +51,7 @@ func main() {
 			return
 		}
 		// Queue it here under its webhook-id, which is the same on every attempt.
-		log.Printf("%q %s", r.Header.Get("webhook-id"), body)
+		fmt.Printf("%s %s\n", r.Header.Get("webhook-id"), body)
 		w.WriteHeader(http.StatusNoContent) // answer first, process later
 	})
 	server := http.Server{Addr: "localhost:3000", ReadTimeout: 10 * time.Second}
