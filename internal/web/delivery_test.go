@@ -8,20 +8,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 const log = "/p/default/deliveries"
-
-// until waits for something to come about, on a machine that does much else.
-func (w *world) until(what string, about func() bool) {
-	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !about(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("%s: that did not come about", what)
-		}
-	}
-}
 
 // hook adds a webhook by the API, and gives its id.
 func (w *world) hook(url, more string) string {

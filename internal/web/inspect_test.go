@@ -19,8 +19,8 @@ func (w *world) newBin() (at, address string) {
 	return at, regexp.MustCompile(`http://[^ "<]+/in/[a-z2-7]{24}`).FindString(p.body)
 }
 
-// send sends something to a bin.
-func (w *world) send(method, address, body string) int {
+// catch lets a bin catch something, and gives the status of the answer; 0 for none.
+func (w *world) catch(method, address, body string) int {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), method, address, strings.NewReader(body))
 	if err != nil {
@@ -39,7 +39,7 @@ func TestABinShowsWhatItCaught(t *testing.T) {
 	w := newWorld(t)
 	w.get(inspector).want(http.StatusOK).says("No bins", "Make a bin")
 	at, address := w.newBin()
-	if code := w.send("PUT", address+"/a?b=<i>", `{"text":"<script>alert(1)</script> \u202e"}`); code != 200 {
+	if code := w.catch("PUT", address+"/a?b=<i>", `{"text":"<script>alert(1)</script> \u202e"}`); code != 200 {
 		t.Fatalf("the bin answers %d", code)
 	}
 	w.get(at).want(http.StatusOK).says("1 request", "PUT", "/a?b=<i>", "Unsigned", "Content-Length", "<script>alert(1)</script>", "Exact bytes").lacks("<script>alert", "<i>")
@@ -51,7 +51,7 @@ func TestABinShowsWhatItCaught(t *testing.T) {
 	}
 
 	id := regexp.MustCompile(`\?request=(req_[0-9A-Z]+)`).FindStringSubmatch(live.body)[1]
-	w.send("POST", address, "second")
+	w.catch("POST", address, "second")
 	w.get(at).says("2 requests", "second")
 	w.get(at+"?request="+id).says("2 requests", "/a?b=<i>")
 	w.get(at + "?request=req_01M8DDGAF1AJY46AH5CPJ88MGN").want(http.StatusOK).says("This request is not kept any more")
@@ -69,11 +69,11 @@ func TestABinAnswersAsItsPageSays(t *testing.T) {
 	w.get(at).says("Answer with: 200 OK")
 	w.follow(w.post(at+"/answer", url.Values{"status": {"503"}, "delay": {"0.01"}, "retry_after": {"120"}, "body": {"busy"}})).
 		says("The bin answers so from now on.", "Answer with: 503 Service Unavailable, after 10 ms, Retry-After: 120")
-	if code := w.send("POST", address, ""); code != 503 {
+	if code := w.catch("POST", address, ""); code != 503 {
 		t.Errorf("it answers %d", code)
 	}
 	w.follow(w.post(at+"/answer", url.Values{"status": {"200"}, "delay": {""}, "reset": {"1"}})).says("Answer with: Nothing: the connection is closed")
-	if code := w.send("POST", address, ""); code != 0 {
+	if code := w.catch("POST", address, ""); code != 0 {
 		t.Errorf("it answers %d", code)
 	}
 	wrong := w.post(at+"/answer", url.Values{"status": {"99"}, "delay": {"36"}, "body": {"kept"}, "retry_after": {"sn\u00f6"}, "reset": {"1"}}).want(http.StatusUnprocessableEntity)
@@ -121,7 +121,7 @@ func TestBinsAreTheirProjectsOwn(t *testing.T) {
 	for _, path := range []string{"/answer", "/use", "/delete"} {
 		w.post(elsewhere+path, url.Values{"status": {"500"}}).want(http.StatusNotFound)
 	}
-	if code := w.send("POST", address, "secret of mine"); code != 200 {
+	if code := w.catch("POST", address, "secret of mine"); code != 200 {
 		t.Errorf("the bin answers %d", code)
 	}
 
