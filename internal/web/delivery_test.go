@@ -20,8 +20,8 @@ func (w *world) hook(url, more string) string {
 	return made.ID
 }
 
-// send accepts events, and gives their ids.
-func (w *world) send(events ...string) []string {
+// accept accepts events, and gives their ids.
+func (w *world) accept(events ...string) []string {
 	w.t.Helper()
 	var accepted struct{ Events []struct{ ID string } }
 	w.api(http.MethodPost, "/v1/events?project=default", "["+strings.Join(events, ",")+"]", &accepted)
@@ -74,7 +74,7 @@ func TestTheDeliveryLogIsFilteredAndLedThrough(t *testing.T) {
 	for i := range 60 {
 		events = append(events, sentTo(i))
 	}
-	ids := w.send(events...)
+	ids := w.accept(events...)
 	done := w.deliveries("succeeded", 60)
 
 	first := w.get(log).want(http.StatusOK).says("60 deliveries", "Older →").lacks("← Newer")
@@ -116,7 +116,7 @@ func TestADeliverySaysWhatHappened(t *testing.T) {
 		rw.WriteHeader(http.StatusInternalServerError)
 		_, _ = rw.Write([]byte("<script>alert(1)</script>\x1b[31m"))
 	}), `,"retry_schedule":[]`)
-	w.send(`{"type":"sent","user":{"id":12345678901234567890,"email":"a@example.com"},"campaign":{"name":"<b>it's</b>"}}`)
+	w.accept(`{"type":"sent","user":{"id":12345678901234567890,"email":"a@example.com"},"campaign":{"name":"<b>it's</b>"}}`)
 	d := w.deliveries("failed", 1)[0]
 	p := w.get(log+"/"+d.ID).want(http.StatusOK).says(
 		"Failed after 1 attempt.", "localhost answered 500 Internal Server Error", "It should answer with any 2xx status.", "Attempt 1", "Automatic",
@@ -147,7 +147,7 @@ func TestADeliveryIsRetriedAndStopped(t *testing.T) {
 			rw.WriteHeader(http.StatusBadGateway)
 		}
 	}), `,"retry_schedule":["1h"]`)
-	w.send(sentTo(1), sentTo(2), sentTo(3))
+	w.accept(sentTo(1), sentTo(2), sentTo(3))
 	w.until("all three wait for a retry", func() bool { return len(w.get(log+"?state=retrying").rows()) == 3 })
 	ids := w.get(log + "?state=retrying").rows()
 
@@ -169,7 +169,7 @@ func TestTheLogIsExported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.hook(receiver(t, func(http.ResponseWriter, *http.Request) {}), "")
-	w.send(`{"type":"sent","user":{"id":1,"email":"=1+1@example.com"}}`, sentTo(2), `{"type":"opened","user":{"id":3,"email":"c@example.com"}}`)
+	w.accept(`{"type":"sent","user":{"id":1,"email":"=1+1@example.com"}}`, sentTo(2), `{"type":"opened","user":{"id":3,"email":"c@example.com"}}`)
 	done := w.deliveries("succeeded", 3)
 
 	csv := w.get(log + "/export.csv?event=sent").want(http.StatusOK)

@@ -12,7 +12,7 @@ func TestEventsAreListedAndShown(t *testing.T) {
 	w := newWorld(t)
 	w.get("/p/default/events").want(http.StatusOK).says("No events yet")
 	w.hook(receiver(t, func(http.ResponseWriter, *http.Request) {}), "")
-	ids := w.send(
+	ids := w.accept(
 		`{"type":"sent","user":{"id":1,"email":"a@example.com"},"campaign":{"name":"Spring <script>alert(1)</script>","subject":"Hello","channel":"email"},"message_id":"<a,b@mail.example>"}`,
 		`{"type":"opened","user":{"id":1,"email":"a@example.com"},"message_id":"<a,b@mail.example>","telltale":{"machine":true}}`,
 	)
@@ -25,7 +25,7 @@ func TestEventsAreListedAndShown(t *testing.T) {
 		t.Errorf("an event's id leads to %s", p.Header.Get("Location"))
 	}
 	w.get("/p/default/events/"+ids[1]).want(http.StatusOK).says("Opened", "By a machine", "Valid", "Payload", "1 delivery", `"message_id": "<a,b@mail.example>"`)
-	w.operator("viewer").get("/p/default/events/"+ids[1]).want(http.StatusOK).says("You have viewer access, which does not show bodies.").lacks("Payload")
+	w.operator("viewer").get("/p/default/events/" + ids[1]).want(http.StatusOK).says("You have viewer access, which does not show bodies.").lacks("Payload")
 	w.get("/p/default/events/evt_01JD0000000000000000000000").want(http.StatusNotFound).says("There is no such event. If it is older than 30 days")
 
 	message := w.get("/p/default/messages/"+url.PathEscape("a,b@mail.example")).want(http.StatusOK).says("Message timeline", "Spring", "Sent", "Opened by a machine")

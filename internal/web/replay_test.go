@@ -27,7 +27,7 @@ func downAndUp(t *testing.T, n int) (w *world, hook string, got *atomic.Int64) {
 	for i := range n {
 		events = append(events, sentTo(i))
 	}
-	w.send(events...)
+	w.accept(events...)
 	w.deliveries("failed", n)
 	up.Store(true)
 	return w, hook, got
@@ -40,7 +40,7 @@ func TestWhatFailedIsReplayed(t *testing.T) {
 
 	// What the list says, the plan says: by the filter, and by what was chosen.
 	listed := w.get(log + "?state=failed&webhook=" + hook).want(http.StatusOK).says("7 deliveries")
-	form := w.get(replays + "/new?state=failed&webhook=" + hook).want(http.StatusOK).says("New replay", "Count")
+	form := w.get(replays+"/new?state=failed&webhook="+hook).want(http.StatusOK).says("New replay", "Count")
 	if !strings.Contains(form.body, `value="failed" checked`) || !strings.Contains(form.body, `value="`+hook+`" selected`) {
 		t.Errorf("the form does not say what the list did: %s", form.body)
 	}
@@ -52,7 +52,9 @@ func TestWhatFailedIsReplayed(t *testing.T) {
 	started := w.post(replays, filled)
 	w.follow(started).says("Replay started.", "Failed at localhost")
 	at := started.Header.Get("Location")
-	w.until("the replay is over", func() bool { return strings.Contains(w.get(at).text(), "7 of 7 sent") && strings.Contains(w.get(at).text(), "Finished") })
+	w.until("the replay is over", func() bool {
+		return strings.Contains(w.get(at).text(), "7 of 7 sent") && strings.Contains(w.get(at).text(), "Finished")
+	})
 	if n := got.Load(); n != 7 {
 		t.Errorf("the receiver got %d", n)
 	}
