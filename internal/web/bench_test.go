@@ -60,7 +60,7 @@ func newBenchWorld(b *testing.B) *benchWorld {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		b.Fatal(err)
 	}
-	if err := os.Chmod(folder, 0o700); err != nil { //nolint:gosec // only its user may enter
+	if err := os.Chmod(folder, 0o700); err != nil {
 		b.Fatal(err)
 	}
 	store, err := sqlite.Open(b.Context(), filepath.Join(folder, "telltale.db"), sqlite.Options{

@@ -256,7 +256,7 @@ func timeline(events []*telltale.Event) []messageStep {
 			steps = append(steps, messageStep{eventRow: row, Lag: e.ReceivedAt.Sub(e.OccurredAt)})
 			step = &steps[len(steps)-1]
 			if i > 0 {
-				step.Gap = e.OccurredAt.Sub(events[i-1].OccurredAt)
+				step.Gap = e.OccurredAt.Sub(events[i-1].OccurredAt) //nolint:gosec // there is one before the second
 			}
 		}
 		step.Times = append(step.Times, row)

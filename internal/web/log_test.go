@@ -98,7 +98,7 @@ func TestACurlCommandIsQuoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	run := exec.CommandContext(t.Context(), shell, "-c", "curl() { for a; do printf '%s\\0' \"$a\"; done; }; "+command) //nolint:gosec // that is what is tested
+	run := exec.CommandContext(t.Context(), shell, "-c", "curl() { for a; do printf '%s\\0' \"$a\"; done; }; "+command)
 	run.Stdout = &out
 	if err := run.Run(); err != nil {
 		t.Fatal(err)
