@@ -8,7 +8,7 @@ LINTER    = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check lint fuzz golden bench
+.PHONY: help build run test check lint fuzz golden flood bench
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 
 golden: ## write the golden files and generated pages anew; read the diff before committing it
 	$(GO) test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
+
+flood: ## show an open delivery log 100 new rows a second for a minute: it must answer, with at most 300 rows
+	$(GO) test ./internal/browser -count=1 -run '^TestATabStaysResponsive$$' -flood 1m
 
 bench: ## measure the marks of docs/benchmarks.md, with the yardstick beside every run (minutes)
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/telltale
