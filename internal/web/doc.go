@@ -6,7 +6,7 @@
 //
 // # The way of a request
 //
-// [web.routes] is all of it, read from top to bottom: method, path, what the
+// [Routes] is all of it, read from top to bottom: method, path, what the
 // operator must be allowed, and who answers. What stands before a handler is in
 // guard.go: the host is one of ours, a form does not come from another site, and
 // somebody is signed in who may do this. The context carries who it is

@@ -18,28 +18,32 @@ type operatorsView struct {
 	LinkFor, LinkURL string
 }
 
-// Roles are what the operator who looks may give.
-func (p *operatorsView) Roles(chosen telltale.Role) []option {
+// Roles are what the operator who looks may give, with what each may do or not.
+func (p *operatorsView) Roles(chosen telltale.Role, explained bool) []option {
 	var list []option
 	for _, r := range telltale.Roles() {
 		if r == telltale.RoleOwner && p.Who().Role != telltale.RoleOwner && chosen != r {
 			continue
 		}
-		list = append(list, option{string(r), roleText(r), r == chosen})
+		name, does := roleText(r)
+		if explained {
+			name += ": " + does
+		}
+		list = append(list, option{string(r), name, r == chosen})
 	}
 	return list
 }
 
-func roleText(r telltale.Role) string {
+func roleText(r telltale.Role) (name, does string) {
 	switch r {
 	case telltale.RoleOwner:
-		return "Owner: everything"
+		return "Owner", "everything"
 	case telltale.RoleAdmin:
-		return "Admin: everything but owners"
+		return "Admin", "everything but owners"
 	case telltale.RoleMember:
-		return "Member: all but operators, keys and secrets"
+		return "Member", "all but operators, keys and secrets"
 	}
-	return "Viewer: read, without bodies"
+	return "Viewer", "read, without bodies"
 }
 
 func operatorsPage(c *call) error {

@@ -28,6 +28,7 @@ func (s *web) functions() template.FuncMap {
 		"label":    func(t telltale.EventType) string { return t.Label() },
 		"brief":    shortLabel,
 		"query":    url.QueryEscape,
+		"segment":  url.PathEscape,
 		"string":   func(v any) string { return fmt.Sprint(v) },
 	}
 }

@@ -1,7 +1,24 @@
 package web
 
+import "telltale.example/telltale"
+
+// Route is a row of the table: what is asked for, and what of an operator.
+type Route struct {
+	Method, Path string
+	May          telltale.Permission // [Public]: nobody need be signed in
+}
+
+// Routes lists every page and action, for tests of all of them.
+func Routes() []Route {
+	var list []Route
+	for _, r := range routes() {
+		list = append(list, Route{r.method, r.path, r.may})
+	}
+	return list
+}
+
 // routes is every page and every action.
-func (s *web) routes() []route {
+func routes() []route {
 	const (
 		project  = "/p/{project}"
 		webhooks = project + webhooksPath

@@ -83,7 +83,7 @@ func New(c Config) http.Handler {
 		return docs.Reference(document)
 	})
 	s.mux.Handle("GET /static/{hash}/{name}", s.assets)
-	for _, r := range s.routes() {
+	for _, r := range routes() {
 		s.mux.Handle(r.method+" "+r.path, s.handle(r))
 	}
 	s.mux.Handle("/", s.handle(route{may: public, serve: func(*call) error { return telltale.Errorf(telltale.NotFound, "There is no page at this address.") }}))
@@ -97,8 +97,10 @@ type route struct {
 	serve        func(*call) error
 }
 
-// public marks what one need not be signed in for.
-const public telltale.Permission = -1
+// Public marks what one need not be signed in for.
+const Public telltale.Permission = -1
+
+const public = Public
 
 const (
 	read    = telltale.MayRead

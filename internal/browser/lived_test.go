@@ -1,0 +1,147 @@
+package browser
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// lived is a world in which much has happened: whatever a page can show is there.
+type lived struct {
+	*world
+	good, bad *receiver
+	viewer    *http.Cookie
+	// Ids of webhooks.
+	healthy, failing, off string
+}
+
+// hostile is what somebody sends who wants to be run, or to turn the page around.
+const hostile = "<script>alert(1)</script>\u202e𝕲\x1b[31m\"'>"
+
+func newLived(t *testing.T) *lived {
+	t.Helper()
+	l := &lived{world: newWorld(t), good: newReceiver(t), bad: newReceiver(t)}
+	l.bad.answers(http.StatusInternalServerError, 0)
+	l.healthy = l.webhook(map[string]any{"url": l.good.url, "events": []string{"*"}, "description": "Into the CRM", "headers": map[string]any{"X-Team": "growth", "X-Token": map[string]any{"value": "s3cret", "secret": true}}})
+	l.failing = l.webhook(map[string]any{"url": l.bad.url + "/a/very/long/path/that/goes/on/and/on?with=" + strings.Repeat("x", 200), "events": []string{"sent", "bounced", "opened", "clicked", "converted"}})
+	l.off = l.webhook(map[string]any{"url": "https://off.example.com/hook", "events": []string{"complained"}, "retry_schedule": []string{}, "basic_auth": map[string]any{"username": "telltale", "password": password}})
+	l.api("POST", "/v1/webhooks/"+l.off+"/disable?project=default", "", nil)
+	held := l.webhook(map[string]any{"url": l.bad.url + "/held", "events": []string{"*"}})
+
+	var bin struct{ ID, URL string }
+	l.api("POST", "/v1/inspect?project=default", "", &bin)
+	caught := l.webhook(map[string]any{"url": bin.URL, "events": []string{"delivered"}})
+	l.api("POST", "/v1/webhooks/"+caught+"/test?project=default", "{}", nil)
+	l.api("POST", "/v1/webhooks/"+l.healthy+"/test?project=default", "{}", nil)
+	l.api("POST", "/v1/webhooks/"+l.failing+"/test?project=default", "{}", nil)
+
+	for _, t := range telltale.EventTypes() {
+		l.post(string(t))
+	}
+	event, _ := json.Marshal(map[string]any{"type": "clicked", "user": map[string]any{"id": hostile, "email": "ana@example.com"}, "campaign": map[string]any{"name": hostile}, "message_id": "m/1?" + hostile, "user_agent": hostile})
+	l.api("POST", "/v1/events?project=default", string(event), nil)
+	l.settle()
+	l.api("POST", "/v1/webhooks/"+held+"/disable?project=default", "", nil)
+	l.webhook(map[string]any{"url": "https://never.example.com/hook", "events": []string{"resubscribed"}, "description": strings.ReplaceAll(hostile, "\x1b", "")})
+	l.api("POST", "/v1/inspect?project=default", "", nil)
+
+	l.api("POST", "/v1/keys?project=default", `{"name":"Shop backend","scope":"ingest"}`, nil)
+	var key struct{ ID string }
+	l.api("POST", "/v1/keys?project=default", `{"name":"Old","scope":"read"}`, &key)
+	l.api("DELETE", "/v1/keys/"+key.ID+"?project=default", "", nil)
+	l.api("POST", "/v1/projects", `{"slug":"staging","name":"Staging"}`, nil)
+	l.viewer = l.invite("viewer")
+	l.invite("member")
+	_, operators := l.request(l.cookie, http.MethodGet, "/admin/operators", nil)
+	member := regexp.MustCompile(`(?s)member@example\.com.*?/admin/operators/([^/"]+)/disable`).FindStringSubmatch(operators)
+	if member == nil {
+		t.Fatalf("there is no member in %s", operators)
+	}
+	l.request(l.cookie, http.MethodPost, "/admin/operators/"+member[1]+"/disable", url.Values{})
+	l.enter("/login", url.Values{"email": {"owner@example.com"}, "password": {password}}) // elsewhere
+	return l
+}
+
+// webhook makes one through the API and gives its id.
+func (w *world) webhook(settings map[string]any) string {
+	w.Helper()
+	body, err := json.Marshal(settings)
+	if err != nil {
+		w.Fatal(err)
+	}
+	var made struct{ ID string }
+	w.api("POST", "/v1/webhooks?project=default", string(body), &made)
+	return made.ID
+}
+
+// settle waits until no delivery waits for its first attempt.
+func (w *world) settle() {
+	w.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); ; <-tick.C {
+		var list struct {
+			Data []struct {
+				State        string
+				AttemptCount int `json:"attempt_count"`
+			}
+		}
+		w.api("GET", "/v1/deliveries?project=default&limit=500", "", &list)
+		fresh := 0
+		for _, d := range list.Data {
+			if d.State == "sending" || d.State == "waiting" && d.AttemptCount == 0 {
+				fresh++
+			}
+		}
+		if fresh == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			w.Fatalf("%d deliveries wait for their first attempt", fresh)
+		}
+	}
+}
+
+// invite makes an operator with the role, and gives the cookie of their session.
+func (w *world) invite(role string) *http.Cookie {
+	w.Helper()
+	_, page := w.request(w.cookie, http.MethodPost, "/admin/operators/invite", url.Values{"email": {role + "@example.com"}, "role": {role}})
+	token := regexp.MustCompile(`token=([A-Za-z0-9_-]+)`).FindStringSubmatch(page)
+	if token == nil {
+		w.Fatalf("there is no link in %s", page)
+	}
+	return w.enter("/link", url.Values{"token": {token[1]}, "password": {password}})
+}
+
+// request makes one without a browser, and gives the answer and its text.
+func (w *world) request(who *http.Cookie, method, path string, form url.Values) (*http.Response, string) {
+	w.Helper()
+	r, err := http.NewRequestWithContext(w.Context(), method, w.app.URL()+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		w.Fatal(err)
+	}
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if who != nil {
+		r.AddCookie(who)
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(r)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return response, string(body)
+}

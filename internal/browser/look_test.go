@@ -1,0 +1,120 @@
+package browser
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+//go:embed testdata/axe.min.js
+var axe string
+
+// audited makes the tab ready for [tab.accessible].
+func (b *tab) audited() {
+	b.Helper()
+	call(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: axe})
+}
+
+// accessible fails the test for what axe finds on the page as it is now, by some
+// of its rules or by all.
+func (b *tab) accessible(where string, rules ...string) {
+	b.Helper()
+	only := `["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22aa","best-practice"]`
+	if len(rules) > 0 {
+		some, _ := json.Marshal(rules)
+		only = `{type: 'rule', values: ` + string(some) + `}`
+	}
+	found, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string](fmt.Sprintf(`axe.run(document, {runOnly: %s, resultTypes: ['violations']}).then(r =>
+		r.violations.flatMap(v => v.nodes.map(n => v.id + ': ' + n.html.slice(0, 200) + ' ' + n.failureSummary)))`, only), chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range found {
+		b.Errorf("%s: %s", where, f)
+	}
+}
+
+// fits fails the test if the page scrolls sideways.
+func (b *tab) fits(where string, width int64) {
+	b.Helper()
+	b.size(width, 800)
+	if wide := js[int64](b, `document.documentElement.scrollWidth`); wide > width {
+		b.Errorf("%s is %d wide in a window of %d: %s", where, wide, width, js[string](b, `[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth && !e.closest('.grid, .code, pre, .side, .doc table')).slice(0, 5).map(e => e.outerHTML.slice(0, 120)).join('\n')`))
+	}
+}
+
+// alike names pages that differ only in what they are about.
+var id = regexp.MustCompile(`[a-z]{3}_[0-9A-Z]{26}|/inspect/[a-z0-9]{24}|/messages/.*`)
+
+// The gate of every page: no finding of axe in either theme, nothing on the
+// console, nothing against the policy, and no sideways scrolling on a phone or
+// at 400 % zoom.
+func TestEveryPageIsFitForEveryone(t *testing.T) {
+	t.Parallel()
+	l := newLived(t)
+	b := l.signedIn(l.cookie)
+	b.audited()
+	pictures := os.Getenv("TELLTALE_TEST_SCREENSHOTS")
+	shown := map[string]int{}
+	visit := func(b *tab, at string) {
+		b.size(1280, 900)
+		b.media("prefers-color-scheme", "light")
+		b.open(at)
+		b.shot(pictures, at, "light")
+		b.accessible(at + ", light")
+		b.media("prefers-color-scheme", "dark")
+		b.shot(pictures, at, "dark")
+		b.accessible(at+", dark", "color-contrast")
+		for _, width := range []int64{390, 320} {
+			b.fits(at, width)
+			b.shot(pictures, at, fmt.Sprint(width))
+		}
+	}
+	for _, at := range l.crawl(l.cookie).Pages {
+		shape, query, _ := strings.Cut(at, "?")
+		shape = id.ReplaceAllString(shape, "{id}")
+		if strings.HasSuffix(shape, "/advice") {
+			continue // a part of a page
+		}
+		if shown[shape]++; shown[shape] > 3 || shown[shape] > 1 && (query != "" || strings.HasPrefix(at, "/p/staging/")) {
+			continue
+		}
+		visit(b, at)
+	}
+	stranger := newTab(t, l.app.URL())
+	stranger.audited()
+	for _, at := range []string{"/login", "/setup", "/link?token=x", "/nowhere"} {
+		visit(stranger, at)
+	}
+}
+
+// shot takes a picture of the whole page, if somebody wants to look at it.
+func (b *tab) shot(folder, at, how string) {
+	b.Helper()
+	if folder == "" {
+		return
+	}
+	b.size(js[int64](b, "innerWidth"), 1000)
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.Fatal(err)
+	}
+	name := strings.Trim(regexp.MustCompile(`[^a-z]+`).ReplaceAllString(id.ReplaceAllString(at, "id"), "-"), "-")
+	for n := 0; ; n++ {
+		file := filepath.Join(folder, fmt.Sprintf("%s-%s-%d.png", name, how, n))
+		if _, err := os.Stat(file); err != nil {
+			if err := os.WriteFile(file, png, 0o600); err != nil {
+				b.Fatal(err)
+			}
+			return
+		}
+	}
+}
