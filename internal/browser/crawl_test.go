@@ -32,7 +32,8 @@ const enough = 6
 var (
 	paragraphs = regexp.MustCompile(`(?s)<p[ >].*?</p>`)
 	blocks     = regexp.MustCompile(`<(form|div|ul|ol|dl|pre|table|section|details|h[1-6])\b`)
-	places     = regexp.MustCompile(`(?:href|hx-get)="([^"]*)"`)
+	asked      = regexp.MustCompile(`formmethod="get" formaction="[^"]*"`)
+	places     = regexp.MustCompile(`(?:href|hx-get|formmethod="get" formaction)="([^"]*)"`)
 	sends      = regexp.MustCompile(`hx-post="([^"]*)"|<form[^>]*method="post"[^>]*action="([^"]*)"|formaction="([^"]*)"`)
 )
 
@@ -121,7 +122,7 @@ func (c *crawler) visit(at string) (next []string) {
 			next = append(next, to.String())
 		}
 	}
-	for _, m := range sends.FindAllStringSubmatch(body, -1) {
+	for _, m := range sends.FindAllStringSubmatch(asked.ReplaceAllString(body, ""), -1) {
 		action := html.UnescapeString(m[1] + m[2] + m[3])
 		to, err := here.Parse(action)
 		if err != nil || c.route(http.MethodPost, to.Path) == "" {

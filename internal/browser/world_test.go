@@ -175,3 +175,15 @@ func (r *receiver) requests() []caught {
 	defer r.mu.Unlock()
 	return append([]caught(nil), r.got...)
 }
+
+// await waits until the receiver got n requests.
+func (r *receiver) await(t *testing.T, n int) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); len(r.requests()) < n; <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("the receiver got %d requests; want %d", len(r.requests()), n)
+		}
+	}
+}
