@@ -56,7 +56,7 @@ The same contract for machines is the JSON Schema (draft 2020-12) of each type, 
 
 A webhook with extensions switched on gets one more key, ` + "`telltale`" + `, at the end of each payload. It is an object with what the contract has no place for:
 
-| key | value | |
+| key | value | meaning |
 |---|---|---|
 | ` + "`id`" + ` | string | The event's id, as in the header ` + "`webhook-id`" + `. |
 | ` + "`source`" + ` | string | Where the event came in. |
@@ -73,7 +73,7 @@ func reference(t *testing.T) []byte {
 		s := members(t, schema.Schema(name))
 		fmt.Fprintf(&b, "\n## %s\n\n", name)
 		fmt.Fprintf(&b, "*%s.* %s\n\n", s.text(t, "title"), s.text(t, "description"))
-		b.WriteString("| key | value | always | |\n|---|---|---|---|\n")
+		b.WriteString("| key | value | always | meaning |\n|---|---|---|---|\n")
 		writeKeys(t, &b, s, "")
 		b.WriteString("\nSample, here with whitespace:\n\n```json\n")
 		sample := jsontext.Value(schema.Sample(name))
