@@ -18,13 +18,13 @@ func (p *program) deliveries() *cobra.Command {
 		`  telltale deliveries list --state failed --since 2h
   telltale deliveries get dlv_01JD0000000000000000000000
   telltale deliveries retry dlv_01JD0000000000000000000000`,
-		p.deliveriesList(), p.deliveriesGet(), p.deliveriesRetry())
+		p.deliveriesList(), p.deliveriesGet(), p.deliveriesRetry(), p.deliveriesCancel())
 }
 
 func (p *program) deliveriesList() *cobra.Command {
 	var l listing
 	var s span
-	var webhook, state, event, eventType, match string
+	var webhook, state, event, eventType, match, replay, answer string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "list deliveries, newest first",
@@ -58,6 +58,16 @@ answered 410), held (the webhook is disabled), cancelled (it was deleted).`,
 			if state != "" && !slices.Contains(telltale.States(), telltale.State(state)) {
 				return usage("flag --state: %q; expected waiting, sending, succeeded, failed, held or cancelled", telltale.CutValue(state))
 			}
+			if replay != "" {
+				if err := checkReplay(replay); err != nil {
+					return err
+				}
+			}
+			if answer != "" && !slices.Contains([]string{"2xx", "3xx", "4xx", "5xx", "none"}, answer) {
+				return usage("flag --answer: %q; expected 2xx, 3xx, 4xx, 5xx or none", telltale.CutValue(answer))
+			}
+			set(q, "replay_id", replay)
+			set(q, "answer", answer)
 			set(q, "webhook", webhook)
 			set(q, "state", state)
 			set(q, "event", eventType)
@@ -84,6 +94,8 @@ answered 410), held (the webhook is disabled), cancelled (it was deleted).`,
 	cmd.Flags().StringVar(&state, "state", "", "in this `state` only")
 	cmd.Flags().StringVar(&eventType, "event", "", "of events of this `type` only")
 	cmd.Flags().StringVar(&match, "match", "", "of events with this `text` as user id, email or message id")
+	cmd.Flags().StringVar(&replay, "replay", "", "made by this replay `id` only")
+	cmd.Flags().StringVar(&answer, "answer", "", "whose last attempt got this `class` of answer only: 2xx, 3xx, 4xx, 5xx or none")
 	cmd.Flags().StringVar(&event, "event-id", "", "of the event with this `id` only")
 	s.flags(cmd)
 	l.flags(cmd)
@@ -156,6 +168,34 @@ what it had already. The command does not wait for the attempts.`,
 			}
 			return p.each(args, "retried", func(id string) error {
 				_, err := api.RetryDelivery(cmd.Context(), id)
+				return err
+			})
+		},
+	})
+}
+
+func (p *program) deliveriesCancel() *cobra.Command {
+	return p.mutates(&cobra.Command{
+		Use:   "cancel DELIVERY...",
+		Short: "stop retrying deliveries",
+		Example: `  telltale deliveries cancel dlv_01JD0000000000000000000000
+  telltale deliveries list --state waiting --json | jq -r .id | xargs telltale deliveries cancel
+  telltale deliveries cancel dlv_01JD0000000000000000000000 --dry-run`,
+		Long: `For deliveries that wait or are held: nothing more is attempted. A replay can send
+their events later.`,
+		Args: args("DELIVERY..."),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, id := range args {
+				if err := checkDelivery(id); err != nil {
+					return err
+				}
+			}
+			api, err := p.client()
+			if err != nil {
+				return err
+			}
+			return p.each(args, "cancelled", func(id string) error {
+				_, err := api.CancelDelivery(cmd.Context(), id)
 				return err
 			})
 		},

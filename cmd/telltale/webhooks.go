@@ -19,7 +19,7 @@ func (p *program) webhooks() *cobra.Command {
 		`  telltale webhooks create https://hooks.example.com/telltale --event bounced --event complained
   telltale webhooks test whk_01JD0000000000000000000000
   telltale webhooks list`,
-		p.webhooksList(), p.webhooksGet(), p.webhooksCreate(), p.webhooksEdit(), p.webhooksDelete(),
+		p.webhooksList(), p.webhooksGet(), p.webhooksCreate(), p.webhooksEdit(), p.webhooksDelete(), p.webhooksRestore(), p.webhooksStats(),
 		p.webhooksEnable(), p.webhooksDisable(), p.webhooksTest(), p.webhooksRotate(), p.webhooksSecret())
 }
 
@@ -400,7 +400,7 @@ func (p *program) webhooksEnable() *cobra.Command {
   telltale webhooks enable whk_01JD0000000000000000000000 --dry-run
   telltale deliveries list --webhook whk_01JD0000000000000000000000 --state held`,
 		Long: `What was held while it was disabled goes out now, at its rate limit or 10 a second.
-Events that came in meanwhile were not kept for it.`,
+The command says how many events came in meanwhile, and how to send them too.`,
 		Args: args("WEBHOOK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := p.webhookClient(args[0])
@@ -410,6 +410,9 @@ Events that came in meanwhile were not kept for it.`,
 			w, err := api.EnableWebhook(cmd.Context(), args[0])
 			if err != nil {
 				return err
+			}
+			if w.Missed != nil && *w.Missed > 0 {
+				defer p.hint("%s came in while it was disabled. To send them: telltale replay --unsent --webhook %s --since %s", counted(*w.Missed, "event", "events"), w.ID, w.DisabledAt.UTC().Format(time.RFC3339))
 			}
 			return p.showWebhook(w)
 		},
@@ -438,6 +441,76 @@ are held, and go out when the webhook is enabled.`,
 			return p.showWebhook(w)
 		},
 	})
+}
+
+func (p *program) webhooksRestore() *cobra.Command {
+	return p.mutates(&cobra.Command{
+		Use:   "restore WEBHOOK",
+		Short: "take back a deletion, within a minute",
+		Example: `  telltale webhooks restore whk_01JD0000000000000000000000
+  telltale webhooks restore whk_01JD0000000000000000000000 --json
+  telltale webhooks restore whk_01JD0000000000000000000000 --dry-run`,
+		Long: `The webhook is as it was, with its secrets and what waited for it.`,
+		Args: args("WEBHOOK"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, err := p.webhookClient(args[0])
+			if err != nil {
+				return err
+			}
+			w, err := api.RestoreWebhook(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return p.showWebhook(w)
+		},
+	})
+}
+
+func (p *program) webhooksStats() *cobra.Command {
+	var reach string
+	cmd := &cobra.Command{
+		Use:   "stats WEBHOOK",
+		Short: "count what happened at a webhook",
+		Example: `  telltale webhooks stats whk_01JD0000000000000000000000
+  telltale webhooks stats whk_01JD0000000000000000000000 --range 7d
+  telltale webhooks stats whk_01JD0000000000000000000000 --json | jq .total`,
+		Args: args("WEBHOOK"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains([]string{"1h", "24h", "7d", "30d"}, reach) {
+				return usage("flag --range: %q; expected 1h, 24h, 7d or 30d", telltale.CutValue(reach))
+			}
+			api, err := p.webhookClient(args[0])
+			if err != nil {
+				return err
+			}
+			w, err := api.WebhookStats(cmd.Context(), args[0], reach)
+			if err != nil {
+				return err
+			}
+			if p.json {
+				return p.writeJSON(w)
+			}
+			t := newTable("FROM", "SUCCEEDED", "FAILED", "RETRIED", "2XX", "3XX", "4XX", "5XX", "NONE", "MEDIAN", "P95")
+			row := func(name string, s wire.Stat) {
+				t.row(name, s.Succeeded, s.Failed, s.Retried, s.Answers.OK, s.Answers.Redirect, s.Answers.Client, s.Answers.Server, s.Answers.None, millisOrDash(s.Median), millisOrDash(s.P95))
+			}
+			for _, s := range w.Steps {
+				row(stamp(s.Start.Time), s)
+			}
+			row("total", w.Total)
+			p.printTable(t)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&reach, "range", "24h", "how far back: 1h, 24h, 7d or 30d")
+	return p.speaks(cmd)
+}
+
+func millisOrDash(ms *float64) string {
+	if ms == nil {
+		return "-"
+	}
+	return millis(*ms)
 }
 
 func (p *program) webhooksTest() *cobra.Command {

@@ -29,4 +29,10 @@ func (c *Client) DeleteBin(ctx context.Context, id string) error {
 	return c.send(ctx, http.MethodDelete, binPath(id), nil, nil)
 }
 
+// AnswerBin says what one answers.
+func (c *Client) AnswerBin(ctx context.Context, id string, in wire.BinAnswer) (w wire.Bin, err error) {
+	err = c.send(ctx, http.MethodPut, binPath(id), in, &w)
+	return w, err
+}
+
 func binPath(id string) string { return "/v1/inspect/" + url.PathEscape(id) }

@@ -25,4 +25,10 @@ func (c *Client) RetryDelivery(ctx context.Context, id string) (w wire.Delivery,
 	return w, err
 }
 
+// CancelDelivery has nothing more attempted.
+func (c *Client) CancelDelivery(ctx context.Context, id string) (w wire.Delivery, err error) {
+	err = c.send(ctx, http.MethodPost, deliveryPath(id)+"/cancel", nil, &w)
+	return w, err
+}
+
 func deliveryPath(id string) string { return "/v1/deliveries/" + url.PathEscape(id) }

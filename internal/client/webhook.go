@@ -66,4 +66,16 @@ func (c *Client) RotateSecret(ctx context.Context, id string, in wire.SecretRota
 	return w, err
 }
 
+// RestoreWebhook takes its deletion back.
+func (c *Client) RestoreWebhook(ctx context.Context, id string) (w wire.Webhook, err error) {
+	err = c.send(ctx, http.MethodPost, webhookPath(id)+"/restore", nil, &w)
+	return w, err
+}
+
+// WebhookStats counts what happened there in the range: 1h, 24h, 7d or 30d.
+func (c *Client) WebhookStats(ctx context.Context, id, reach string) (w wire.Stats, err error) {
+	err = c.get(ctx, webhookPath(id)+"/stats", url.Values{"range": {reach}}, &w)
+	return w, err
+}
+
 func webhookPath(id string) string { return "/v1/webhooks/" + url.PathEscape(id) }
