@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +15,7 @@ func (p *program) inspect() *cobra.Command {
 		`  telltale inspect create
   telltale webhooks create "$(telltale inspect create --json | jq -r .url)"
   telltale inspect requests kq3jv5m2x7a4d6cbnw2ytrhe`,
-		p.inspectCreate(), p.inspectList(), p.inspectRequests(), p.inspectDelete())
+		p.inspectCreate(), p.inspectAnswer(), p.inspectList(), p.inspectRequests(), p.inspectDelete())
 }
 
 func (p *program) inspectCreate() *cobra.Command {
@@ -46,6 +48,70 @@ for a day. Of a webhook that points there, the bin judges the signature.`,
 	})
 }
 
+// binAnswer is the flags that say what a bin answers.
+type binAnswer struct{ wire.BinAnswer }
+
+func (a *binAnswer) flags(cmd *cobra.Command) {
+	cmd.Flags().SortFlags = false
+	cmd.Flags().IntVar(&a.Status, "status", 200, "the `status` to answer, 200 to 599")
+	cmd.Flags().DurationVar((*time.Duration)(&a.Delay), "delay", 0, "answer so much later, at most 35s")
+	cmd.Flags().StringVar(&a.Body, "body", "", "the `text` to answer, at most 4 KiB")
+	cmd.Flags().StringVar(&a.RetryAfter, "retry-after", "", "the header Retry-After, as it is")
+	cmd.Flags().BoolVar(&a.Reset, "reset", false, "close the connection without an answer")
+}
+
+func (p *program) inspectAnswer() *cobra.Command {
+	var a binAnswer
+	cmd := &cobra.Command{
+		Use:   "answer BIN",
+		Short: "say what a bin answers, to see what a webhook does when its receiver fails",
+		Example: `  telltale inspect answer kq3jv5m2x7a4d6cbnw2ytrhe --status 503 --retry-after 60
+  telltale inspect answer kq3jv5m2x7a4d6cbnw2ytrhe --delay 10s
+  telltale inspect answer kq3jv5m2x7a4d6cbnw2ytrhe`,
+		Long: `What is not given is as for a new bin: it answers 200 at once. It catches the request
+whatever it answers. With --status 410 it disables the webhooks that point to it.`,
+		Args: args("BIN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkBin(args[0]); err != nil {
+				return err
+			}
+			if err := valid(a.Read().Validate()); err != nil {
+				return err
+			}
+			api, err := p.client()
+			if err != nil {
+				return err
+			}
+			w, err := api.AnswerBin(cmd.Context(), args[0], a.BinAnswer)
+			if err != nil {
+				return err
+			}
+			if p.json {
+				return p.writeJSON(w)
+			}
+			p.printFields(field{"id", w.ID}, field{"url", w.URL}, field{"answers", answerText(w.Answer)})
+			return nil
+		},
+	}
+	a.flags(cmd)
+	return p.mutates(cmd)
+}
+
+// answerText says in a few words what a bin answers.
+func answerText(a wire.BinAnswer) string {
+	text := fmt.Sprint(a.Status)
+	if a.Reset {
+		text = "nothing: it closes the connection"
+	}
+	if a.Delay > 0 {
+		text += " after " + a.Delay.String()
+	}
+	if a.RetryAfter != "" && !a.Reset {
+		text += ", Retry-After: " + a.RetryAfter
+	}
+	return text
+}
+
 func (p *program) inspectList() *cobra.Command {
 	return p.speaks(&cobra.Command{
 		Use:   "list",
@@ -59,9 +125,9 @@ func (p *program) inspectList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			t := newTable("ID", "URL", "UNTIL")
+			t := newTable("ID", "URL", "ANSWERS", "UNTIL")
 			return list(p, t, func(w wire.Bin) {
-				t.row(w.ID, w.URL, stamp(w.ExpiresAt.Time))
+				t.row(w.ID, w.URL, answerText(w.Answer), stamp(w.ExpiresAt.Time))
 			}, func(each func(wire.Bin) error) (string, error) {
 				return "", api.Bins(cmd.Context(), each)
 			})
