@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -69,6 +70,7 @@ type api struct {
 	registry huma.Registry
 
 	postEventsOperation *huma.Operation
+	patchingProject     sync.Mutex
 }
 
 func build(c Config) *api {

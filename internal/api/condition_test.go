@@ -168,3 +168,13 @@ func TestTheAuditLogKnowsTheKey(t *testing.T) {
 		t.Errorf("it was %+v, want %+v", got, want)
 	}
 }
+
+func TestAProjectIsChangedOnlyAsItWasSeen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	seen := w.do("owner", "GET", "/v1/projects/acme", "").want(200).Header().Get("ETag")
+	w.ask("owner", "GET", "/v1/projects/acme", "", "If-None-Match: "+seen).want(304)
+	w.ask("owner", "PATCH", "/v1/projects/acme", `{"name":"mine"}`, "If-Match: "+seen).want(200)
+	w.ask("owner", "PATCH", "/v1/projects/acme", `{"name":"theirs"}`, "If-Match: "+seen).want(412)
+	w.do("owner", "PATCH", "/v1/projects/acme", `{"name":"theirs"}`).want(200)
+}

@@ -47,17 +47,30 @@ func (a *api) createProject(ctx context.Context, _ auth.Identity, in *struct {
 	return wire.FromProject(p), nil
 }
 
-func (a *api) getProject(ctx context.Context, who auth.Identity, in *ProjectPath) (wire.Project, error) {
+func (a *api) getProject(ctx context.Context, who auth.Identity, in *struct {
+	ProjectPath
+	IfNoneMatch
+}) (wire.Project, error) {
 	p, err := a.project(ctx, who, in.Slug)
 	return wire.FromProject(p), err
 }
 
 func (a *api) patchProject(ctx context.Context, who auth.Identity, in *struct {
 	ProjectPath
+	IfMatch
 	Body wire.ProjectPatch
 }) (wire.Project, error) {
+	seen, err := a.condition(callOf(ctx))
+	if err != nil {
+		return wire.Project{}, err
+	}
+	a.patchingProject.Lock() // nothing changes between the look and the change
+	defer a.patchingProject.Unlock()
 	p, err := a.project(ctx, who, in.Slug)
 	if err != nil {
+		return wire.Project{}, err
+	}
+	if err := seen.check(wire.FromProject(p)); err != nil {
 		return wire.Project{}, err
 	}
 	in.Body.Apply(&p)

@@ -111,6 +111,7 @@ type request struct {
 	query        url.Values
 	body         []byte
 	contentType  string
+	ifMatch      string
 }
 
 // get reads from path into out.
@@ -128,7 +129,14 @@ func (c *Client) send(ctx context.Context, method, path string, in, out any) err
 		}
 		r.body = body
 	}
-	return c.call(ctx, r, out)
+	err := c.call(ctx, r, out)
+	var answer *Error
+	if errors.As(err, &answer) && answer.Status == http.StatusPreconditionRequired {
+		// The command says what to change and not of which version: of whichever it is.
+		r.ifMatch = "*"
+		err = c.call(ctx, r, out)
+	}
+	return err
 }
 
 // encode writes JSON with <, > and & as they are: people read it in dry runs.
@@ -205,6 +213,9 @@ func (c *Client) exchange(ctx context.Context, r request, path string, out any) 
 	req.Header.Set("User-Agent", c.options.UserAgent)
 	if len(r.body) > 0 {
 		req.Header.Set("Content-Type", r.contentType)
+	}
+	if r.ifMatch != "" {
+		req.Header.Set("If-Match", r.ifMatch)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

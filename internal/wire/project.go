@@ -1,6 +1,11 @@
 package wire
 
-import "telltale.example/telltale"
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"telltale.example/telltale"
+)
 
 // Project is a project as it is read.
 type Project struct {
@@ -14,6 +19,12 @@ type Project struct {
 // FromProject gives the JSON form.
 func FromProject(p telltale.Project) Project {
 	return Project{ID: string(p.ID), Slug: p.Slug, Name: p.Name, IngestRate: p.IngestRate, CreatedAt: Time{p.CreatedAt}}
+}
+
+// ETag is of what can be changed: a project has no version.
+func (p Project) ETag() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %v", p.ID, p.Name, p.IngestRate))
+	return fmt.Sprintf(`"%x"`, sum[:8])
 }
 
 // ProjectCreate makes a project.
