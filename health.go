@@ -80,9 +80,9 @@ const (
 	BlockedToDisable = 3                // attempts in a row to an address that may not be dialled
 )
 
-// Health tells what an attempt says of its webhook's health: nothing if the
+// health tells what an attempt says of its webhook's health: nothing if the
 // fault was ours, or if the receiver only asked for patience.
-func (a *Attempt) Health() Health {
+func (a *Attempt) health() Health {
 	switch {
 	case a.Success():
 		return HealthHealthy
@@ -94,6 +94,7 @@ func (a *Attempt) Health() Health {
 
 // Signals are what an attempt gives cause for.
 type Signals struct {
+	Health    Health         // what it is now; empty if the attempt says nothing of it
 	Warned    Warning        // the operators are to be told that it fails
 	Disable   DisabledReason // it is to be disabled; given again after every failure, until it is
 	Recovered bool           // they are to be told that it succeeds again
@@ -110,7 +111,7 @@ func (s Standing) After(a *Attempt, now time.Time) (Standing, Signals) {
 	if a.StartedAt.Before(s.ResetAt) {
 		return s, Signals{} // it went to what the webhook was before
 	}
-	switch a.Health() {
+	switch a.health() {
 	case HealthHealthy:
 		return s.succeeded(a, now)
 	case HealthFailing:
@@ -124,7 +125,7 @@ func (s Standing) After(a *Attempt, now time.Time) (Standing, Signals) {
 }
 
 func (s Standing) succeeded(a *Attempt, now time.Time) (Standing, Signals) {
-	signals := Signals{Recovered: s.Alarmed}
+	signals := Signals{Health: HealthHealthy, Recovered: s.Alarmed}
 	s.LastSuccessAt, s.FailingSince = now, time.Time{}
 	s.Failures, s.Blocked, s.Warned, s.Alarmed = 0, 0, WarnedNot, false
 	s.Breaker.count(false, now)
@@ -145,7 +146,7 @@ func (s Standing) failed(a *Attempt, now time.Time) (Standing, Signals) {
 	s.Breaker.failed(a.StartedAt, s.Failures, now)
 
 	without, failing := now.Sub(s.withoutSince()), now.Sub(s.FailingSince)
-	var signals Signals
+	signals := Signals{Health: HealthFailing}
 	switch {
 	case s.Blocked >= BlockedToDisable:
 		signals.Disable = DisabledBlocked

@@ -80,7 +80,7 @@ func TestWhatAnAttemptSaysOfHealth(t *testing.T) {
 		{"an attempt that we broke off says nothing", interrupted, ""},
 		{"a fault of ours says nothing", ours, ""},
 	} {
-		if got := tt.a.Health(); got != tt.want {
+		if got := tt.a.health(); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}

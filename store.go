@@ -117,15 +117,16 @@ type WebhookStore interface {
 	// Webhooks lists a project's webhooks that are not deleted, newest first.
 	Webhooks(ctx context.Context, project ProjectID, page Page) ([]*Webhook, error)
 	// UpdateWebhook replaces the settings (not Enabled, DisabledReason,
-	// Deleted or Health) if w.Version is still the stored version, and gives
-	// PreconditionFailed otherwise. NotFound.
+	// Deleted, Health or Standing) if w.Version is still the stored version, and
+	// gives PreconditionFailed otherwise. Another URL resets the standing: what the
+	// attempts before add up to was another receiver's. NotFound.
 	UpdateWebhook(ctx context.Context, w Webhook) (*Webhook, error)
 	// DisableWebhook holds all its waiting deliveries. Disabling a disabled
 	// webhook changes nothing. NotFound.
 	DisableWebhook(ctx context.Context, project ProjectID, id WebhookID, reason DisabledReason) (*Webhook, error)
 	// EnableWebhook makes the held deliveries due, to be claimed at the pace
 	// that the dispatcher asks for ([LaneRoom.Held]); they keep their number
-	// of attempts. NotFound.
+	// of attempts. The standing is reset. NotFound.
 	EnableWebhook(ctx context.Context, project ProjectID, id WebhookID) (*Webhook, error)
 	// DeleteWebhook cancels all its deliveries that are not finished; one in
 	// the midst of an attempt keeps the attempt's success, and is cancelled
@@ -226,8 +227,9 @@ type DeliveryStore interface {
 	//
 	// In the same transaction each webhook's [Standing] goes on ([Standing.After]),
 	// with what follows: it may be disabled, and operational events go to the other
-	// webhooks of the project that want them. A test that passes enables a webhook
-	// that was disabled automatically, and closes its breaker.
+	// webhooks of the project that want them. A test that passes closes the breaker,
+	// and enables the webhook if it was disabled automatically and nobody changed it
+	// since the test began.
 	RecordAttempts(ctx context.Context, results []Result) (Recorded, error)
 
 	// ReleaseClaims gives back claims of which no attempt was begun: the
@@ -240,8 +242,9 @@ type DeliveryStore interface {
 	TakeOver(ctx context.Context) (int, error)
 
 	// RetryDelivery makes a waiting or failed delivery due now, for one manual
-	// attempt that counts against no schedule. Conflict in any other state,
-	// and while the webhook is disabled or deleted. NotFound.
+	// attempt that counts against no schedule. An open breaker lets a probe go
+	// ([Standing.Asked]). Conflict in any other state, and while the webhook is
+	// disabled or deleted. NotFound.
 	RetryDelivery(ctx context.Context, project ProjectID, id DeliveryID) (Delivery, error)
 
 	// Delivery gives one with its attempts. NotFound.
@@ -278,14 +281,21 @@ type Result struct {
 	ClaimRef
 	Attempt        *Attempt
 	Outcome        Outcome
-	WebhookVersion int64 // of the webhook that the attempt was made with; [Outcome.Disable] applies to no other
+	WebhookVersion int64 // of the webhook that the attempt was made with; [Outcome.Disable], and a test that passed, apply to no other
 }
 
 // Recorded is what RecordAttempts did.
 type Recorded struct {
 	Applied []bool     // one per result
-	Changed []*Webhook // webhooks that were enabled or disabled, or whose breaker turned, as they are now
+	Changed []*Webhook // webhooks whose breaker, health or enabling changed, as they are now
 	Waiting []*Webhook // webhooks for which operational events wait
+	News    []News     // what happened to webhooks, whether any wants to hear it or not
+}
+
+// News is what happened to a webhook.
+type News struct {
+	Type    EventType // [WebhookFailing], [WebhookDisabled] or [WebhookRecovered]
+	Webhook *Webhook  // as it is now
 }
 
 // DeliveryFilter narrows a list of deliveries. Zero fields do not narrow.

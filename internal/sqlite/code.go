@@ -36,6 +36,8 @@ var whichWords = []telltale.Which{telltale.WhichFailed, telltale.WhichHeld, tell
 
 var healths = []telltale.Health{telltale.HealthNeverUsed, telltale.HealthHealthy, telltale.HealthFailing}
 
+var breakerStates = []telltale.BreakerState{telltale.BreakerClosed, telltale.BreakerOpen, telltale.BreakerClosing}
+
 var disabledReasons = []telltale.DisabledReason{
 	"", telltale.DisabledManual, telltale.DisabledGone, telltale.DisabledBlocked, telltale.DisabledFailing,
 }

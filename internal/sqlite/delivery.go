@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"telltale.example/telltale"
@@ -67,7 +68,8 @@ func (s *Store) RecordAttempts(ctx context.Context, results []telltale.Result) (
 
 func (tx *tx) record(results []telltale.Result, rows []attemptRow) (telltale.Recorded, error) {
 	recorded := telltale.Recorded{Applied: make([]bool, len(results))}
-	var turns turns
+	var attempted []*webhook
+	var turned turns
 	for i := range results {
 		r := &results[i]
 		d, ok, err := tx.claimed(rows[i].delivery, r.ClaimRef)
@@ -81,11 +83,29 @@ func (tx *tx) record(results []telltale.Result, rows []attemptRow) (telltale.Rec
 		if err := tx.recordOne(&d, r, &rows[i]); err != nil {
 			return recorded, fmt.Errorf("delivery %s: %w", r.DeliveryID, err)
 		}
-		if err := tx.turn(&turns, &d, r); err != nil {
+		if !slices.Contains(attempted, d.webhook) {
+			attempted = append(attempted, d.webhook)
+		}
+		if d.test {
+			err = tx.judgeTest(d.webhook, r, &turned)
+		} else {
+			err = tx.judge(&d, r, &turned)
+		}
+		if err != nil {
 			return recorded, fmt.Errorf("webhook %s: %w", d.webhook.id, err)
 		}
 	}
-	return recorded, tx.show(&turns, &recorded)
+	for _, w := range attempted {
+		moved, err := tx.settleStanding(w)
+		if err != nil {
+			return recorded, err
+		}
+		if moved {
+			turned.change(w)
+		}
+	}
+	turned.show(tx, &recorded)
+	return recorded, nil
 }
 
 // recordOne stores the attempt and moves the claimed delivery to its outcome.
@@ -220,6 +240,11 @@ func (s *Store) RetryDelivery(ctx context.Context, project telltale.ProjectID, i
 		tx.storeCounts() // the log forgets that it had failed
 		d.state, d.epoch, d.at = stateWaiting, w.epoch, tx.milli
 		if err := tx.update(&d); err != nil {
+			return err
+		}
+		standing := tx.standing(d.webhook)
+		standing.Standing = standing.Asked(tx.presentTime())
+		if _, err := tx.settleStanding(d.webhook); err != nil {
 			return err
 		}
 		if delivery, _, err = s.readDelivery(tx.conn, project, id); err != nil {

@@ -42,7 +42,7 @@ type webhook struct {
 	project *project
 	now     atomic.Pointer[webhookState]
 
-	standing telltale.Standing // to the attempt, while what is shown is behind by a minute; only the writer's
+	standing standing // up to the last attempt that was committed; only the writer has it
 }
 
 // webhookState is one version of a webhook; it never changes.
@@ -150,6 +150,9 @@ func (r *registry) addWebhook(w *webhook) {
 // show replaces what is known of a webhook.
 func (r *registry) show(w *webhook, state *webhookState) {
 	before := w.now.Swap(state)
+	if before != nil && before.wantsLike(state) {
+		return
+	}
 	p := w.project
 	at, listed := slices.BinarySearchFunc(p.webhooks, w.id, func(w *webhook, id telltale.WebhookID) int { return cmp.Compare(w.id, id) })
 	switch {
@@ -218,15 +221,23 @@ func (tx *tx) state(w *webhook) *webhookState {
 
 // setState replaces the webhook's version, for all to see after the commit.
 func (tx *tx) setState(w *webhook, state *webhookState) {
+	if before := tx.state(w); before == nil || !before.wantsLike(state) {
+		tx.rewired = true
+	}
 	if tx.changed == nil {
 		tx.changed = map[*webhook]*webhookState{}
 	}
 	tx.changed[w] = state
 }
 
+// wantsLike reports whether two versions of a webhook want the same events.
+func (s *webhookState) wantsLike(o *webhookState) bool {
+	return s.Enabled == o.Enabled && s.Deleted == o.Deleted && s.Events == o.Events
+}
+
 // wanting gives the webhooks that want an event of the type with that code.
 func (tx *tx) wanting(p *project, code int64) []*webhook {
-	if len(tx.changed) == 0 && len(tx.founded) == 0 {
+	if !tx.rewired && len(tx.founded) == 0 {
 		return p.wants[code]
 	}
 	var wanting []*webhook

@@ -1,7 +1,8 @@
 package sqlite
 
 import (
-	"encoding/json"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -9,247 +10,241 @@ import (
 	"telltale.example/telltale"
 )
 
-// A webhook's standing changes with every attempt, and few of the changes matter
-// to anyone: the writer keeps it in memory, and shows and stores it when something
-// turned, with a failure, and otherwise once a minute. So a receiver that does well
-// costs nothing.
-const standingAge = time.Minute
+// What webhooks' attempts add up to is kept in memory, where the writer adds to
+// it, and stored with the attempts. A success of a webhook that is healthy moves
+// nothing but the time of the last success and the breaker's window: for that
+// the row is written, and a new snapshot made, once in [standingInterval]. A
+// crash loses so much of the two, which errs on the side of patience.
+const standingInterval = time.Minute
 
-// turns is what the attempts of one transaction change of webhooks.
-type turns []turned
-
-// turned is a webhook whose standing is stored and shown.
-type turned struct {
-	webhook *webhook
-	health  telltale.Health // how its last attempt went; empty if nothing says so
-	changed bool            // the dispatcher has to hear of it
+// standing is what the writer knows of a webhook's attempts.
+type standing struct {
+	telltale.Standing
+	health telltale.Health
 }
 
-func (t *turns) show(w *webhook, health telltale.Health, changed bool) {
-	for i := range *t {
-		if this := &(*t)[i]; this.webhook == w {
-			this.changed = this.changed || changed
-			if health != "" {
-				this.health = health
-			}
-			return
+// standing gives the webhook's standing within this transaction, to be changed,
+// and then to be shown with [tx.showStanding] or [tx.settleStanding].
+func (tx *tx) standing(w *webhook) *standing {
+	s, ok := tx.standings[w]
+	if !ok {
+		s = new(w.standing)
+		if tx.standings == nil {
+			tx.standings = map[*webhook]*standing{}
 		}
+		tx.standings[w] = s
 	}
-	*t = append(*t, turned{w, health, changed})
+	return s
 }
 
-// setStanding notes the standing, and takes it back with the transaction.
-func (tx *tx) setStanding(w *webhook, s telltale.Standing) {
-	before := w.standing
-	tx.onUndo(func() { w.standing = before })
-	w.standing = s
+// publishStandings keeps what was committed.
+func (tx *tx) publishStandings() {
+	for w, s := range tx.standings {
+		w.standing = *s
+	}
 }
 
-// turn goes on with the webhook's standing after a recorded attempt.
-func (tx *tx) turn(t *turns, d *deliveryRow, r *telltale.Result) error {
-	w := d.webhook
-	if d.test {
-		if r.Attempt.Success() {
-			return tx.passed(t, w)
-		}
-		return nil
-	}
-	before, health := w.standing, r.Attempt.Health()
-	standing, signals := before.After(r.Attempt, tx.now)
-	state := tx.state(w)
-	turned := !standing.Same(before)
-	if turned || health != "" && health != state.Health || standing.LastSuccessAt.Sub(state.Standing.LastSuccessAt) >= standingAge {
-		standing.Revision++
-		t.show(w, health, standing.Breaker.State != before.Breaker.State || standing.Breaker.State != telltale.BreakerClosed)
-	}
-	tx.setStanding(w, standing)
-	if signals.Warned != telltale.WarnedNot {
-		if err := tx.tell(telltale.WebhookFailing, w, r.Attempt, nil); err != nil {
-			return err
-		}
-	}
-	if signals.Recovered {
-		if err := tx.tell(telltale.WebhookRecovered, w, r.Attempt, nil); err != nil {
-			return err
-		}
-	}
-	if r.Outcome.State == telltale.StateFailed {
-		failed := &telltale.FailedDelivery{ID: r.DeliveryID, EventType: word(eventTypes, d.code), Attempts: r.Attempt.Number}
-		if err := tx.tellFailed(d, failed, r.Attempt); err != nil {
-			return err
-		}
-	}
-	reason := r.Outcome.Disable
-	if reason == "" {
-		reason = signals.Disable
-	}
-	if reason == "" || !state.Enabled || state.Deleted || state.Version != r.WebhookVersion {
-		return nil
-	}
-	return tx.end(t, w, reason, r.Attempt)
+// turns are what the attempts of one call turned.
+type turns struct {
+	changed []*webhook // for the dispatcher to know
+	told    []*webhook // for which operational events wait
+	news    []turn
 }
 
-// end disables the webhook automatically.
-func (tx *tx) end(t *turns, w *webhook, reason telltale.DisabledReason, a *telltale.Attempt) error {
-	standing := w.standing
-	standing.Alarmed = true
-	standing.Revision++
-	tx.setStanding(w, standing)
-	state := *tx.state(w)
-	before := state.Webhook
-	if err := tx.disable(w.number, &state, reason); err != nil {
-		return err
-	}
-	tx.setState(w, &state)
-	t.show(w, "", true)
-	if err := tx.audit(ourselves, webhookEntry(before, state.Webhook)); err != nil {
-		return err
-	}
-	return tx.tell(telltale.WebhookDisabled, w, a, nil)
+type turn struct {
+	of   telltale.EventType
+	what *webhook
 }
 
-var ourselves = telltale.Actor{Kind: telltale.ActorSystem, Name: "telltale"}
-
-// passed is what a test that succeeded changes: a webhook that was disabled
-// automatically is enabled, and one that was spared is attempted again.
-func (tx *tx) passed(t *turns, w *webhook) error {
-	state := *tx.state(w)
-	switch {
-	case state.Deleted, !state.Enabled && state.DisabledReason == telltale.DisabledManual:
-		return nil
-	case state.Enabled:
-		standing := w.standing.Passed(tx.now)
-		if standing != w.standing {
-			standing.Revision++
-			tx.setStanding(w, standing)
-			t.show(w, "", true)
-		}
-		return nil
+func (t *turns) change(w *webhook) {
+	if !slices.Contains(t.changed, w) {
+		t.changed = append(t.changed, w)
 	}
-	before := state.Webhook
-	if err := tx.enable(w.number, &state); err != nil {
-		return err
-	}
-	tx.setState(w, &state)
-	tx.setStanding(w, state.Standing)
-	t.show(w, "", true)
-	return tx.audit(ourselves, webhookEntry(before, state.Webhook))
 }
 
-// show stores and shows what turned.
-func (tx *tx) show(t *turns, recorded *telltale.Recorded) error {
-	for _, turned := range *t {
-		if err := tx.showStanding(turned.webhook, turned.health); err != nil {
-			return fmt.Errorf("webhook %s: %w", turned.webhook.id, err)
-		}
-		if turned.changed {
-			recorded.Changed = append(recorded.Changed, tx.state(turned.webhook).Webhook)
-		}
+// show tells of the webhooks as they are in the end.
+func (t *turns) show(tx *tx, recorded *telltale.Recorded) {
+	for _, w := range t.changed {
+		recorded.Changed = append(recorded.Changed, tx.state(w).Webhook)
 	}
-	for _, w := range tx.told {
+	for _, w := range t.told {
 		recorded.Waiting = append(recorded.Waiting, tx.state(w).Webhook)
 	}
-	tx.told = nil
-	return nil
+	for _, n := range t.news {
+		recorded.News = append(recorded.News, telltale.News{Type: n.of, Webhook: tx.state(n.what).Webhook})
+	}
 }
 
-// showStanding makes a snapshot of the webhook with its standing, and of the
-// health that goes with it, and stores both.
-func (tx *tx) showStanding(w *webhook, health telltale.Health) error {
+// telltaleItself is who does what nobody asked for.
+var telltaleItself = telltale.Actor{Kind: telltale.ActorSystem, Name: "telltale"}
+
+// judge adds an attempt that was no test to its webhook's standing, disables the
+// webhook if there is cause, and tells of what happened.
+func (tx *tx) judge(d *deliveryRow, r *telltale.Result, t *turns) error {
+	w := d.webhook
+	s, state := tx.standing(w), *tx.state(w)
+	alarmed := s.Alarmed
+	var signals telltale.Signals
+	s.Standing, signals = s.After(r.Attempt, tx.presentTime())
+	if signals.Health != "" {
+		s.health = signals.Health
+	}
+	if !state.Enabled || state.Deleted {
+		s.Alarmed = alarmed // what was under way is no recovery
+		return tx.tellFailed(d, r, t)
+	}
+
+	reason := signals.Disable
+	if r.Outcome.Disable != "" && state.Version == r.WebhookVersion {
+		reason = r.Outcome.Disable
+	}
+	var err error
+	switch {
+	case reason != "":
+		s.Alarmed = true
+		before := state.Webhook
+		if err := tx.disable(w.number, &state, reason); err != nil {
+			return err
+		}
+		tx.setState(w, &state)
+		t.change(w)
+		if err := tx.audit(telltaleItself, webhookEntry(before, state.Webhook)); err != nil {
+			return err
+		}
+		err = tx.tell(telltale.WebhookDisabled, w, r.Attempt, nil, t)
+	case signals.Warned != telltale.WarnedNot:
+		err = tx.tell(telltale.WebhookFailing, w, r.Attempt, nil, t)
+	case signals.Recovered:
+		err = tx.tell(telltale.WebhookRecovered, w, r.Attempt, nil, t)
+	}
+	if err != nil {
+		return err
+	}
+	return tx.tellFailed(d, r, t)
+}
+
+// judgeTest lets a test that passed close its webhook's breaker, and enable the
+// webhook again if it was disabled automatically. What passed must be what the
+// webhook is now.
+func (tx *tx) judgeTest(w *webhook, r *telltale.Result, t *turns) error {
 	state := *tx.state(w)
-	made := *state.Webhook
-	made.Standing = w.standing
-	if health != "" && health != state.Health {
-		made.Health = health
-		number, err := code(healths, made.Health)
-		if err != nil {
-			return err
-		}
-		if err := tx.change(`UPDATE webhook SET health = ? WHERE number = ?`).int(number).int(w.number).run(); err != nil {
-			return err
-		}
-	}
-	state.Webhook = &made
-	tx.setState(w, &state)
-	return tx.storeStanding(w)
-}
-
-func (tx *tx) storeStanding(w *webhook) error {
-	text, err := json.Marshal(w.standing)
-	if err != nil {
-		return fmt.Errorf("its standing: %w", err)
-	}
-	return tx.change(`INSERT INTO standing (webhook, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`).int(w.number).text(string(text)).run()
-}
-
-// tell stores an operational event for the other webhooks of the project that want
-// it; if there are none, nothing.
-func (tx *tx) tell(t telltale.EventType, about *webhook, a *telltale.Attempt, failed *telltale.FailedDelivery) error {
-	number, err := code(eventTypes, t)
-	if err != nil {
-		return err
-	}
-	var wanting []*webhook
-	for _, w := range tx.wanting(about.project, number) {
-		if w != about {
-			wanting = append(wanting, w)
-		}
-	}
-	if len(wanting) == 0 {
+	if !r.Attempt.Success() || state.Deleted || state.Version != r.WebhookVersion {
 		return nil
 	}
-	snapshot := *tx.state(about).Webhook
-	snapshot.Standing = about.standing
-	e, err := telltale.OperationalEvent(t, &snapshot, a, failed, tx.now)
+	if state.Enabled || state.DisabledReason == telltale.DisabledManual {
+		s := tx.standing(w)
+		s.Standing = s.Passed(tx.presentTime())
+		return nil
+	}
+	before := state.Webhook
+	if err := tx.enable(w, &state); err != nil {
+		return err
+	}
+	tx.setState(w, &state)
+	t.change(w)
+	return tx.audit(telltaleItself, webhookEntry(before, state.Webhook))
+}
+
+// settleStanding stores the standing and shows it, if it changed in more than
+// what moves with every success, or if that was not stored lately. It reports
+// whether the breaker or the health changed.
+func (tx *tx) settleStanding(w *webhook) (changed bool, err error) {
+	s, state := tx.standing(w), *tx.state(w)
+	shown := &state.Standing
+	if s.health == state.Health && s.Same(*shown) && s.LastSuccessAt.Sub(shown.LastSuccessAt) < standingInterval {
+		return false, nil
+	}
+	b, before := &s.Breaker, &shown.Breaker
+	changed = s.health != state.Health || b.State != before.State || b.Until != before.Until || b.Proven != before.Proven
+	if err := tx.showStanding(w, &state); err != nil {
+		return false, err
+	}
+	tx.setState(w, &state)
+	return changed, nil
+}
+
+// showStanding stores the standing and puts it into a new snapshot, which is the
+// caller's to set.
+func (tx *tx) showStanding(w *webhook, state *webhookState) error {
+	s := tx.standing(w)
+	s.Revision++
+	made := *state.Webhook
+	made.Standing, made.Health = s.Standing, s.health
+	state.Webhook = &made
+	health, err := code(healths, s.health)
 	if err != nil {
 		return err
 	}
-	row, err := newEventRow(e.ProjectID, e)
+	breaker, err := code(breakerStates, s.Breaker.State)
 	if err != nil {
 		return err
 	}
-	e.Sequence = tx.number()
-	if err := tx.insertEvent(about.project, e, &row); err != nil {
-		return err
-	}
-	for _, w := range wanting {
-		if err := tx.insertDelivery(newDelivery{number: tx.number(), event: e.Sequence, code: row.code, webhook: w}); err != nil {
-			return err
-		}
-		if !slices.Contains(tx.told, w) {
-			tx.told = append(tx.told, w)
-		}
+	err = tx.change(`INSERT OR REPLACE INTO standing (webhook, revision, health, last_success_at, failing_since, failures, blocked, warned, alarmed, reset_at,
+		breaker, breaker_until, breaker_wait, breaker_proven, window_start, window) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+		int(w.number).int(s.Revision).int(health).intOrNull(timeMilli(s.LastSuccessAt)).intOrNull(timeMilli(s.FailingSince)).
+		int(int64(s.Failures)).int(int64(s.Blocked)).int(int64(s.Warned)).bool(s.Alarmed).intOrNull(timeMilli(s.ResetAt)).
+		int(breaker).intOrNull(timeMilli(s.Breaker.Until)).int(int64(s.Breaker.Wait)).int(int64(s.Breaker.Proven)).
+		intOrNull(timeMilli(s.Breaker.WindowStart)).blobOrNull(encodeWindow(&s.Breaker)).run()
+	if err != nil {
+		return fmt.Errorf("the standing of %s: %w", w.id, err)
 	}
 	return nil
 }
 
-// tellFailed tells of a delivery that failed, unless it carried such news itself:
-// that would have no end.
-func (tx *tx) tellFailed(d *deliveryRow, failed *telltale.FailedDelivery, a *telltale.Attempt) error {
-	if failed.EventType.Operational() {
-		return nil
-	}
-	number, err := code(eventTypes, telltale.DeliveryFailed)
-	if err != nil || len(tx.wanting(d.webhook.project, number)) == 0 {
-		return err
-	}
-	if _, err := tx.query(`SELECT id FROM event WHERE number = ?`).int(d.event).one(func(q *query) { failed.EventID = eventID(q.getBlob()) }); err != nil {
-		return err
-	}
-	return tx.tell(telltale.DeliveryFailed, d.webhook, a, failed)
+// resetStanding begins the count anew, in a new snapshot.
+func (tx *tx) resetStanding(w *webhook, state *webhookState) error {
+	s := tx.standing(w)
+	s.Standing = s.Reset(tx.presentTime())
+	return tx.showStanding(w, state)
 }
 
-// loadStandings reads how each webhook stood when something turned last.
-func (s *Store) loadStandings(c *conn, r *registry) error {
-	return c.query(`SELECT webhook, value FROM standing`).each(func(q *query) error {
-		w := r.byNumber[q.getInt()]
+func loadStandings(c *conn, r *registry) error {
+	return c.query(`SELECT webhook, revision, health, last_success_at, failing_since, failures, blocked, warned, alarmed, reset_at,
+		breaker, breaker_until, breaker_wait, breaker_proven, window_start, window FROM standing`).each(func(q *query) error {
+		number := q.getInt()
+		w := r.webhookByNumber(number)
 		if w == nil {
-			return nil
+			return fmt.Errorf("there is no webhook %d, but a standing of it", number)
 		}
-		if err := json.Unmarshal([]byte(q.getText()), &w.standing); err != nil {
-			return fmt.Errorf("webhook %s: its standing: %w", w.id, err)
+		s := &w.standing
+		s.Revision, s.health = q.getInt(), word(healths, q.getInt())
+		s.LastSuccessAt, s.FailingSince, s.Failures, s.Blocked = milliTime(q.getInt()), milliTime(q.getInt()), int(q.getInt()), int(q.getInt())
+		s.Warned, s.Alarmed, s.ResetAt = telltale.Warning(q.getInt()), q.getBool(), milliTime(q.getInt())
+		b := &s.Breaker
+		b.State, b.Until, b.Wait, b.Proven = word(breakerStates, q.getInt()), milliTime(q.getInt()), time.Duration(q.getInt()), int(q.getInt())
+		b.WindowStart = milliTime(q.getInt())
+		if err := decodeWindow(q.getBlob(), b); err != nil {
+			return fmt.Errorf("the standing of %s: %w", w.id, err)
 		}
-		w.now.Load().Webhook.Standing = w.standing // nobody has seen it yet
+		shown := w.now.Load().Webhook // nobody has seen it yet
+		shown.Standing, shown.Health = s.Standing, s.health
 		return nil
 	})
+}
+
+func encodeWindow(b *telltale.Breaker) []byte {
+	if b.WindowStart.IsZero() {
+		return nil
+	}
+	encoded := make([]byte, 0, 2*len(b.Window))
+	for _, m := range b.Window {
+		encoded = binary.AppendUvarint(binary.AppendUvarint(encoded, uint64(m.Attempts)), uint64(m.Failures))
+	}
+	return encoded
+}
+
+func decodeWindow(encoded []byte, b *telltale.Breaker) error {
+	if encoded == nil {
+		return nil
+	}
+	for i := range b.Window {
+		for _, count := range [...]*int{&b.Window[i].Attempts, &b.Window[i].Failures} {
+			v, n := binary.Uvarint(encoded)
+			if n <= 0 {
+				return errors.New("its window cannot be read")
+			}
+			*count, encoded = int(v), encoded[n:]
+		}
+	}
+	return nil
 }

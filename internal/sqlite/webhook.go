@@ -13,6 +13,7 @@ import (
 
 func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
 	made := cloneWebhook(w)
+	made.Health, made.Standing = telltale.HealthNeverUsed, telltale.Standing{}
 	if !made.Enabled && made.DisabledAt.IsZero() {
 		made.DisabledAt = made.CreatedAt
 	}
@@ -33,19 +34,15 @@ func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 		if err != nil {
 			return err
 		}
-		health, err := code(healths, made.Health)
-		if err != nil {
-			return err
-		}
-		q := tx.change(`INSERT INTO webhook (id, project, version, enabled, disabled_reason, disabled_at, health, epoch, enabled_at, created_at, updated_at,
+		q := tx.change(`INSERT INTO webhook (id, project, version, enabled, disabled_reason, disabled_at, epoch, enabled_at, created_at, updated_at,
 			url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, extensions, legacy_signature, format, secrets)
-			VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
-			text(string(made.ID)).int(p.number).int(made.Version).bool(made.Enabled).int(reason).intOrNull(timeMilli(made.DisabledAt)).int(health).
+			VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+			text(string(made.ID)).int(p.number).int(made.Version).bool(made.Enabled).int(reason).intOrNull(timeMilli(made.DisabledAt)).
 			int(timeMilli(made.CreatedAt)).int(timeMilli(made.CreatedAt)).int(timeMilli(made.UpdatedAt))
 		if err := row.bind(q, made).run(); err != nil {
 			return fmt.Errorf("webhook %s: %w", w.ID, err)
 		}
-		created := &webhook{number: tx.conn.LastInsertRowID(), id: w.ID, project: p}
+		created := &webhook{number: tx.conn.LastInsertRowID(), id: w.ID, project: p, standing: standing{health: made.Health}}
 		tx.created = append(tx.created, created)
 		tx.setState(created, &webhookState{Webhook: made, epoch: 1, enabledAt: timeMilli(made.CreatedAt)})
 		return tx.audit(actor, telltale.AuditEntry{
@@ -92,23 +89,23 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 	if err != nil {
 		return nil, err
 	}
-	return s.changeWebhook(ctx, "updating a webhook", w.ProjectID, w.ID, func(tx *tx, number int64, state *webhookState) error {
+	return s.changeWebhook(ctx, "updating a webhook", w.ProjectID, w.ID, func(tx *tx, hook *webhook, state *webhookState) error {
 		if state.Version != w.Version {
 			return changedMeanwhile(state.Version, w.Version)
 		}
 		before, made := state.Webhook, *wanted
 		made.Enabled, made.DisabledReason, made.Deleted, made.Health = before.Enabled, before.DisabledReason, before.Deleted, before.Health
 		made.DisabledAt, made.Standing, made.CreatedAt = before.DisabledAt, before.Standing, before.CreatedAt
-		if made.URL != before.URL && before.Standing != (telltale.Standing{}) {
-			made.Standing = before.Standing.Reset(tx.presentTime())
-		}
 		made.Version, made.UpdatedAt = before.Version+1, tx.presentTime()
 		state.Webhook = &made
 		q := tx.change(`UPDATE webhook SET version = ?, updated_at = ?,
 			url = ?, events = ?, description = ?, timeout = ?, retry_schedule = ?, rate_limit = ?, concurrency = ?, headers = ?, basic_auth = ?,
 			extensions = ?, legacy_signature = ?, format = ?, secrets = ? WHERE number = ?`).
 			int(made.Version).int(tx.milli)
-		return row.bind(q, &made).int(number).run()
+		if err := row.bind(q, &made).int(hook.number).run(); err != nil || made.URL == before.URL {
+			return err
+		}
+		return tx.resetStanding(hook, state) // another receiver
 	})
 }
 
@@ -117,8 +114,8 @@ func changedMeanwhile(is, was int64) error {
 }
 
 func (s *Store) DisableWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID, reason telltale.DisabledReason) (*telltale.Webhook, error) {
-	return s.changeWebhook(ctx, "disabling a webhook", project, id, func(tx *tx, number int64, state *webhookState) error {
-		return tx.disable(number, state, reason)
+	return s.changeWebhook(ctx, "disabling a webhook", project, id, func(tx *tx, hook *webhook, state *webhookState) error {
+		return tx.disable(hook.number, state, reason)
 	})
 }
 
@@ -134,27 +131,29 @@ func (tx *tx) disable(number int64, state *webhookState, reason telltale.Disable
 
 // EnableWebhook begins a new epoch: what waits from before it is what was held.
 func (s *Store) EnableWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID) (*telltale.Webhook, error) {
-	return s.changeWebhook(ctx, "enabling a webhook", project, id, func(tx *tx, number int64, state *webhookState) error {
-		if state.Enabled {
-			return nil
-		}
-		return tx.enable(number, state)
+	return s.changeWebhook(ctx, "enabling a webhook", project, id, func(tx *tx, hook *webhook, state *webhookState) error {
+		return tx.enable(hook, state)
 	})
 }
 
-// enable gives the webhook a new chance.
-func (tx *tx) enable(number int64, state *webhookState) error {
+func (tx *tx) enable(w *webhook, state *webhookState) error {
+	if state.Enabled {
+		return nil
+	}
 	made := *state.Webhook
-	made.Enabled, made.DisabledReason, made.Standing = true, "", state.Standing.Reset(tx.presentTime())
+	made.Enabled, made.DisabledReason = true, ""
 	state.epoch++
 	state.enabledAt = tx.milli
-	return tx.writeSwitch(number, state, &made)
+	if err := tx.writeSwitch(w.number, state, &made); err != nil {
+		return err
+	}
+	return tx.resetStanding(w, state)
 }
 
 // DeleteWebhook cancels, by this one row, whatever waits for the webhook. Its
 // secrets stay in the row, sealed, until the deletion cannot be taken back.
 func (s *Store) DeleteWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID, version int64) (*telltale.Webhook, error) {
-	return s.changeWebhook(ctx, "deleting a webhook", project, id, func(tx *tx, number int64, state *webhookState) error {
+	return s.changeWebhook(ctx, "deleting a webhook", project, id, func(tx *tx, hook *webhook, state *webhookState) error {
 		if version != 0 && state.Version != version {
 			return changedMeanwhile(state.Version, version)
 		}
@@ -163,7 +162,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, project telltale.ProjectID, i
 		made.Secrets, made.Headers, made.BasicAuth = nil, nil, nil
 		tx.storeCounts() // the log forgets what failed before it was deleted
 		state.deletedAt = tx.milli
-		return tx.writeSwitch(number, state, &made)
+		return tx.writeSwitch(hook.number, state, &made)
 	})
 }
 
@@ -194,8 +193,10 @@ func (s *Store) RestoreWebhook(ctx context.Context, project telltale.ProjectID, 
 			return notFound("deleted webhook")
 		}
 		tx.storeCounts() // the log forgets that it was deleted
+		shown := tx.state(w).Webhook
 		before, made := state.Webhook, *state.Webhook
 		made.Deleted, state.deletedAt = false, 0
+		made.Standing, made.Health = shown.Standing, shown.Health
 		if err := tx.writeSwitch(w.number, state, &made); err != nil {
 			return err
 		}
@@ -232,7 +233,7 @@ func (tx *tx) writeSwitch(number int64, state *webhookState, made *telltale.Webh
 
 // changeWebhook lets change make a new version of a webhook that is not
 // deleted: it gets a copy of the present one to write to.
-func (s *Store) changeWebhook(ctx context.Context, name string, project telltale.ProjectID, id telltale.WebhookID, change func(*tx, int64, *webhookState) error) (*telltale.Webhook, error) {
+func (s *Store) changeWebhook(ctx context.Context, name string, project telltale.ProjectID, id telltale.WebhookID, change func(*tx, *webhook, *webhookState) error) (*telltale.Webhook, error) {
 	var changed *telltale.Webhook
 	actor := telltale.ActorOf(ctx)
 	err := s.write(ctx, name, 1000, func(tx *tx) error {
@@ -245,7 +246,7 @@ func (s *Store) changeWebhook(ctx context.Context, name string, project telltale
 			return notFound("webhook")
 		}
 		before := state.Webhook
-		if err := change(tx, w.number, &state); err != nil {
+		if err := change(tx, w, &state); err != nil {
 			return err
 		}
 		changed = state.Webhook
@@ -253,13 +254,6 @@ func (s *Store) changeWebhook(ctx context.Context, name string, project telltale
 			return nil
 		}
 		tx.setState(w, &state)
-		if changed.Standing != before.Standing {
-			changed.Standing.Revision++ // nobody has seen it yet
-			tx.setStanding(w, changed.Standing)
-			if err := tx.storeStanding(w); err != nil {
-				return err
-			}
-		}
 		return tx.audit(actor, webhookEntry(before, changed))
 	})
 	if err != nil {
@@ -380,17 +374,15 @@ func (s *Store) loadRegistry(c *conn) (*registry, error) {
 		if known.id = w.ID; w.Deleted { // the row may still have what can be restored
 			w.Secrets, w.Headers, w.BasicAuth = nil, nil, nil
 		}
+		known.standing.health = w.Health
 		r.addWebhook(known)
 		r.show(known, state)
 		return nil
 	})
-	if err == nil {
-		err = s.loadStandings(c, r)
-	}
-	return r, err
+	return r, errors.Join(err, loadStandings(c, r))
 }
 
-const webhookColumns = `id, version, enabled, disabled_reason, coalesce(disabled_at, 0), coalesce(deleted_at, 0), health, epoch, enabled_at, created_at, updated_at,
+const webhookColumns = `id, version, enabled, disabled_reason, coalesce(disabled_at, 0), coalesce(deleted_at, 0), epoch, enabled_at, created_at, updated_at,
 	url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, extensions, legacy_signature, format, secrets`
 
 // scanWebhook fills in all that the row itself tells.
@@ -400,7 +392,7 @@ func (s *Store) scanWebhook(q *query, state *webhookState) error {
 	w.Version, w.Enabled, w.DisabledReason, w.DisabledAt = q.getInt(), q.getBool(), word(disabledReasons, q.getInt()), milliTime(q.getInt())
 	state.deletedAt = q.getInt()
 	w.Deleted = state.deletedAt != 0
-	w.Health = word(healths, q.getInt())
+	w.Health = telltale.HealthNeverUsed // until its standing is read
 	state.epoch, state.enabledAt = q.getInt(), q.getInt()
 	w.CreatedAt, w.UpdatedAt = milliTime(q.getInt()), milliTime(q.getInt())
 

@@ -211,7 +211,7 @@ func (w *writer) transact(ops []*operation) bool {
 		return true
 	}
 	for _, op := range ops {
-		tx.wrote, tx.told = false, nil
+		tx.wrote = false
 		op.err = w.store.diagnose(op.do(tx))
 		if op.err == nil || !tx.wrote && !fatal(op.err) {
 			continue
@@ -274,14 +274,15 @@ type tx struct {
 	wrote bool // by the operation that runs now
 	dirty bool // by any
 
-	changed  map[*webhook]*webhookState
-	projects map[*project]*projectState
-	created  []*webhook // among changed: those that the registry does not know
-	founded  []*project // among projects: likewise
-	tail     tail       // of the digest
-	meta     meta       // shadows the writer's until the commit
-	undos    []func()
-	told     []*webhook // for which the operation that runs now stored operational events
+	changed   map[*webhook]*webhookState
+	rewired   bool // changed has an answer of its own to who wants which events
+	standings map[*webhook]*standing
+	projects  map[*project]*projectState
+	created   []*webhook // among changed: those that the registry does not know
+	founded   []*project // among projects: likewise
+	tail      tail       // of the digest
+	meta      meta       // shadows the writer's until the commit
+	undos     []func()
 
 	countsDue, countsStored bool
 }
@@ -319,6 +320,7 @@ func (tx *tx) undo() {
 // publish shows memory what was committed.
 func (tx *tx) publish() {
 	tx.store.known.apply(tx)
+	tx.publishStandings()
 	tx.digest.publish(tx.tail)
 	tx.writer.meta = tx.meta
 	tx.stats.publish(tx)

@@ -355,10 +355,10 @@ var attemptTests = []test{
 		updated, err := w.UpdateWebhook(w.ctx, changed)
 		w.must(err)
 		recorded := w.record(w.result(claim, 410))
-		w.equal("the webhooks that were disabled", len(recorded.Changed), 0)
 		w.state(claim.DeliveryID, telltale.StateFailed)
 		got, err := w.Webhook(w.ctx, w.project.ID, hook.ID)
 		w.must(err)
+		w.equal("the webhook that changed its health", recorded.Changed, []*telltale.Webhook{got})
 		updated = new(*updated)
 		updated.Health, updated.Standing = telltale.HealthFailing, got.Standing
 		w.equal("the webhook", got, updated)

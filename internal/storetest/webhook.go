@@ -110,7 +110,7 @@ var webhookTests = []test{
 		if !updated.UpdatedAt.After(hook.UpdatedAt) {
 			w.Fatalf("it was updated at %v, before at %v", updated.UpdatedAt, hook.UpdatedAt)
 		}
-		wanted.UpdatedAt = updated.UpdatedAt
+		wanted.UpdatedAt, wanted.Standing = updated.UpdatedAt, updated.Standing
 		for range 2 {
 			got, err := w.Webhook(w.ctx, w.project.ID, hook.ID)
 			w.must(err)
