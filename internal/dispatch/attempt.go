@@ -34,7 +34,7 @@ func (d *Dispatcher) begin(l *lane, c telltale.Claim, b budgetKind, now time.Tim
 	}
 	l.begun.count(now)
 	l.pulse.began(now)
-	l.breaker.probing = l.breaker.open()
+	l.breaker.unsettled++
 	d.underWay++
 	if c.Attempt == 1 && c.Trigger == telltale.TriggerAutomatic {
 		d.metrics.delay.Observe(now.Sub(c.Event.ReceivedAt).Seconds())

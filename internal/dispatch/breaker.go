@@ -8,11 +8,11 @@ import (
 
 // breaker is what a lane knows of its webhook's: the store decides when it opens
 // and closes ([telltale.Standing]), the lane obeys. Until is the store's time, which
-// on several nodes is not quite ours; a probe that is early or late by that much
-// harms nobody.
+// on several nodes is not quite ours, and each of them sends a probe of its own; one
+// that is early or late by that much harms nobody.
 type breaker struct {
-	standing telltale.Standing // the newest known
-	probing  bool              // the one attempt is under way, or its result is not recorded
+	standing  telltale.Standing // the newest known
+	unsettled int               // attempts that began, and are not recorded: the store may yet think otherwise
 }
 
 // learn takes over what is newer, and reports whether anything was.
@@ -24,7 +24,9 @@ func (b *breaker) learn(w *telltale.Webhook) bool {
 	return true
 }
 
-func (b *breaker) open() bool { return b.standing.Breaker.State == telltale.BreakerOpen }
+func (b *breaker) state() telltale.BreakerState { return b.standing.Breaker.State }
+
+func (b *breaker) open() bool { return b.state() == telltale.BreakerOpen }
 
 // opens is when an attempt may go; zero for now.
 func (b *breaker) opens() time.Time {
@@ -34,7 +36,14 @@ func (b *breaker) opens() time.Time {
 	return time.Time{}
 }
 
-// width is how many attempts may be under way.
-func (b *breaker) width() int {
-	return b.standing.Breaker.Width()
+// room is how many more attempts may begin, once one may: as many as the breaker
+// lets through, less those whose outcome could change that.
+func (b *breaker) room() int {
+	if b.state() == telltale.BreakerClosed {
+		return telltale.MaxConcurrency
+	}
+	return b.standing.Breaker.Width() - b.unsettled
 }
+
+// admits reports whether an attempt may begin now.
+func (b *breaker) admits(now time.Time) bool { return b.room() > 0 && !b.opens().After(now) }

@@ -13,7 +13,6 @@ func TestAReceiverThatFailsIsProbed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config{})
-		w.model.breakers = true
 		id := w.add("prj_1", func(h *telltale.Webhook) { h.Concurrency = 8 })
 		w.reply(func(begun) (int, time.Duration) { return http.StatusInternalServerError, 10 * time.Millisecond })
 		w.accept(200, id)
@@ -61,7 +60,6 @@ func TestABreakerThatIsOpenCostsTheOthersNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config{})
-		w.model.breakers = true
 		dead, well := w.add("prj_1"), w.add("prj_1")
 		w.reply(func(b begun) (int, time.Duration) {
 			if b.claim.Webhook.ID == dead {
@@ -97,16 +95,107 @@ func TestAnOpenBreakerIsObeyedAfterARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config{})
-		w.model.breakers = true
+		id := w.add("prj_1")
+		w.reply(func(begun) (int, time.Duration) { return http.StatusInternalServerError, 10 * time.Millisecond })
+		w.accept(30, id)
+		pass(10 * time.Second)
+		until := w.hook(id).Standing.Breaker.Until
+		before := len(w.net.starts(id))
+		w.stop()
+		w.want(map[telltale.State]int{waiting: 30})
+		w.begin(Config{})
+		w.accept(1, id)
+		pass(30 * time.Second)
+		w.want(map[telltale.State]int{waiting: 31})
+		pass(30 * time.Second)
+		if starts := w.net.starts(id)[before:]; len(starts) != 1 || starts[0].at.Before(until) {
+			t.Errorf("the attempts after the restart: %v; want one, after %v", starts, until.Sub(start))
+		}
+		w.stop()
+	})
+}
+
+// Whatever is owed waits in the store, with as many attempts as it had.
+func TestWhatABreakerHoldsBackLosesNoAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
 		id := w.add("prj_1", func(h *telltale.Webhook) {
-			h.Standing.Breaker = telltale.Breaker{State: telltale.BreakerOpen, Until: time.Now().Add(time.Minute), Wait: time.Minute}
-			h.Standing.Revision = 7
+			h.Concurrency, h.RetrySchedule = 10, telltale.Schedule{time.Second, time.Second}
 		})
-		began := time.Now()
-		w.accept(3, id)
-		pass(2 * time.Minute)
-		if starts := w.net.starts(id); len(starts) != 3 || starts[0].at.Sub(began) < time.Minute {
-			t.Errorf("the attempts began at %v", starts)
+		mended := start.Add(20 * time.Minute)
+		w.reply(func(b begun) (int, time.Duration) {
+			if b.at.Before(mended) {
+				return http.StatusServiceUnavailable, 10 * time.Millisecond
+			}
+			return http.StatusOK, 10 * time.Millisecond
+		})
+		w.accept(500, id)
+		pass(19 * time.Minute)
+		got := w.model.states()
+		if got[sending] != 0 || got[failed] > 10 || got[failed]+got[waiting] != 500 {
+			t.Errorf("while the breaker is open: deliveries %v", got)
+		}
+		if families, err := gathered(w.metrics); err != nil || families["telltale_dispatch_breakers{open}"] != 1 {
+			t.Errorf("%v open breakers, %v", families["telltale_dispatch_breakers{open}"], err)
+		}
+		pass(time.Hour)
+		if end := w.model.states(); end[succeeded] != 500-got[failed] || end[failed] != got[failed] {
+			t.Errorf("in the end: deliveries %v", end)
+		}
+		w.stop()
+	})
+}
+
+func TestAPersonNeedNotWaitForTheBreaker(t *testing.T) {
+	t.Parallel()
+	for name, ask := range map[string]func(w *world, id telltale.WebhookID){
+		"who retries a delivery": func(w *world, id telltale.WebhookID) {
+			if h, ok := w.model.retry("dlv_1"); ok {
+				w.Due(h)
+			}
+		},
+		"who tests it":               func(w *world, id telltale.WebhookID) { w.Test(w.t.Context(), w.model.acceptTest(id)) },
+		"who enters another address": func(w *world, id telltale.WebhookID) { w.change(id, func(h *telltale.Webhook) { h.URL += "/v2" }) },
+		"who turns it off and on": func(w *world, id telltale.WebhookID) {
+			w.change(id, enabled(false))
+			w.change(id, enabled(true))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, Config{})
+				id := w.add("prj_1")
+				w.reply(func(begun) (int, time.Duration) { return http.StatusInternalServerError, 10 * time.Millisecond })
+				w.accept(20, id)
+				pass(10 * time.Second)
+				w.reply(func(begun) (int, time.Duration) { return http.StatusOK, 10 * time.Millisecond })
+				ask(w, id)
+				pass(10 * time.Second)
+				if got := w.model.states(); got[succeeded] < 20 {
+					t.Errorf("ten seconds later: deliveries %v", got)
+				}
+				w.stop()
+			})
+		})
+	}
+}
+
+func TestWhatIsDisabledAutomaticallyIsCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		id := w.add("prj_1")
+		w.reply(func(begun) (int, time.Duration) { return barred, 0 })
+		w.accept(5, id)
+		pass(time.Minute)
+		if h := w.hook(id); h.Enabled || h.DisabledReason != telltale.DisabledBlocked {
+			t.Errorf("webhook %+v; want it disabled as blocked", h)
+		}
+		w.want(map[telltale.State]int{held: 5})
+		if families, err := gathered(w.metrics); err != nil || families["telltale_dispatch_webhooks_disabled_total{blocked}"] != 1 {
+			t.Errorf("metrics %v, %v", families, err)
 		}
 		w.stop()
 	})

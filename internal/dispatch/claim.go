@@ -12,7 +12,7 @@ func (d *Dispatcher) ask(l *lane, b budgetKind, now time.Time) {
 	rate := l.rate(now)
 	n := 1 // a lane with claims of its own leaves it at one
 	if l.claims.len() == 0 {
-		n = min(l.width()-l.busy, d.allowed(l.project, b), l.pace.ready(rate, now))
+		n = min(l.free(), d.allowed(l.project, b), l.pace.ready(rate, now))
 		if b == budgetSlow {
 			n = min(n, max(1, slowLaneShares*d.budgets[b].free()-l.slowBusy))
 		}
@@ -128,7 +128,7 @@ func (d *Dispatcher) answered(l *lane, answer *telltale.LaneClaims, now time.Tim
 		d.learn(l, c.Webhook, now)
 		l.dueFresh = l.dueFresh || answer.In == 0 && c.Attempt <= 1
 		switch slot := i < asked.slots; {
-		case l.stopped() || d.stopping:
+		case l.stopped() || d.stopping || !l.breaker.admits(now): // it opened meanwhile
 			d.release(l, c)
 			if slot {
 				d.take(l, asked.budget, -1)

@@ -665,9 +665,9 @@ func TestACommitOfUnknownOutcome(t *testing.T) {
 			}
 			return nil, false
 		})
-		w.accept(20, id)
+		w.accept(4, id)
 		pass(5 * time.Minute)
-		w.want(map[telltale.State]int{succeeded: 20})
+		w.want(map[telltale.State]int{succeeded: 4})
 		for _, o := range w.owed() {
 			if len(o.attempts) != 3 {
 				t.Errorf("%d attempts recorded; want 3", len(o.attempts))
@@ -1060,6 +1060,15 @@ func TestMetrics(t *testing.T) {
 			"telltale_dispatch_results_unrecorded":          0,
 			"telltale_dispatch_stale_results_total":         0,
 			"telltale_dispatch_unrecordable_results_total":  0,
+
+			"telltale_dispatch_breakers{open}":                   0,
+			"telltale_dispatch_breakers{closing}":                0,
+			"telltale_dispatch_webhooks_disabled_total{gone}":    0,
+			"telltale_dispatch_webhooks_disabled_total{blocked}": 0,
+			"telltale_dispatch_webhooks_disabled_total{failing}": 0,
+			"telltale_dispatch_webhooks_warned_total{first}":     0,
+			"telltale_dispatch_webhooks_warned_total{last}":      0,
+			"telltale_dispatch_webhooks_recovered_total":         0,
 		}
 		for class := range results {
 			if name := "telltale_dispatch_attempts_total{" + results[class] + "}"; want[name] == 0 {

@@ -43,10 +43,11 @@
 // Whether a lane may take a slot is decided in one function, lane.wants.
 //
 // A receiver that fails is spared: the store keeps how each webhook stands
-// ([telltale.Standing]) and opens its breaker. Until it may be probed, the lane
-// takes no slots and no room, what waits in it goes back to the store, and then one
-// attempt goes; when that is recorded, the lane hears how it stands. A breaker that
-// closes lets one, two and four attempts at once through before all.
+// ([telltale.Standing]) and opens its breaker. The lane then gives back what it
+// has to the store, where deliveries wait with the attempts they had made, and
+// takes neither slots nor room. Once the probe may go it begins one attempt, and
+// no other before that is recorded, since only the store knows what follows.
+// A breaker that closes lets one, two and four through likewise, and then all.
 //
 // A lane stands still while its webhook is disabled, deleted, or about to be
 // because of an outcome that is being recorded. What a lane knows of its webhook

@@ -77,14 +77,16 @@ func (l *lane) off() bool { return !l.webhook.Enabled || l.webhook.Deleted }
 func (l *lane) stopped() bool { return l.paused || l.off() }
 
 // width is how many slots the lane may take: one until an attempt has ended, so
-// that many receivers that hang from the start take few, and what the breaker
-// lets through.
+// that many receivers that hang from the start take few.
 func (l *lane) width() int {
 	if l.pulse.quick || l.pulse.slow {
-		return min(l.webhook.Concurrency, l.breaker.width())
+		return l.webhook.Concurrency
 	}
 	return 1
 }
+
+// free is how many slots the lane may take more, once its time has come.
+func (l *lane) free() int { return min(l.width()-l.busy, l.breaker.room()-l.asked.slots) }
 
 func (l *lane) isSlow(now time.Time) bool { return l.slowBusy > 0 || l.pulse.isSlow(now) }
 
@@ -106,7 +108,7 @@ func (l *lane) asksAt() (at time.Time, ever bool) {
 // noRing and zero stand for a lane that waits for something to happen. The store
 // is not asked before askFrom.
 func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
-	if l.stopped() || l.busy >= l.width() || l.breaker.probing {
+	if l.stopped() || l.free() <= 0 {
 		return noRing, time.Time{}
 	}
 	at := now
@@ -117,7 +119,8 @@ func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
 		}
 		at = later(asks, askFrom)
 	}
-	at = later(later(at, l.pace.readyAt(l.rate(now))), l.breaker.opens())
+	at = later(at, l.pace.readyAt(l.rate(now)))
+	at = later(at, l.breaker.opens())
 	if at.After(now) {
 		return noRing, at
 	}
@@ -232,13 +235,8 @@ func (d *Dispatcher) learn(l *lane, w *telltale.Webhook, now time.Time) {
 	if w == nil {
 		return
 	}
-	if l.breaker.learn(w) && !l.off() && l.breaker.open() {
-		// What waits in the lane would keep others out of memory until the probe.
-		if l.claims.len() > 0 {
-			l.hint(now)
-			l.dueFresh = true
-		}
-		d.giveBack(l)
+	if l.breaker.learn(w) && l.breaker.open() {
+		d.giveBack(l) // in memory it would keep others out until the probe, and after
 	}
 	if w.Version <= l.webhook.Version {
 		return

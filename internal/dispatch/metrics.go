@@ -13,6 +13,9 @@ type metrics struct {
 	delay        prometheus.Histogram
 	stale        prometheus.Counter
 	unrecordable prometheus.Counter
+	disabled     map[telltale.DisabledReason]prometheus.Counter
+	warned       map[telltale.Warning]prometheus.Counter
+	recovered    prometheus.Counter
 }
 
 // results names the value of the label for every way in which an attempt ends.
@@ -61,6 +64,41 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 	for class, name := range results {
 		m.attempts[class] = ended.WithLabelValues(name)
 	}
+	disabled := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "telltale_dispatch_webhooks_disabled_total",
+		Help: "Webhooks that were disabled automatically, by reason.",
+	}, []string{"reason"})
+	m.disabled = map[telltale.DisabledReason]prometheus.Counter{}
+	for _, reason := range []telltale.DisabledReason{telltale.DisabledGone, telltale.DisabledBlocked, telltale.DisabledFailing} {
+		m.disabled[reason] = disabled.WithLabelValues(string(reason))
+	}
+	warned := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "telltale_dispatch_webhooks_warned_total",
+		Help: "Webhooks that had failed for a day (first), or for four (last).",
+	}, []string{"warning"})
+	m.warned = map[telltale.Warning]prometheus.Counter{
+		telltale.WarnedOnce: warned.WithLabelValues("first"), telltale.WarnedLast: warned.WithLabelValues("last"),
+	}
+	m.recovered = auto.NewCounter(prometheus.CounterOpts{
+		Name: "telltale_dispatch_webhooks_recovered_total",
+		Help: "Webhooks that succeeded after they had been warned of or disabled.",
+	})
+	for _, state := range []telltale.BreakerState{telltale.BreakerOpen, telltale.BreakerClosing} {
+		auto.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "telltale_dispatch_breakers", ConstLabels: prometheus.Labels{"state": string(state)},
+			Help: "Webhooks with work whose breaker is not closed.",
+		}, func() float64 {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			n := 0
+			for _, l := range d.lanes {
+				if l.breaker.state() == state && !l.off() {
+					n++
+				}
+			}
+			return float64(n)
+		})
+	}
 	gauge := func(name, help string, value func() int) {
 		auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "telltale_dispatch_" + name, Help: help}, func() float64 {
 			d.mu.Lock()
@@ -86,4 +124,25 @@ func (m *metrics) observe(a *telltale.Attempt) {
 		m.attempts[telltale.ErrorInternal].Inc() // a class that is not in the set
 	}
 	m.duration.Observe(a.Duration.Seconds())
+}
+
+// report counts what happened to a webhook, and says so in the log.
+func (d *Dispatcher) report(n telltale.News) {
+	w, s := n.Webhook, &n.Webhook.Standing
+	attrs := []any{"webhook", w.ID, "project", w.ProjectID}
+	switch n.Type {
+	case telltale.WebhookDisabled:
+		if c := d.metrics.disabled[w.DisabledReason]; c != nil { // nil if somebody has enabled it again since
+			c.Inc()
+		}
+		d.log.Warn("dispatch: a webhook was disabled", append(attrs, "reason", w.DisabledReason, "failures", s.Failures, "since", s.FailingSince)...)
+	case telltale.WebhookFailing:
+		if c := d.metrics.warned[s.Warned]; c != nil {
+			c.Inc()
+		}
+		d.log.Warn("dispatch: a webhook keeps failing", append(attrs, "failures", s.Failures, "since", s.FailingSince)...)
+	case telltale.WebhookRecovered:
+		d.metrics.recovered.Inc()
+		d.log.Info("dispatch: a webhook has recovered", attrs...)
+	}
 }

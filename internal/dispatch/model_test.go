@@ -27,11 +27,18 @@ type model struct {
 	byWebhook  map[telltale.WebhookID][]*owed
 	seq        int
 	calls      map[string]int
-	breakers   bool // webhooks have a standing
+	told       map[telltale.WebhookID]news // what the present node knows of breakers
 
 	// fault, if set, is asked before every call, by the name of the method.
 	// Its error is the call's; after says that the call is done nevertheless.
 	fault func(method string) (err error, after bool)
+}
+
+// news is where a breaker stands, and since when the node knows.
+type news struct {
+	telltale.Breaker
+	revision int64
+	at       time.Time
 }
 
 // owed is a delivery's row.
@@ -55,12 +62,12 @@ type owed struct {
 func newModel() *model {
 	return &model{
 		webhooks: map[telltale.WebhookID]*telltale.Webhook{}, deliveries: map[telltale.DeliveryID]*owed{},
-		byWebhook: map[telltale.WebhookID][]*owed{}, calls: map[string]int{},
+		byWebhook: map[telltale.WebhookID][]*owed{}, calls: map[string]int{}, told: map[telltale.WebhookID]news{},
 	}
 }
 
-// call begins a call; done ends it.
-func (m *model) call(method string) (done func() error, err error) {
+// call begins a call; done ends it, and unless it fails the node is told of the webhooks.
+func (m *model) call(method string) (done func(...*telltale.Webhook) error, err error) {
 	m.mu.Lock()
 	m.calls[method]++
 	if m.fault != nil {
@@ -69,9 +76,17 @@ func (m *model) call(method string) (done func() error, err error) {
 			m.mu.Unlock()
 			return nil, err
 		}
-		return func() error { m.mu.Unlock(); return err }, nil
+		if err != nil {
+			return func(...*telltale.Webhook) error { m.mu.Unlock(); return err }, nil
+		}
 	}
-	return func() error { m.mu.Unlock(); return nil }, nil
+	return func(told ...*telltale.Webhook) error {
+		for _, w := range told {
+			m.tell(w)
+		}
+		m.mu.Unlock()
+		return nil
+	}, nil
 }
 
 func (m *model) claimed(o *owed) telltale.Claim {
@@ -117,7 +132,17 @@ func (m *model) acceptLate(d *Dispatcher, payload int, ids ...telltale.WebhookID
 		}
 	}
 	m.mu.Unlock()
-	return func() { d.Offer(a) }
+	return func() {
+		m.mu.Lock()
+		for _, c := range a.Claims {
+			m.tell(c.Webhook)
+		}
+		for _, w := range a.Waiting {
+			m.tell(w)
+		}
+		m.mu.Unlock()
+		d.Offer(a)
+	}
 }
 
 // owe adds a delivery that waits and is due.
@@ -153,7 +178,11 @@ func (m *model) DueWebhooks(context.Context) ([]telltale.LaneDue, error) {
 			list = append(list, m.laneDue(w))
 		}
 	}
-	return list, done()
+	var told []*telltale.Webhook
+	for _, lane := range list {
+		told = append(told, lane.Webhook)
+	}
+	return list, done(told...)
 }
 
 func (m *model) laneDue(w *telltale.Webhook) telltale.LaneDue {
@@ -179,6 +208,7 @@ func (m *model) ClaimDue(_ context.Context, lanes []telltale.LaneRoom) ([]tellta
 		return nil, err
 	}
 	var answers []telltale.LaneClaims
+	var told []*telltale.Webhook
 	for _, room := range lanes {
 		w := m.webhooks[room.WebhookID]
 		var due []*owed
@@ -208,8 +238,9 @@ func (m *model) ClaimDue(_ context.Context, lanes []telltale.LaneRoom) ([]tellta
 		}
 		answer.LaneDue = m.laneDue(w)
 		answers = append(answers, answer)
+		told = append(told, w)
 	}
-	return answers, done()
+	return answers, done(told...)
 }
 
 func (m *model) RecordAttempts(_ context.Context, results []telltale.Result) (telltale.Recorded, error) {
@@ -232,23 +263,74 @@ func (m *model) RecordAttempts(_ context.Context, results []telltale.Result) (te
 			o.once = true
 		}
 		m.fit(o)
-		if m.breakers && !o.test {
-			w := *m.webhooks[o.webhook]
-			before := w.Standing
-			w.Standing, _ = before.After(r.Attempt, time.Now())
-			w.Standing.Revision++
-			m.webhooks[o.webhook] = &w
-			if !before.Same(w.Standing) {
-				recorded.Changed = append(recorded.Changed, &w)
+		was := m.webhooks[o.webhook].Enabled
+		if w := m.judge(o, r); w != nil {
+			recorded.Changed = append(recorded.Changed, w)
+			if was && !w.Enabled {
+				recorded.News = append(recorded.News, telltale.News{Type: telltale.WebhookDisabled, Webhook: w})
 			}
 		}
-		if w := m.webhooks[o.webhook]; r.Outcome.Disable != "" && w.Enabled && w.Version == r.WebhookVersion {
-			recorded.Changed = append(recorded.Changed, m.change(o.webhook, func(w *telltale.Webhook) {
-				w.Enabled, w.DisabledReason = false, r.Outcome.Disable
-			}))
-		}
 	}
-	return recorded, done()
+	return recorded, done(recorded.Changed...)
+}
+
+// judge adds the attempt to its webhook's standing, and gives the webhook if that
+// is something to be told of.
+func (m *model) judge(o *owed, r telltale.Result) *telltale.Webhook {
+	w := *m.webhooks[o.webhook]
+	before := w.Standing
+	var signals telltale.Signals
+	switch {
+	case !o.test:
+		w.Standing, signals = before.After(r.Attempt, time.Now())
+	case r.Attempt.Success() && w.Version == r.WebhookVersion && !w.Enabled && w.DisabledReason != telltale.DisabledManual:
+		return m.change(o.webhook, enabled(true))
+	case r.Attempt.Success() && w.Version == r.WebhookVersion:
+		w.Standing = before.Passed(time.Now())
+	}
+	changed := !before.Same(w.Standing)
+	if changed {
+		w.Standing.Revision++
+	}
+	m.webhooks[o.webhook] = &w
+	reason := signals.Disable
+	if r.Outcome.Disable != "" && w.Version == r.WebhookVersion {
+		reason = r.Outcome.Disable
+	}
+	if reason != "" && w.Enabled && !w.Deleted {
+		return m.change(o.webhook, func(w *telltale.Webhook) { w.Enabled, w.DisabledReason = false, reason })
+	}
+	if !changed {
+		return nil
+	}
+	return &w
+}
+
+// tell notes what the node is told of the webhook.
+func (m *model) tell(w *telltale.Webhook) {
+	before, is := m.told[w.ID], news{w.Standing.Breaker, w.Standing.Revision, time.Now()}
+	if is.revision < before.revision {
+		return
+	}
+	if before.State == is.State && before.Until.Equal(is.Until) {
+		is.at = before.at // it lets no fewer through
+	}
+	m.told[w.ID] = is
+}
+
+// spares wants no attempt to begin that the breaker, as the node knows it, does
+// not let through. What begins in the moment of the news may not have heard it.
+func (m *model) spares(t *testing.T, w *telltale.Webhook, flying int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now, b := time.Now(), m.told[w.ID]
+	switch {
+	case b.State == telltale.BreakerClosed, !now.After(b.at):
+	case now.Before(b.Until):
+		t.Errorf("an attempt to %s begins though its breaker is open for another %v", w.ID, b.Until.Sub(now))
+	case flying > b.Width():
+		t.Errorf("%d attempts to %s are under way at once; its breaker lets %d through", flying, w.ID, b.Width())
+	}
 }
 
 func (m *model) note(o *owed, a telltale.Attempt) {
@@ -315,9 +397,13 @@ func (m *model) Beat(context.Context) (telltale.Beat, error) {
 // change makes a new version of the webhook.
 func (m *model) change(id telltale.WebhookID, f func(*telltale.Webhook)) *telltale.Webhook {
 	w := *m.webhooks[id]
-	enabled := w.Enabled
+	enabled, url := w.Enabled, w.URL
 	w.Version++
 	f(&w)
+	if w.Enabled && !enabled || w.URL != url {
+		w.Standing = w.Standing.Reset(time.Now())
+		w.Standing.Revision++
+	}
 	m.webhooks[id] = &w
 	for _, o := range m.byWebhook[id] {
 		switch {
@@ -341,6 +427,14 @@ func (m *model) retry(id telltale.DeliveryID) (*telltale.Webhook, bool) {
 	if !w.Enabled || w.Deleted || o.test || o.state != telltale.StateWaiting && o.state != telltale.StateFailed {
 		return nil, false
 	}
+	if s := w.Standing.Asked(time.Now()); s != w.Standing {
+		asked := *w
+		asked.Standing = s
+		asked.Standing.Revision++
+		w = &asked
+		m.webhooks[o.webhook] = w
+	}
+	m.tell(w)
 	o.once = o.state == telltale.StateFailed
 	o.state, o.due, o.manual, o.released = telltale.StateWaiting, time.Now(), true, false
 	return w, true
@@ -368,6 +462,7 @@ type begun struct {
 // for what must never happen.
 type receivers struct {
 	t        *testing.T
+	model    *model
 	mu       sync.Mutex
 	answer   func(b begun) (status int, after time.Duration) // under mu
 	retry    time.Duration                                   // Retry-After of every answer
@@ -380,6 +475,9 @@ type receivers struct {
 
 // down stands for no answer until the deadline.
 const down = 0
+
+// barred stands for an address that may not be dialled.
+const barred = -1
 
 func (r *receivers) Send(ctx context.Context, c *telltale.Claim, w *telltale.Webhook) telltale.Attempt {
 	now := time.Now()
@@ -399,6 +497,7 @@ func (r *receivers) Send(ctx context.Context, c *telltale.Claim, w *telltale.Web
 	if !c.Test {
 		r.flying[w.ID]++
 		r.most[w.ID] = max(r.most[w.ID], r.flying[w.ID])
+		r.model.spares(r.t, w, r.flying[w.ID])
 	}
 	status, after := r.answer(b)
 	wait := r.retry
@@ -416,6 +515,8 @@ func (r *receivers) Send(ctx context.Context, c *telltale.Claim, w *telltale.Web
 	case a.Error != "" || a.Success():
 	case a.Status == down:
 		a.Error = telltale.ErrorTimeout
+	case a.Status == barred:
+		a.Status, a.Error = 0, telltale.ErrorBlockedAddress
 	default:
 		a.Error = telltale.ErrorHTTPStatus
 	}
@@ -466,8 +567,9 @@ type world struct {
 // newWorld makes a world where every receiver answers 200 in ten milliseconds.
 // Call it in a synctest bubble, and end it with stop.
 func newWorld(t *testing.T, c Config) *world {
-	w := &world{t: t, model: newModel(), net: &receivers{
-		t: t, claims: map[telltale.ClaimRef]bool{}, flying: map[telltale.WebhookID]int{}, most: map[telltale.WebhookID]int{}, announce: map[telltale.WebhookID]int64{},
+	m := newModel()
+	w := &world{t: t, model: m, net: &receivers{
+		t: t, model: m, claims: map[telltale.ClaimRef]bool{}, flying: map[telltale.WebhookID]int{}, most: map[telltale.WebhookID]int{}, announce: map[telltale.WebhookID]int64{},
 		answer: func(begun) (int, time.Duration) { return http.StatusOK, 10 * time.Millisecond },
 	}}
 	w.begin(c)
@@ -519,6 +621,7 @@ func (w *world) add(project telltale.ProjectID, f ...func(*telltale.Webhook)) te
 func (w *world) change(id telltale.WebhookID, f func(*telltale.Webhook)) {
 	w.model.mu.Lock()
 	h := w.model.change(id, f)
+	w.model.tell(h)
 	w.model.mu.Unlock()
 	w.Changed(h)
 	synctest.Wait() // those that began before have reached the sender

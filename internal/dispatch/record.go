@@ -167,7 +167,7 @@ func (d *Dispatcher) recorded(batch []pending, recorded telltale.Recorded) {
 			continue
 		}
 		d.drop(r.lane, r.payload)
-		r.lane.breaker.probing = false
+		r.lane.breaker.unsettled--
 		if r.Outcome.Disable != "" {
 			r.lane.paused = false
 		}
@@ -179,7 +179,10 @@ func (d *Dispatcher) recorded(batch []pending, recorded telltale.Recorded) {
 		d.changed(w, now)
 	}
 	for _, w := range recorded.Waiting {
-		d.due(w, now)
+		d.waits(w, now)
+	}
+	for _, n := range recorded.News {
+		d.report(n)
 	}
 	for i := range batch {
 		if l := batch[i].lane; l != nil {

@@ -31,7 +31,7 @@ func (d *Dispatcher) Reserve(w *telltale.Webhook) bool {
 	l, _ := d.laneOf(w)
 	free := maxKept - d.room.kept
 	if l.stopped() || l.breaker.open() || free <= 0 || l.project.kept >= projectShare*free || l.kept >= laneRoomShare*free ||
-		l.kept >= max(slowKept, 2*l.webhook.Concurrency) && l.isSlow(time.Now()) {
+		l.kept >= max(slowKept, 2*l.webhook.Concurrency) && (l.isSlow(time.Now()) || l.breaker.state() != telltale.BreakerClosed) {
 		return false
 	}
 	d.keep(l, 1)
@@ -66,7 +66,7 @@ func (d *Dispatcher) Offer(a telltale.Accepted) {
 		}
 		d.room.bytes += payloadBytes(c)
 		d.learn(l, c.Webhook, now)
-		if l.stopped() || d.stopping {
+		if l.stopped() || d.stopping || l.breaker.open() {
 			d.release(l, *c)
 		} else {
 			l.claims.push(*c)
@@ -74,14 +74,19 @@ func (d *Dispatcher) Offer(a telltale.Accepted) {
 		d.settle(l, now)
 	}
 	for _, w := range a.Waiting {
-		l, _ := d.laneOf(w)
-		d.learn(l, w, now)
-		l.hint(now)
-		l.dueFresh = true
-		d.settle(l, now)
+		d.waits(w, now)
 	}
 	d.advance(now)
 	d.launch()
+}
+
+// waits notes that first attempts for the webhook wait in the store.
+func (d *Dispatcher) waits(w *telltale.Webhook, now time.Time) {
+	l, _ := d.laneOf(w)
+	d.learn(l, w, now)
+	l.hint(now)
+	l.dueFresh = true
+	d.settle(l, now)
 }
 
 func (d *Dispatcher) keep(l *lane, n int) {

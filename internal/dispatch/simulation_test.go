@@ -41,7 +41,6 @@ func simulate(t *testing.T, seed uint64) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &history{rng: rand.New(rand.NewPCG(seed, 1)), kinds: map[telltale.WebhookID]int{}}
 		h.world = newWorld(t, h.config())
-		h.world.model.breakers = true
 		h.reply(h.receiver(false))
 		h.populate()
 		steps := 150 + h.rng.IntN(150)
@@ -86,6 +85,7 @@ const (
 	slow
 	busy // 429 and 503
 	leaving
+	private // may not be dialled, as a rule
 	kinds
 )
 
@@ -130,6 +130,8 @@ func (h *history) receiver(mended bool) func(begun) (int, time.Duration) {
 			return http.StatusInternalServerError, quick
 		case kind == leaving && dice.IntN(10) == 0:
 			return http.StatusGone, quick
+		case kind == private && dice.IntN(4) > 0:
+			return barred, 0
 		}
 		return http.StatusOK, quick
 	}
@@ -225,6 +227,7 @@ func (h *history) restart(crash bool) {
 	h.breaks(nil)
 	h.model.mu.Lock()
 	h.model.node++
+	clear(h.model.told) // it learns all from what it reads
 	h.model.mu.Unlock()
 	h.begin(h.config())
 }

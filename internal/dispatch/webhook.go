@@ -33,15 +33,10 @@ func (d *Dispatcher) Due(w *telltale.Webhook) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
-	d.due(w, now)
-	d.advance(now)
-	d.launch()
-}
-
-func (d *Dispatcher) due(w *telltale.Webhook, now time.Time) {
 	l, _ := d.laneOf(w)
 	d.learn(l, w, now)
 	l.hint(now)
-	l.dueFresh = true
 	d.settle(l, now)
+	d.advance(now)
+	d.launch()
 }
