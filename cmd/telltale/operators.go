@@ -41,5 +41,5 @@ is opened directly. The link works once, for 24 hours, when the server is up aga
 	p.offer(reset, config.Server, "data", "listen", "public_url")
 	return group("operators", "operator", "the people who sign in to the pages", `  telltale operators reset ana@example.com
   telltale operators reset ana@example.com --data /var/lib/telltale
-  telltale operators reset --help`, reset)
+  telltale operators reset ana@example.com --json`, reset)
 }
