@@ -2,6 +2,7 @@ package telltale
 
 import (
 	"encoding/json"
+	"net/url"
 	"time"
 )
 
@@ -10,7 +11,7 @@ const OperationalSource = "telltale"
 
 // OperationalEvent makes an event about a webhook, or about a delivery to it.
 // attempt is the one that was the occasion, if there was one; delivery is empty
-// unless the event is about it. No payload holds a secret: URLs have no user info.
+// unless the event is about it. No payload holds a secret: URLs are without user info and query.
 func OperationalEvent(t EventType, w *Webhook, attempt *Attempt, delivery *FailedDelivery, at time.Time) (*Event, error) {
 	type lastError struct {
 		Code     FailureCode `json:"code,omitempty"`
@@ -31,7 +32,7 @@ func OperationalEvent(t EventType, w *Webhook, attempt *Attempt, delivery *Faile
 		Failures     int             `json:"failures,omitempty"`
 		LastError    *lastError      `json:"last_error,omitempty"`
 	}{Type: t, OccurredAt: at.Unix(), Delivery: delivery}
-	payload.Webhook.ID, payload.Webhook.URL, payload.Webhook.Description = w.ID, w.URL, w.Description
+	payload.Webhook.ID, payload.Webhook.URL, payload.Webhook.Description = w.ID, bareURL(w.URL), w.Description
 	if t == WebhookDisabled {
 		payload.Reason = w.DisabledReason
 	}
@@ -47,6 +48,16 @@ func OperationalEvent(t EventType, w *Webhook, attempt *Attempt, delivery *Faile
 	}
 	at = at.UTC().Truncate(time.Millisecond)
 	return &Event{ID: NewEventID(), ProjectID: w.ProjectID, Type: t, Source: OperationalSource, OccurredAt: at, ReceivedAt: at, Payload: text}, nil
+}
+
+// bareURL leaves out what of a URL may be secret: user info and query.
+func bareURL(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment = nil, "", false, ""
+	return u.String()
 }
 
 // FailedDelivery is what an operational event tells of a delivery that failed.

@@ -8,7 +8,7 @@ import (
 func TestAnOperationalEventTellsWhatHappened(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	w := NewWebhook("prj_1", "https://hooks.example.com/in", AllEventTypes)
+	w := NewWebhook("prj_1", "https://jo:secret@hooks.example.com/in?token=secret", AllEventTypes)
 	w.ID, w.Description, w.DisabledReason = "whk_1", "CRM", DisabledFailing
 	w.Standing = Standing{FailingSince: at, Failures: 20}
 	a := Attempt{Status: 500, Error: ErrorHTTPStatus}
