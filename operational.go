@@ -1,6 +1,7 @@
 package telltale
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/url"
 	"time"
@@ -42,12 +43,14 @@ func OperationalEvent(t EventType, w *Webhook, attempt *Attempt, delivery *Faile
 	if attempt != nil && !attempt.Success() {
 		payload.LastError = &lastError{attempt.Failure, attempt.Status, attempt.Sentence()}
 	}
-	text, err := json.Marshal(payload)
-	if err != nil {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false) // it is no HTML: <, > and & stay themselves, as in every payload
+	if err := enc.Encode(payload); err != nil {
 		return nil, err
 	}
 	at = at.UTC().Truncate(time.Millisecond)
-	return &Event{ID: NewEventID(), ProjectID: w.ProjectID, Type: t, Source: OperationalSource, OccurredAt: at, ReceivedAt: at, Payload: text}, nil
+	return &Event{ID: NewEventID(), ProjectID: w.ProjectID, Type: t, Source: OperationalSource, OccurredAt: at, ReceivedAt: at, Payload: bytes.TrimSpace(text.Bytes())}, nil
 }
 
 // bareURL leaves out what of a URL may be secret: user info and query.

@@ -101,7 +101,7 @@ func (c *call) takeNotice() *notice {
 	return &n
 }
 
-// noticeMAC binds the notice to the session, so that none can be shown to others.
+// noticeMAC shows that the words are ours.
 func (c *call) noticeMAC(text []byte) []byte {
 	h := hmac.New(sha256.New, c.SigningKey)
 	h.Write([]byte("notice "))

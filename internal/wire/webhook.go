@@ -274,7 +274,7 @@ func (p BasicAuthPatch) merge(old *telltale.BasicAuth) (*telltale.BasicAuth, *te
 
 // WebhookTest asks for a test.
 type WebhookTest struct {
-	Event string `json:"event,omitempty" enum:"sent,delivered,opened,clicked,failed,bounced,converted,unsubscribed,resubscribed,complained,user_created,user_updated" doc:"The type of the sample to send; the first type that the webhook wants, if left out." example:"sent"`
+	Event string `json:"event,omitempty" enum:"sent,delivered,opened,clicked,failed,bounced,converted,unsubscribed,resubscribed,complained,user_created,user_updated,webhook.failing,webhook.disabled,webhook.recovered,delivery.failed" doc:"The type of the sample to send; the first type that the webhook wants, if left out." example:"sent"`
 }
 
 // WebhookTested is how a test went.
