@@ -31,8 +31,20 @@ type world struct {
 	cookie *http.Cookie // of the owner's session
 }
 
-// newWorld starts a node that may send to this machine.
+// newWorld starts a node that may send to this machine, and sets it up.
 func newWorld(t *testing.T, change ...func(*config.Config)) *world {
+	t.Helper()
+	w := newNode(t, change...)
+	setup, err := url.Parse(w.app.SetupURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cookie = w.enter("/setup", url.Values{"token": {setup.Query().Get("token")}, "email": {"owner@example.com"}, "password": {password}, "project": {"Acme"}})
+	return w
+}
+
+// newNode starts a node that nobody has set up.
+func newNode(t *testing.T, change ...func(*config.Config)) *world {
 	t.Helper()
 	cfg := config.Defaults()
 	cfg.Listen, cfg.OpsListen, cfg.Data = "127.0.0.1:0", "127.0.0.1:0", filepath.Join(t.TempDir(), "data")
@@ -43,11 +55,6 @@ func newWorld(t *testing.T, change ...func(*config.Config)) *world {
 	w := &world{T: t, config: cfg}
 	w.start()
 	t.Cleanup(w.stop)
-	setup, err := url.Parse(w.app.SetupURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.cookie = w.enter("/setup", url.Values{"token": {setup.Query().Get("token")}, "email": {"owner@example.com"}, "password": {password}, "project": {"Acme"}})
 	return w
 }
 
