@@ -194,8 +194,8 @@ func TestAnOpenBreaker(t *testing.T) {
 			f.attempt(refused)
 		}, BreakerOpen, 3 * time.Minute, 1},
 		{"waits no longer than a quarter of an hour", func(f *fate) {
-			for _, wait := range []time.Duration{1, 2, 4, 8, 15, 15, 15} {
-				f.pass(wait * time.Minute)
+			for _, minutes := range []int{1, 2, 4, 8, 15, 15, 15} {
+				f.pass(time.Duration(minutes) * time.Minute)
 				f.attempt(refused)
 			}
 		}, BreakerOpen, 75 * time.Minute, 1},

@@ -107,7 +107,7 @@ func (p *program) follow(ctx context.Context, f listenFlags) error {
 	}
 	l := &listener{program: p, target: target, flags: f, seen: map[string]bool{}, http: &http.Client{Timeout: telltale.MaxTimeout}}
 	for last := ""; ; {
-		last, err = api.Live(ctx, query, last, l.ready, l.event)
+		last, err = api.Live(ctx, query, last, l.ready, func(e wire.LiveEvent) error { return l.event(ctx, e) })
 		var refused *client.Error
 		switch {
 		case ctx.Err() != nil:
@@ -177,7 +177,7 @@ type listened struct {
 	Body       json.RawMessage   `json:"body"` // payloads are JSON
 }
 
-func (l *listener) event(e wire.LiveEvent) error {
+func (l *listener) event(ctx context.Context, e wire.LiveEvent) error {
 	if l.seen[e.ID] {
 		return nil
 	}
@@ -193,7 +193,7 @@ func (l *listener) event(e wire.LiveEvent) error {
 	}
 	out := listened{At: time.Now().UTC().Format(time.RFC3339), ID: e.ID, Type: e.Type, Headers: e.Headers, Body: json.RawMessage(e.Body)}
 	if l.target != "" {
-		l.forwardTo(&out, e)
+		l.forwardTo(ctx, &out, e)
 	}
 	if l.json {
 		return l.writeJSON(out)
@@ -230,9 +230,9 @@ const maxAnswer = 120
 
 // forwardTo posts the event as it came. What the receiver makes of it is printed
 // and changes nothing.
-func (l *listener) forwardTo(out *listened, e wire.LiveEvent) {
+func (l *listener) forwardTo(ctx context.Context, out *listened, e wire.LiveEvent) {
 	out.Target = l.target
-	req, err := http.NewRequest(http.MethodPost, l.target, bytes.NewReader([]byte(e.Body)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.target, bytes.NewReader([]byte(e.Body)))
 	if err != nil {
 		out.Error = err.Error()
 		return

@@ -51,6 +51,7 @@ func (o *Operators) cookieName() string {
 }
 
 func (o *Operators) cookie(value string, expires time.Time) *http.Cookie {
+	//nolint:gosec // it is Secure where people come over https; on a laptop there is no https
 	c := &http.Cookie{Name: o.cookieName(), Value: value, Path: "/", HttpOnly: true, Secure: o.secure, SameSite: http.SameSiteLaxMode, Expires: expires}
 	if value == "" {
 		c.MaxAge = -1

@@ -203,12 +203,12 @@ func TestLoginsAreThrottled(t *testing.T) {
 		if _, err := d.login("gone@example.com", "wrong", "192.0.2.1"); telltale.CodeOf(err) != telltale.Unauthenticated {
 			t.Errorf("another email gets %v", err)
 		}
-		time.Sleep(emailTries.every)
+		time.Sleep(emailTries.every)       //nolint:forbidigo // in a bubble
 		for range 3 * addressTries.burst { // who gets in has all their tries again, and so has their office
 			d.mustLogin()
 		}
 
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) //nolint:forbidigo // likewise
 		for i := range addressTries.burst {
 			if _, err := d.login(fmt.Sprintf("guess%d@example.com", i), "wrong", "192.0.2.3"); telltale.CodeOf(err) != telltale.Unauthenticated {
 				t.Fatal(err)
@@ -232,7 +232,7 @@ func TestSessions(t *testing.T) {
 		want string
 	}{
 		{"at once", func(*door, *http.Cookie) {}, in},
-		{"after almost three days", func(*door, *http.Cookie) { time.Sleep(telltale.SessionIdleLife - 2*time.Minute) }, in},
+		{"after almost three days", func(*door, *http.Cookie) { time.Sleep(telltale.SessionIdleLife - 2*time.Minute) }, in}, //nolint:forbidigo // in a bubble
 		{"after three days away", func(*door, *http.Cookie) { time.Sleep(telltale.SessionIdleLife + time.Minute) }, out},
 		{"after thirteen days of use", func(d *door, c *http.Cookie) {
 			for range 13 {
@@ -341,7 +341,7 @@ func TestConfirm(t *testing.T) {
 		if err := d.Confirm(who, right); telltale.CodeOf(err) != telltale.RateLimited {
 			t.Errorf("one try too many gets %v", err)
 		}
-		time.Sleep(emailTries.every)
+		time.Sleep(emailTries.every) //nolint:forbidigo // in a bubble
 		if err := d.Confirm(who, right); err != nil {
 			t.Error(err)
 		}

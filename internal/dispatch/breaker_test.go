@@ -23,10 +23,10 @@ func TestAReceiverThatFailsIsProbed(t *testing.T) {
 		}
 
 		// Probes go one at a time, after one, two and four minutes.
-		for i, wait := range []time.Duration{1, 2, 4} {
-			pass(wait * time.Minute)
+		for i, minutes := range []int{1, 2, 4} {
+			pass(time.Duration(minutes) * time.Minute)
 			if n := len(w.net.starts(id)) - opened; n != i+1 {
-				t.Fatalf("%d probes after another %d minutes; want %d", n, wait, i+1)
+				t.Fatalf("%d probes after another %d minutes; want %d", n, minutes, i+1)
 			}
 		}
 
