@@ -233,16 +233,16 @@ func TestSessions(t *testing.T) {
 	}{
 		{"at once", func(*door, *http.Cookie) {}, in},
 		{"after almost three days", func(*door, *http.Cookie) { time.Sleep(telltale.SessionIdleLife - 2*time.Minute) }, in}, //nolint:forbidigo // in a bubble
-		{"after three days away", func(*door, *http.Cookie) { time.Sleep(telltale.SessionIdleLife + time.Minute) }, out},
+		{"after three days away", func(*door, *http.Cookie) { time.Sleep(telltale.SessionIdleLife + time.Minute) }, out},    //nolint:forbidigo // in a bubble
 		{"after thirteen days of use", func(d *door, c *http.Cookie) {
 			for range 13 {
-				time.Sleep(24 * time.Hour)
+				time.Sleep(24 * time.Hour) //nolint:forbidigo // in a bubble
 				d.who(c, "192.0.2.1")
 			}
 		}, in},
 		{"after fourteen days of use", func(d *door, c *http.Cookie) {
 			for range 14 {
-				time.Sleep(24 * time.Hour)
+				time.Sleep(24 * time.Hour) //nolint:forbidigo // in a bubble
 				d.who(c, "192.0.2.1")
 			}
 		}, out},
@@ -285,7 +285,7 @@ func TestASessionIsSeenToTheMinute(t *testing.T) {
 		d := newDoor(t, false)
 		c := d.mustLogin()
 		for range 180 {
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // in a bubble
 			d.who(c, "198.51.100.7")
 		}
 		if d.touched < 2 || d.touched > 3 {

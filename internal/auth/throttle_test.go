@@ -29,7 +29,7 @@ func TestTriesRunOutAndComeBack(t *testing.T) {
 				t.Errorf("try %d of another name waits %s", i+1, wait)
 			}
 		}
-		time.Sleep(few.every)
+		time.Sleep(few.every) //nolint:forbidigo // in a bubble
 		if wait := tries.take(a); wait != 0 {
 			t.Errorf("after a while the try waits %s", wait)
 		}
