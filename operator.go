@@ -99,11 +99,10 @@ func (o Operator) Validate() error {
 }
 
 // Session is one browser in which an operator is signed in. Only the hash of
-// its token is kept; Data belongs to the session library.
+// its token is kept.
 type Session struct {
 	Hash       [sha256.Size]byte
 	OperatorID OperatorID // empty before the sign-in
-	Data       []byte
 	UserAgent  string
 	RemoteAddr string
 	CreatedAt  time.Time

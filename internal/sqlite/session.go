@@ -12,7 +12,7 @@ import (
 
 // SaveSession lets nobody in who was shut out meanwhile.
 func (s *Store) SaveSession(ctx context.Context, session telltale.Session) error {
-	return s.write(ctx, "saving a session", len(session.Data)+300, func(tx *tx) error {
+	return s.write(ctx, "saving a session", 300, func(tx *tx) error {
 		if session.OperatorID != "" {
 			o, err := readOperator(tx.conn, session.OperatorID)
 			if err != nil {
@@ -22,8 +22,8 @@ func (s *Store) SaveSession(ctx context.Context, session telltale.Session) error
 				return notFound("operator")
 			}
 		}
-		err := tx.change(`INSERT OR REPLACE INTO session (hash, operator, data, user_agent, remote_addr, created_at, seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
-			blob(session.Hash[:]).text(string(session.OperatorID)).blobOrNull(session.Data).text(session.UserAgent).text(session.RemoteAddr).
+		err := tx.change(`INSERT OR REPLACE INTO session (hash, operator, user_agent, remote_addr, created_at, seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`).
+			blob(session.Hash[:]).text(string(session.OperatorID)).text(session.UserAgent).text(session.RemoteAddr).
 			int(timeMilli(session.CreatedAt)).int(timeMilli(session.SeenAt.Truncate(time.Minute))).int(timeMilli(session.ExpiresAt)).run()
 		if err != nil {
 			return fmt.Errorf("a session of %q: %w", session.OperatorID, err)
@@ -46,12 +46,12 @@ func (s *Store) TouchSession(ctx context.Context, hash [32]byte, remoteAddr stri
 	})
 }
 
-const sessionColumns = `hash, operator, data, user_agent, remote_addr, created_at, seen_at, expires_at`
+const sessionColumns = `hash, operator, user_agent, remote_addr, created_at, seen_at, expires_at`
 
 func scanSession(q *query) telltale.Session {
 	var session telltale.Session
 	copy(session.Hash[:], q.getBlob())
-	session.OperatorID, session.Data = telltale.OperatorID(q.getText()), q.getBlob()
+	session.OperatorID = telltale.OperatorID(q.getText())
 	session.UserAgent, session.RemoteAddr = q.getText(), q.getText()
 	session.CreatedAt, session.SeenAt, session.ExpiresAt = milliTime(q.getInt()), milliTime(q.getInt()), milliTime(q.getInt())
 	return session

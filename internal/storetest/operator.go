@@ -47,7 +47,7 @@ func (w *world) operator(id telltale.OperatorID) telltale.Operator {
 func (w *world) newSession(id telltale.OperatorID) telltale.Session {
 	w.Helper()
 	s := telltale.Session{
-		Hash: sha256.Sum256([]byte(telltale.NewRequestID())), OperatorID: id, Data: []byte("\x00data"), UserAgent: "Mozilla/5.0", RemoteAddr: "192.0.2.1",
+		Hash: sha256.Sum256([]byte(telltale.NewRequestID())), OperatorID: id, UserAgent: "Mozilla/5.0", RemoteAddr: "192.0.2.1",
 		CreatedAt: milli(w.Now()), SeenAt: w.Now().UTC().Truncate(time.Minute), ExpiresAt: milli(w.Now().Add(24 * time.Hour)),
 	}
 	w.must(w.SaveSession(w.ctx, s))
@@ -220,7 +220,7 @@ var operatorTests = []test{
 				w.equal("the session", got, s)
 				w.restart()
 			}
-			s.Data, s.OperatorID, s.SeenAt = []byte("more"), o.ID, s.SeenAt.Add(time.Hour)
+			s.OperatorID, s.SeenAt = o.ID, s.SeenAt.Add(time.Hour)
 			saved := s
 			saved.SeenAt = s.SeenAt.Add(7 * time.Second)
 			w.must(w.SaveSession(w.ctx, saved))

@@ -15,7 +15,6 @@ CREATE TABLE operator (
 CREATE TABLE session (
 	hash        BLOB    PRIMARY KEY,
 	operator    TEXT    NOT NULL, -- empty before the sign-in
-	data        BLOB,
 	user_agent  TEXT    NOT NULL,
 	remote_addr TEXT    NOT NULL,
 	created_at  INTEGER NOT NULL,
