@@ -100,6 +100,7 @@ func TestAStreamGoesOnAfterARestart(t *testing.T) {
 	b := w.owner()
 	b.open(deliveries)
 	b.listed(3)
+	b.says("#pulse", "Live")
 	w.stop()
 	b.says("#pulse", "Reconnecting…")
 	w.config.Listen = strings.TrimPrefix(b.url, "http://")

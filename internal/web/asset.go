@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"io/fs"
 	"mime"
 	"net/http"
 	"path"
@@ -28,26 +27,36 @@ type asset struct {
 	plain, gz []byte
 }
 
+// scripts are served as one file, [scriptName]. Apart, htmx might begin with the
+// page before its extension has arrived, and the page would never be live.
+var scripts = []string{"htmx.js", "htmx-sse.js", "app.js"}
+
+const scriptName = "script.js"
+
 func loadAssets() *assets {
 	a := &assets{files: map[string]asset{}}
-	entries, err := fs.ReadDir(static, "static")
+	var script []byte
+	for _, name := range scripts {
+		script = append(append(script, readAsset(name)...), '\n')
+	}
+	a.add(scriptName, script)
+	for _, name := range []string{"app.css", "icon.svg"} {
+		a.add(name, readAsset(name))
+	}
+	return a
+}
+
+func readAsset(name string) []byte {
+	content, err := static.ReadFile("static/" + name)
 	if err != nil {
 		panic("web: " + err.Error()) // it is part of the binary
 	}
-	for _, entry := range entries {
-		name := entry.Name()
-		kind := mime.TypeByExtension(path.Ext(name))
-		if kind == "" || path.Ext(name) == ".md" {
-			continue
-		}
-		plain, err := static.ReadFile("static/" + name)
-		if err != nil {
-			panic("web: " + err.Error())
-		}
-		hash := sha256.Sum256(plain)
-		a.files[name] = asset{"/static/" + hex.EncodeToString(hash[:6]) + "/" + name, kind, plain, compress(plain)}
-	}
-	return a
+	return content
+}
+
+func (a *assets) add(name string, content []byte) {
+	hash := sha256.Sum256(content)
+	a.files[name] = asset{"/static/" + hex.EncodeToString(hash[:6]) + "/" + name, mime.TypeByExtension(path.Ext(name)), content, compress(content)}
 }
 
 // address gives the path under which the file of that name is served.

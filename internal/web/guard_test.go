@@ -140,3 +140,18 @@ func TestTheFirstLoadIsSmall(t *testing.T) {
 	}
 	t.Logf("the first load is %d bytes", total)
 }
+
+// Were they apart, a page could begin before the script that makes it live is there.
+func TestAPageHasOneScript(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	scripts := regexp.MustCompile(`<script src="([^"]+)" defer></script>`).FindAllStringSubmatch(w.get(list).body, -1)
+	if len(scripts) != 1 {
+		t.Fatalf("the page has %d scripts", len(scripts))
+	}
+	script := w.get(scripts[0][1]).want(http.StatusOK).body
+	htmx, sse, app := strings.Index(script, "var htmx="), strings.Index(script, `registerExtension("sse"`), strings.Index(script, "// What pages cannot do")
+	if htmx < 0 || sse < htmx || app < sse {
+		t.Fatalf("the script has htmx at %d, its extension at %d and the pages' own at %d; want them in this order", htmx, sse, app)
+	}
+}

@@ -41,7 +41,6 @@
   const busy = () => pulse.dataset.state == 'paused' || scrollY > 120 || $('[name=id]:checked,:popover-open,dialog[open],#content :is(input:not([type=checkbox]),select,textarea):focus')
   const refresh = () => { fresh = 0; pill.hidden = true; htmx.trigger('#content', 'refresh') }
   if (pill) {
-    show('live', 'Live')
     pill.onclick = () => { picked().forEach(c => c.click()); scrollTo(0, 0); refresh() }
     pulse.onclick = () => {
       const on = pulse.dataset.state == 'live'
@@ -58,10 +57,9 @@
     pill.hidden = false
   })
   D.addEventListener('signed-out', () => location.reload())
-  D.addEventListener('htmx:sse:error', e => {
-    if (e.detail.status == 401) return location.reload()
-    if (++lost > 3) show('off', 'Live updates are off. Refresh'); else show('lost', 'Reconnecting…')
-  })
+  const missed = () => { if (++lost > 3) show('off', 'Live updates are off. Refresh'); else show('lost', 'Reconnecting…') }
+  D.addEventListener('htmx:sse:error', e => { if (e.detail.status == 401) location.reload(); else missed() })
+  D.addEventListener('htmx:finally:request', e => { if (e.target.matches('[hx-sse\\:connect]') && !e.target._htmx?.sse) if (e.detail.ctx.response?.status == 401) location.reload(); else missed() }) // it never began
   D.addEventListener('htmx:sse:after:connection', () => { lost = 0; if (pulse.dataset.state != 'paused') show('live', 'Live') })
   // Keys in lists: j and k move, Enter opens, x selects, r replays, / searches, ? tells of them.
   D.addEventListener('keydown', e => {
