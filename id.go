@@ -24,6 +24,9 @@ type (
 	RequestID  string // req_…, one request that reached our own HTTP server
 	OperatorID string // opr_…
 	AuditID    string // aud_…
+	ProfileID  string // prf_…
+	ImportID   string // imp_…
+	ErasureID  string // ers_…
 )
 
 const ulidLength = 26
@@ -40,6 +43,9 @@ const (
 	replayPrefix   = "rpl_"
 	operatorPrefix = "opr_"
 	auditPrefix    = "aud_"
+	profilePrefix  = "prf_"
+	importPrefix   = "imp_"
+	erasurePrefix  = "ers_"
 )
 
 func NewProjectID() ProjectID   { return ProjectID(newID(projectPrefix)) }
@@ -52,6 +58,9 @@ func NewRequestID() RequestID   { return RequestID(newID(requestPrefix)) }
 func NewReplayID() ReplayID     { return ReplayID(newID(replayPrefix)) }
 func NewOperatorID() OperatorID { return OperatorID(newID(operatorPrefix)) }
 func NewAuditID() AuditID       { return AuditID(newID(auditPrefix)) }
+func NewProfileID() ProfileID   { return ProfileID(newID(profilePrefix)) }
+func NewImportID() ImportID     { return ImportID(newID(importPrefix)) }
+func NewErasureID() ErasureID   { return ErasureID(newID(erasurePrefix)) }
 
 // ids is the one source of ULIDs in a process: strictly rising within a
 // millisecond, which [ulid.MonotonicEntropy] gives only under a lock.

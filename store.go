@@ -496,3 +496,130 @@ type SystemStore interface {
 	Nodes(ctx context.Context) ([]Node, error)
 	Info(ctx context.Context) (StoreInfo, error)
 }
+
+// UserStore keeps profiles, and what users did.
+type UserStore interface {
+	// ChangeUsers applies the changes to their users' profiles, in order, and
+	// stores the events that come of them with their deliveries, as
+	// [EventStore.AcceptEvents] does; all in one transaction. So concurrent
+	// changes of one profile come one after another, and none is lost.
+	//
+	// Whose profile it is, the id decides, in canonical form. Where there is only
+	// an email it is that of the user whose id it is, else that of the user who
+	// has it, the one changed last if several have.
+	//
+	// A tracked event that repeats one ([TrackedEvent.RepeatKey]) of the last
+	// RepeatWindow, in this call too, changes nothing. Any other is stored, and
+	// may convert a message of the user ([Goals.Convert]).
+	//
+	// A change that breaks a bound is not applied, and the others are:
+	// [UserChanged.Results] tells. With Import set, its progress is stored in the
+	// same transaction: Conflict if it does not stand where the progress begins,
+	// or is not running, and nothing is applied.
+	ChangeUsers(ctx context.Context, c UserChanges) (UserChanged, error)
+
+	// Profile gives NotFound.
+	Profile(ctx context.Context, project ProjectID, id ProfileID) (*Profile, error)
+	// FindProfile finds whom the reference is about, as ChangeUsers does. NotFound.
+	FindProfile(ctx context.Context, project ProjectID, user UserRef) (*Profile, error)
+	// Profiles lists newest first.
+	Profiles(ctx context.Context, project ProjectID, f ProfileFilter, page Page) ([]*Profile, error)
+	// CountProfiles counts as [DeliveryLogStore.CountDeliveries] does.
+	CountProfiles(ctx context.Context, project ProjectID, f ProfileFilter, limit int) (n int, more bool, err error)
+	// TrackedEvents lists what the user did, newest first; page counts by Sequence, as text.
+	TrackedEvents(ctx context.Context, project ProjectID, id ProfileID, page Page) ([]*TrackedEvent, error)
+}
+
+// UserChanges is what ChangeUsers is asked to do.
+type UserChanges struct {
+	ProjectID ProjectID
+	Source    string // of the events that come of it
+	Changes   []UserChange
+	// RepeatWindow is for how long a tracked event is known; 0 stores every one.
+	RepeatWindow time.Duration
+	// NoConversions leaves messages alone, whatever the users did.
+	NoConversions bool
+	Room          Room // as in [Acceptance]
+	Import        *ImportProgress
+}
+
+// UserChanged is what ChangeUsers did.
+type UserChanged struct {
+	Accepted // the events that came of it, in order
+	Results  []UserResult
+}
+
+// UserResult answers one change.
+type UserResult struct {
+	Err      error // Invalid: why it was not applied
+	Repeated bool  // a tracked event that was known
+	Created  bool  // the profile was made
+	Events   int   // that came of it
+}
+
+// MessageStore knows the messages that events named.
+type MessageStore interface {
+	// Messages finds messages of the project by their message ids or their
+	// provider's ids. The answer has an entry per id, nil for one that is unknown.
+	Messages(ctx context.Context, project ProjectID, ids []string) ([]*Message, error)
+	// ProfilesByRef is FindProfile for many, with nil for whom nobody knows.
+	ProfilesByRef(ctx context.Context, project ProjectID, users []UserRef) ([]*Profile, error)
+}
+
+// GoalStore keeps what campaigns are to bring about.
+type GoalStore interface {
+	// Goals gives a project's goals, by campaign id. NotFound.
+	Goals(ctx context.Context, project ProjectID) (Goals, error)
+	// SetGoal sets the goal of a campaign; an empty event name removes it.
+	// Conflict if the project has [MaxGoals]; NotFound for a project.
+	SetGoal(ctx context.Context, project ProjectID, g Goal) error
+	// SetConversionWindows gives Invalid for what is out of range. NotFound.
+	SetConversionWindows(ctx context.Context, project ProjectID, window, viewWindow time.Duration) error
+	// TryGoal counts which of the tracked events since then would have been
+	// credited to messages of the campaign if this were its goal. It changes
+	// nothing, and gives up, with more, if that takes too long.
+	TryGoal(ctx context.Context, project ProjectID, g Goal, since time.Time) (GoalTrial, error)
+}
+
+// GoalTrial is what a goal would have brought.
+type GoalTrial struct {
+	Events   int // tracked events of the name
+	Credited map[Credit]int
+	More     bool // the trial was given up; there are more
+}
+
+// ImportStore keeps imports. Their progress is [UserStore.ChangeUsers]'s to note.
+type ImportStore interface {
+	// CreateImport stores a running import. Conflict if the project has [MaxRunningImports].
+	CreateImport(ctx context.Context, i Import) (Import, error)
+	// Import gives NotFound.
+	Import(ctx context.Context, project ProjectID, id ImportID) (Import, error)
+	// Imports lists newest first.
+	Imports(ctx context.Context, project ProjectID, page Page) ([]Import, error)
+	// SwitchImport pauses, resumes (running) or cancels. To the state that it has
+	// already it changes nothing; Conflict for one that has ended. NotFound.
+	SwitchImport(ctx context.Context, project ProjectID, id ImportID, to ImportState) (Import, error)
+	// FailImport ends a running import with a sentence that says why.
+	FailImport(ctx context.Context, id ImportID, failure string) error
+	// RunningImports lists those of every project that are running.
+	RunningImports(ctx context.Context) ([]Import, error)
+	// RefusedRows lists the refused rows behind a line, at most [MaxPage].
+	RefusedRows(ctx context.Context, project ProjectID, id ImportID, afterLine int) ([]RefusedRow, error)
+}
+
+// ErasureStore forgets people.
+type ErasureStore interface {
+	// Erase begins to forget the user: the profile goes at once. What their data
+	// stands under is the profile's [Profile.Known], or what the reference says
+	// if there is no profile.
+	Erase(ctx context.Context, project ProjectID, user UserRef) (Erasure, error)
+	// AdvanceErasure removes a bounded chunk, and completes the erasure when
+	// nothing is left. Deliveries under way are left to their end first. NotFound.
+	AdvanceErasure(ctx context.Context, id ErasureID) (Erasure, error)
+	// Erasure gives NotFound.
+	Erasure(ctx context.Context, project ProjectID, id ErasureID) (Erasure, error)
+	// Erasures lists newest first.
+	Erasures(ctx context.Context, project ProjectID, page Page) ([]Erasure, error)
+	// OpenErasures lists those of every project that are not complete.
+	OpenErasures(ctx context.Context) ([]Erasure, error)
+}

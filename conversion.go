@@ -1,0 +1,116 @@
+package telltale
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Goal is the event that a campaign is to bring about. A message may carry a
+// goal of its own ([Message.Goal]), which goes before its campaign's.
+type Goal struct {
+	CampaignID string // as text, 1 to [MaxIDChars] characters
+	EventName  string // as given, likewise; compared by [EventName]
+	UpdatedAt  time.Time
+}
+
+// Goals is a project's goals, and within which time of a message its goal counts.
+type Goals struct {
+	ByCampaign []Goal // by campaign id
+	// ViewWindow bounds conversions of messages that were opened only, Window all
+	// others. Both count from when the message was sent, 1 minute to [MaxConversionWindow].
+	Window     time.Duration
+	ViewWindow time.Duration
+}
+
+// Bounds of goals.
+const (
+	DefaultConversionWindow = 30 * 24 * time.Hour
+	MaxConversionWindow     = 365 * 24 * time.Hour
+	MaxGoals                = 10_000 // in a project
+)
+
+// Of gives the goal of a message as [EventName] writes it; empty if it has none.
+func (g *Goals) Of(m *Message) string {
+	if m.Goal != "" {
+		return EventName(m.Goal)
+	}
+	i, found := slices.BinarySearchFunc(g.ByCampaign, m.CampaignID(), func(goal Goal, id string) int { return strings.Compare(goal.CampaignID, id) })
+	if !found {
+		return ""
+	}
+	return EventName(g.ByCampaign[i].EventName)
+}
+
+// Longest is the longer of the two windows: no older message is a candidate.
+func (g *Goals) Longest() time.Duration { return max(g.Window, g.ViewWindow) }
+
+// Credit says why a message is credited with a conversion.
+type Credit string
+
+const (
+	CreditDirect   Credit = "direct"       // the event named the message, or the user had clicked in it
+	CreditViewed   Credit = "view_through" // the user had opened it
+	CreditIndirect Credit = "indirect"     // the user had got it
+)
+
+// Convert gives the message that is credited with the event, which happened at
+// that time, or nil if none is. The messages are the user's, in any order. Those
+// count whose goal is the event, which were sent before it and within the
+// window, and have not converted yet. Of these it is the one that the event
+// names; else the one clicked last; else the one opened last; else the one
+// received last.
+func (g *Goals) Convert(e *TrackedEvent, at time.Time, messages []*Message) (*Message, Credit) {
+	goal := EventName(e.Name)
+	var named, clicked, opened, received *Message
+	for _, m := range messages {
+		age := at.Sub(m.SentAt)
+		if m.SentAt.IsZero() || age < 0 || !m.ConvertedAt.IsZero() || g.Of(m) != goal {
+			continue
+		}
+		if age <= g.Window {
+			if e.Message != "" && slices.Contains([]string{m.MessageID, m.ProviderMessageID}, CanonicalMessageID(e.Message)) {
+				named = m
+			}
+			clicked = latest(clicked, m, at, func(m *Message) time.Time { return m.ClickedAt })
+			received = latest(received, m, at, (*Message).ReceivedAt)
+		}
+		if age <= g.ViewWindow {
+			opened = latest(opened, m, at, func(m *Message) time.Time { return m.OpenedAt })
+		}
+	}
+	switch {
+	case named != nil:
+		return named, CreditDirect
+	case clicked != nil:
+		return clicked, CreditDirect
+	case opened != nil:
+		return opened, CreditViewed
+	case received != nil:
+		return received, CreditIndirect
+	}
+	return nil, ""
+}
+
+// latest is the message to which something happened later, but not after at.
+func latest(known, m *Message, at time.Time, when func(*Message) time.Time) *Message {
+	t := when(m)
+	if t.IsZero() || t.After(at) || known != nil && !when(known).Before(t) {
+		return known
+	}
+	return m
+}
+
+// Conversion makes the activity of a message that converted at that time.
+func (m *Message) Conversion(p *Profile, at time.Time) Activity {
+	a := Activity{Type: Converted, User: m.User.Clone(), Campaign: m.Campaign.Clone(), OccurredAt: at, ProviderMessageID: m.ProviderMessageID}
+	if p != nil {
+		user := p.User()
+		user.Complete(m.User)
+		a.User = user
+	}
+	if m.MessageID != "" {
+		a.Top.SetString("message_id", m.MessageID)
+	}
+	return a
+}

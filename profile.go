@@ -1,0 +1,118 @@
+package telltale
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Profile is what is stored of a user of a project: of one who was identified,
+// or of whom nothing is known but that they opted out.
+type Profile struct {
+	ID        ProfileID
+	ProjectID ProjectID
+
+	// UserID is the user's own id in canonical form, in which the number 123 and
+	// the string "123" are one user. It is unique within the project. GivenID is
+	// the same as JSON, of the kind in which it was received last.
+	UserID  string
+	GivenID string
+	// FormerIDs are the ids, in canonical form, that the user had before, the
+	// latest first, at most [MaxFormerIDs]: their events stand under these.
+	FormerIDs []string
+	Email     string // empty if unknown
+
+	Properties Object   // in the order in which they came
+	Tags       []string // each once, in the order in which they came
+	Channels   []Channel
+
+	// UnsubscribedAt is since when the user is opted out; zero while subscribed.
+	UnsubscribedAt time.Time
+
+	CreatedAt time.Time // when the user was identified; zero if only the opt-out is known
+	UpdatedAt time.Time
+}
+
+// Bounds of a profile beyond those of an event.
+const (
+	MaxTags      = 200
+	MaxChannels  = 20
+	MaxFormerIDs = 20
+)
+
+// Channel is one way to reach a user other than email.
+type Channel struct {
+	Type     string // "push", "sms", …
+	Address  string // a number or a device token; unique among the channels of a type
+	Platform string // "ios", "android", …; empty if unknown
+	Device   string // empty if unknown
+}
+
+// Subscribed reports whether the user may be sent messages.
+func (p *Profile) Subscribed() bool { return p.UnsubscribedAt.IsZero() }
+
+// Known lists everything that the user's events and messages may stand under:
+// the id, the former ids, and the email.
+func (p *Profile) Known() []string {
+	known := append([]string{p.UserID}, p.FormerIDs...)
+	if p.Email != "" && !slices.Contains(known, p.Email) {
+		known = append(known, p.Email)
+	}
+	return known
+}
+
+// User gives the user as payloads name them: id and email.
+func (p *Profile) User() Object {
+	var o Object
+	o.set("id", p.GivenID)
+	if p.Email != "" {
+		o.SetString("email", p.Email)
+	}
+	return o
+}
+
+// Clone gives a copy that shares nothing with p that can change.
+func (p *Profile) Clone() *Profile {
+	c := *p
+	c.FormerIDs, c.Tags, c.Channels = slices.Clone(p.FormerIDs), slices.Clone(p.Tags), slices.Clone(p.Channels)
+	c.Properties = p.Properties.Clone()
+	return &c
+}
+
+// UserRef says whom something is about: an id, an email, or both. Of both, the
+// id decides.
+type UserRef struct {
+	ID    string // as JSON, a number or a string; empty if not given
+	Email string // empty if not given
+}
+
+// UserID is the id in canonical form. Where there is only an email, it doubles as the id.
+func (r UserRef) UserID() string {
+	if r.ID == "" {
+		return r.Email
+	}
+	if kindOf(r.ID) == '0' {
+		return canonicalNumber(r.ID)
+	}
+	return text(r.ID)
+}
+
+// givenID is the id as JSON.
+func (r UserRef) givenID() string {
+	if r.ID == "" {
+		return quote(r.Email)
+	}
+	return r.ID
+}
+
+// ProfileFilter narrows a list of profiles. Zero fields do not narrow.
+type ProfileFilter struct {
+	// Match is the beginning of an id or of an email, as it is written.
+	Match        string
+	Unsubscribed *bool
+	Tag          string
+}
+
+// sameName reports whether two names differ by no more than case: such
+// properties would pass for id and email at receivers that do not tell case apart.
+func sameName(a, b string) bool { return strings.EqualFold(a, b) }
