@@ -50,6 +50,10 @@ const (
 	AuditReplayPaused      AuditAction = "replay.pause"
 	AuditReplayResumed     AuditAction = "replay.resume"
 	AuditReplayCancelled   AuditAction = "replay.cancel"
+	AuditImportStarted     AuditAction = "import.start"
+	AuditImportPaused      AuditAction = "import.pause"
+	AuditImportResumed     AuditAction = "import.resume"
+	AuditImportCancelled   AuditAction = "import.cancel"
 )
 
 // auditActions says what people read for each, in the order in which lists offer them.
@@ -71,6 +75,10 @@ var auditActions = []struct {
 	{AuditReplayPaused, "Replay paused"},
 	{AuditReplayResumed, "Replay resumed"},
 	{AuditReplayCancelled, "Replay cancelled"},
+	{AuditImportStarted, "Import started"},
+	{AuditImportPaused, "Import paused"},
+	{AuditImportResumed, "Import resumed"},
+	{AuditImportCancelled, "Import cancelled"},
 	{AuditKeyCreated, "Key made"},
 	{AuditKeyRevoked, "Key revoked"},
 	{AuditProjectCreated, "Project added"},

@@ -11,6 +11,11 @@ const (
 	ImportUnsubscribes ImportKind = "unsubscribes" // users who opted out
 )
 
+// Valid reports whether k is one of the three.
+func (k ImportKind) Valid() bool {
+	return k == ImportProfiles || k == ImportEvents || k == ImportUnsubscribes
+}
+
 // Import is a durable job that reads a CSV file, row by row, as if each had come
 // through the Track API. What it made and where it stands are written in one
 // transaction, so that after a crash it goes on where it was.
@@ -30,7 +35,7 @@ type Import struct {
 	Rows    int
 	Line    int // the last line of the last row that was read, from 1
 	Applied int // rows that went in
-	Refused int // rows that did not
+	Refused int // rows that did not; the first [MaxRefusedRows] are kept
 	// Failure is why it failed as a sentence.
 	Failure string
 
@@ -50,6 +55,9 @@ const (
 	ImportCancelled ImportState = "cancelled" // by an operator; what went in stays. Final
 )
 
+// Ended reports whether s is final.
+func (s ImportState) Ended() bool { return s != ImportRunning && s != ImportPaused }
+
 // RefusedRow is a row of an import that did not go in.
 type RefusedRow struct {
 	Line   int    // where it begins, from 1
@@ -62,6 +70,7 @@ const (
 	MaxImportBytes    = 8 << 30
 	MaxImportRow      = MaxEventBytes // bytes of a row
 	MaxImportColumns  = MaxExtraKeys + 10
+	MaxImportName     = 255 // characters
 	MaxRefusedRow     = 4 << 10
 	MaxRefusedRows    = 100_000 // that are kept of one import; beyond them it only counts
 	MaxRunningImports = 20      // in a project, paused ones too
@@ -74,6 +83,9 @@ type ImportProgress struct {
 	From, To int64 // bytes of the file: Place has to be From, and becomes To
 	Rows     int   // read
 	Line     int   // the last one
-	Refused  []RefusedRow
-	Finished bool // the file ends here
+	// Of has the row of each change, in the order of the changes and without a
+	// reason: one that is not applied is refused, for what its error says.
+	Of       []RefusedRow
+	Refused  []RefusedRow // rows of which no change was made
+	Finished bool         // the file ends here
 }

@@ -24,6 +24,7 @@ type Store interface {
 	DeliveryLogStore
 	StatStore
 	ReplayStore
+	ImportStore
 	UndeleteStore
 	OperatorStore
 	AuditStore
@@ -590,7 +591,9 @@ type GoalTrial struct {
 
 // ImportStore keeps imports. Their progress is [UserStore.ChangeUsers]'s to note.
 type ImportStore interface {
-	// CreateImport stores a running import. Conflict if the project has [MaxRunningImports].
+	// CreateImport stores a running import that stands at the beginning. Conflict
+	// if the project has [MaxRunningImports]; Invalid for a kind that there is
+	// not; NotFound for a project.
 	CreateImport(ctx context.Context, i Import) (Import, error)
 	// Import gives NotFound.
 	Import(ctx context.Context, project ProjectID, id ImportID) (Import, error)
@@ -599,11 +602,13 @@ type ImportStore interface {
 	// SwitchImport pauses, resumes (running) or cancels. To the state that it has
 	// already it changes nothing; Conflict for one that has ended. NotFound.
 	SwitchImport(ctx context.Context, project ProjectID, id ImportID, to ImportState) (Import, error)
-	// FailImport ends a running import with a sentence that says why.
+	// FailImport ends a running import with a sentence that says why. Of one that
+	// is not running it changes nothing. NotFound.
 	FailImport(ctx context.Context, id ImportID, failure string) error
 	// RunningImports lists those of every project that are running.
 	RunningImports(ctx context.Context) ([]Import, error)
-	// RefusedRows lists the refused rows behind a line, at most [MaxPage].
+	// RefusedRows lists the refused rows behind a line, in order, at most
+	// [MaxPage]. NotFound for the import.
 	RefusedRows(ctx context.Context, project ProjectID, id ImportID, afterLine int) ([]RefusedRow, error)
 }
 

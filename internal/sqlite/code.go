@@ -32,6 +32,17 @@ const (
 
 var replayStates = []telltale.ReplayState{"", "", telltale.ReplayRunning, telltale.ReplayPaused, telltale.ReplayFinished, telltale.ReplayCancelled}
 
+// States of an import likewise.
+const (
+	importRunning  = 2
+	importFinished = 4
+	importFailed   = 5
+)
+
+var importStates = []telltale.ImportState{"", "", telltale.ImportRunning, telltale.ImportPaused, telltale.ImportFinished, telltale.ImportFailed, telltale.ImportCancelled}
+
+var importKinds = []telltale.ImportKind{telltale.ImportProfiles, telltale.ImportEvents, telltale.ImportUnsubscribes}
+
 var whichWords = []telltale.Which{telltale.WhichFailed, telltale.WhichHeld, telltale.WhichUnsent, telltale.WhichUndelivered, telltale.WhichAll}
 
 var healths = []telltale.Health{telltale.HealthNeverUsed, telltale.HealthHealthy, telltale.HealthFailing}

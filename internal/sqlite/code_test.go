@@ -38,6 +38,12 @@ func TestStoredFormsDoNotChange(t *testing.T) {
 	if want := []telltale.Which{"failed", "held", "unsent", "undelivered", "all"}; !slices.Equal(whichWords[:5], want) {
 		t.Errorf("which events are replayed: %q", whichWords)
 	}
+	if want := []telltale.ImportState{"", "", "running", "paused", "finished", "failed", "cancelled"}; !slices.Equal(importStates[:7], want) || importRunning != 2 || importFinished != 4 || importFailed != 5 {
+		t.Errorf("states of imports: %q", importStates)
+	}
+	if want := []telltale.ImportKind{"profiles", "events", "unsubscribes"}; !slices.Equal(importKinds[:3], want) {
+		t.Errorf("what is imported: %q", importKinds)
+	}
 	for value, want := range map[string]uint16{"": 0, "42": 0x5fad, "jo@example.com": 0x5494} {
 		if got := shortHash("prj_x", value); got != want {
 			t.Errorf("the short hash of %q is %#x", value, got)

@@ -113,6 +113,7 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 			}
 		}
 		askOfPeople(t, s, project, hook)
+		askOfImports(t, s, project)
 		_, _, err7 := s.Purge(ctx, telltale.Retention{Events: time.Nanosecond, CallerIDs: time.Nanosecond})
 		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9} {
 			if err != nil {
@@ -259,5 +260,30 @@ func plan(t *testing.T, c *conn, sql string) []string {
 			return steps
 		}
 		steps = append(steps, stmt.ColumnText(3))
+	}
+}
+
+// askOfImports asks all that can be asked of imports.
+func askOfImports(t *testing.T, s *Store, project telltale.Project) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := s.CreateImport(ctx, telltale.Import{ProjectID: project.ID, Kind: telltale.ImportProfiles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err1 := s.Import(ctx, project.ID, made.ID)
+	_, err2 := s.RunningImports(ctx)
+	_, err3 := s.RefusedRows(ctx, project.ID, made.ID, 1)
+	_, err4 := s.SwitchImport(ctx, project.ID, made.ID, telltale.ImportPaused)
+	for _, page := range []telltale.Page{{Limit: 10}, {Limit: 10, After: string(made.ID)}, {Limit: 10, Before: string(made.ID)}} {
+		if _, err := s.Imports(ctx, project.ID, page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err5 := s.SwitchImport(ctx, project.ID, made.ID, telltale.ImportCancelled)
+	for _, err := range []error{err1, err2, err3, err4, err5} {
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -37,6 +37,7 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 			tx.purgeBins,
 			func() (bool, error) { return tx.purgeStats(retention.Events) },
 			func() (bool, error) { return tx.purgeReplays(retention.Events) },
+			func() (bool, error) { return tx.purgeImports(retention.Events) },
 			tx.purgeLinks,
 			tx.purgeSessions,
 			tx.purgeAudit,

@@ -67,6 +67,7 @@ func Run(t *testing.T, engine Engine) {
 		{"log", logTests},
 		{"stats", statTests},
 		{"replay", replayTests},
+		{"import", importTests},
 		{"bin", binTests},
 		{"operator", operatorTests},
 		{"audit", auditTests},
