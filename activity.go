@@ -271,10 +271,11 @@ func (p *parser) eventType(value string) EventType {
 	case kindOf(value) != '"':
 		message = isA(value)
 	default:
-		if t := EventType(unquote(value)); t.Valid() {
+		t := EventType(unquote(value))
+		if t.Valid() {
 			return t
 		}
-		message = "There is no such event type."
+		message = t.notSentIn()
 	}
 	p.note(Fault{Location: p.location + ".type", Message: message, Expected: "one of " + typeList, Value: CutValue(value)})
 	return ""

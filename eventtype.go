@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// EventType is one of the twelve things that Telltale reports. Its text is the
-// key "type" of the payload.
+// EventType is one of the twelve things that Telltale reports, or an operational
+// one. Its text is the key "type" of the payload.
 type EventType string
 
 const (
@@ -108,6 +108,9 @@ func EventTypes() []EventType { return AllEventTypes.Types() }
 // OperationalEventTypes gives the types of events about Telltale's own work.
 func OperationalEventTypes() []EventType { return operationalTypes.Types() }
 
+// EveryEventType gives the twelve types and then the operational ones.
+func EveryEventType() []EventType { return everyType.Types() }
+
 // Valid reports whether t is one of the twelve, which sources may report.
 func (t EventType) Valid() bool { i := t.place(); return i >= 0 && i < reportedTypes }
 
@@ -131,13 +134,21 @@ func (t EventType) Description() string {
 	return ""
 }
 
-// ParseEventType gives the type of that exact name, or an [Invalid] error that
-// names the twelve.
+// ParseEventType gives the type of that exact name, which is one of the twelve
+// or operational, or an [Invalid] error that names them.
 func ParseEventType(name string) (EventType, error) {
-	if t := EventType(name); t.Valid() {
+	if t := EventType(name); t.place() >= 0 {
 		return t, nil
 	}
-	return "", Errorf(Invalid, "There is no event type %q; there are %s.", CutValue(name), typeList)
+	return "", Errorf(Invalid, "There is no event type %q; there are %s, %s.", CutValue(name), typeList, operationalList)
+}
+
+// notSentIn says why an activity cannot have t, which is none of the twelve.
+func (t EventType) notSentIn() string {
+	if t.Operational() {
+		return "This is an operational event: Telltale makes it itself, and it cannot be sent in."
+	}
+	return "There is no such event type."
 }
 
 // typeList names the twelve for what a fault expects.
@@ -188,7 +199,7 @@ func ParseEventTypeSet(list []string, location string) (EventTypeSet, []Fault) {
 		switch {
 		case name == "*":
 			s |= AllEventTypes
-		case t.Valid(), t.Operational():
+		case t.place() >= 0:
 			s |= NewEventTypeSet(t)
 		case len(faults) < maxFaults:
 			faults = append(faults, Fault{

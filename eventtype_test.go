@@ -40,6 +40,27 @@ func TestEventTypes(t *testing.T) {
 	}
 }
 
+func TestOperationalEventTypes(t *testing.T) {
+	t.Parallel()
+	for _, of := range OperationalEventTypes() {
+		if of.Valid() || !of.Operational() || AllEventTypes.Has(of) {
+			t.Errorf("%s passes for one of the twelve", of)
+		}
+		if d := of.Description(); of.Label() == string(of) || !strings.HasSuffix(d, ".") {
+			t.Errorf("%s has the label %q and the description %q", of, of.Label(), d)
+		}
+		if parsed, err := ParseEventType(string(of)); err != nil || parsed != of {
+			t.Errorf("ParseEventType(%q) = %q, %v", of, parsed, err)
+		}
+		if _, err := ParseActivity([]byte(`{"type":"`+string(of)+`","user":{"id":1}}`), "body"); err == nil || !strings.Contains(err.Error(), "body.type: This is an operational event: Telltale makes it itself, and it cannot be sent in.") {
+			t.Errorf("%s is taken from outside: %v", of, err)
+		}
+	}
+	if got, want := len(EveryEventType()), 16; got != want {
+		t.Errorf("there are %d types in all, want %d", got, want)
+	}
+}
+
 func TestWhatIsNoEventType(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "*", "Sent", "SENT", "sent ", "bounce", "webhook.failed"} {

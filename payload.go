@@ -284,7 +284,7 @@ func (a Activity) Render(receivedAt time.Time) (Rendered, []Fault) {
 		l.at = "activity"
 	}
 	if !a.Type.Valid() {
-		l.note(Fault{Location: l.at + ".type", Message: "There is no such event type.", Expected: "one of " + typeList, Value: CutValue(string(a.Type))})
+		l.note(Fault{Location: l.at + ".type", Message: a.Type.notSentIn(), Expected: "one of " + typeList, Value: CutValue(string(a.Type))})
 	}
 	l.lay(&a, c)
 	if len(l.faults) > 0 {

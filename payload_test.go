@@ -409,7 +409,7 @@ func TestAppendExtensions(t *testing.T) {
 func compileSchemas(t testing.TB) map[EventType]*jsonschema.Schema {
 	t.Helper()
 	compiled := map[EventType]*jsonschema.Schema{}
-	for _, et := range EventTypes() {
+	for _, et := range EveryEventType() {
 		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema.Schema(string(et))))
 		if err != nil {
 			t.Fatal(err)

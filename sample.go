@@ -1,6 +1,7 @@
 package telltale
 
 import (
+	"encoding/json"
 	"time"
 
 	"telltale.example/telltale/schema"
@@ -34,25 +35,18 @@ func SampleEvent(project ProjectID, t EventType) (Event, error) {
 	}, nil
 }
 
-// operationalSample is an operational event about a webhook that does not exist.
+// operationalSample is the documented one as well. It is Telltale's own, so no
+// contract renders it: what it says is all there is.
 func operationalSample(project ProjectID, t EventType) (Event, error) {
-	at := now()
-	w := NewWebhook(project, "https://hooks.example.com/telltale", AllEventTypes)
-	w.ID, w.Description = "whk_01JD0000000000000000000000", "Sample"
-	var a *Attempt
-	var failed *FailedDelivery
-	if t != WebhookRecovered {
-		w.DisabledReason = DisabledFailing
-		w.Standing = Standing{FailingSince: at.Add(-WarnAfter), Failures: DisableFailures}
-		a = &Attempt{Status: 500, Error: ErrorHTTPStatus, Failure: FailureHTTP5xx, Duration: 9 * time.Millisecond, Request: SentRequest{URL: w.URL}}
+	payload := schema.Sample(string(t))
+	var told struct {
+		OccurredAt int64 `json:"occurred_at"`
 	}
-	if t == DeliveryFailed {
-		failed = &FailedDelivery{ID: "dlv_01JD0000000000000000000000", EventID: "evt_01JD0000000000000000000000", EventType: Bounced, Attempts: 12}
-	}
-	e, err := OperationalEvent(t, &w, a, failed, at)
-	if err != nil {
+	if err := json.Unmarshal(payload, &told); err != nil {
 		return Event{}, err
 	}
-	e.Test, e.Source = true, SourceTest
-	return *e, nil
+	return Event{
+		ID: NewEventID(), ProjectID: project, Type: t, Source: SourceTest, Test: true,
+		OccurredAt: time.Unix(told.OccurredAt, 0).UTC(), ReceivedAt: now(), Payload: payload,
+	}, nil
 }

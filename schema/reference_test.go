@@ -70,50 +70,36 @@ func reference(t *testing.T) []byte {
 	var b bytes.Buffer
 	b.WriteString(introduction)
 	for _, name := range eventTypes {
-		s := members(t, schema.Schema(name))
-		fmt.Fprintf(&b, "\n## %s\n\n", name)
-		fmt.Fprintf(&b, "*%s.* %s\n\n", s.text(t, "title"), s.text(t, "description"))
-		b.WriteString("| key | value | always | meaning |\n|---|---|---|---|\n")
-		writeKeys(t, &b, s, "")
-		b.WriteString("\nSample, here with whitespace:\n\n```json\n")
-		sample := jsontext.Value(schema.Sample(name))
-		if err := sample.Indent(jsontext.WithIndent("  ")); err != nil {
-			t.Fatal(err)
-		}
-		b.Write(sample)
-		b.WriteString("\n```\n")
+		writeType(t, &b, name)
 	}
 	b.WriteString(operational)
+	for _, name := range operationalTypes {
+		writeType(t, &b, name)
+	}
 	return b.Bytes()
 }
 
-// operational is about events of another kind, which have no schema of the contract.
+// operational introduces events of another kind, which the original does not have.
 const operational = `
 ## Operational events
 
-Telltale tells of its own work, too: a webhook gets these types if it names them, beside or without ` + "`*`" + `, which stands for the twelve above. They are about the other webhooks of the project, never about the one that gets them, and never about deliveries of operational events. They are made only while a webhook wants them.
-
-| type | when |
-|---|---|
-| ` + "`webhook.failing`" + ` | a webhook has failed for 24 hours, and again after 96 |
-| ` + "`webhook.disabled`" + ` | a webhook was turned off automatically |
-| ` + "`webhook.recovered`" + ` | a webhook that was warned of, or turned off, succeeded again |
-| ` + "`delivery.failed`" + ` | a delivery was given up |
-
-| key | value | meaning |
-|---|---|---|
-| ` + "`type`" + ` | string | The type. |
-| ` + "`occurred_at`" + ` | time | When it happened. |
-| ` + "`webhook`" + ` | object | ` + "`id`, `url`" + ` (without user info and query) and, if there is one, ` + "`description`" + `. |
-| ` + "`delivery`" + ` | object | Only in ` + "`delivery.failed`: `id`, `event_id`, `event_type` and `attempts`" + `. |
-| ` + "`reason`" + ` | string | Only in ` + "`webhook.disabled`: `gone`, `blocked` or `failing`" + `. |
-| ` + "`failing_since`, `failures`" + ` | time, integer | While it fails: since when, and how many attempts failed. |
-| ` + "`last_error`" + ` | object | ` + "`code`" + ` of the failure catalogue, ` + "`status`" + ` if there was an answer, and ` + "`sentence`" + ` for people. |
-
-` + "```json" + `
-{"type":"webhook.disabled","occurred_at":1795176000,"webhook":{"id":"whk_01JD0000000000000000000000","url":"https://hooks.example.com/in","description":"CRM"},"reason":"failing","failing_since":1794744000,"failures":214,"last_error":{"code":"http_5xx","status":500,"sentence":"hooks.example.com answered 500 Internal Server Error in 9 ms."}}
-` + "```" + `
+Telltale tells of its own work, too: a webhook gets these types if it names them, beside or without ` + "`*`" + `, which stands for the twelve above. They are about the other webhooks of the project, never about the one that gets them, and never about deliveries of operational events. They are made only while a webhook wants them, and by Telltale alone: they cannot be sent in.
 `
+
+func writeType(t *testing.T, b *bytes.Buffer, name string) {
+	s := members(t, schema.Schema(name))
+	fmt.Fprintf(b, "\n## %s\n\n", name)
+	fmt.Fprintf(b, "*%s.* %s\n\n", s.text(t, "title"), s.text(t, "description"))
+	b.WriteString("| key | value | always | meaning |\n|---|---|---|---|\n")
+	writeKeys(t, b, s, "")
+	b.WriteString("\nSample, here with whitespace:\n\n```json\n")
+	sample := jsontext.Value(schema.Sample(name))
+	if err := sample.Indent(jsontext.WithIndent("  ")); err != nil {
+		t.Fatal(err)
+	}
+	b.Write(sample)
+	b.WriteString("\n```\n")
+}
 
 // writeKeys writes a row for each property of an object's schema, and for those
 // of the objects in it.

@@ -5,6 +5,7 @@
 // of them are always there, and what values they can have. Keys beyond them
 // may follow, since Telltale passes on whatever a sender adds. A sample is the
 // exact bytes that a test of a webhook sends: compact, in the documented order.
+// Operational events, such as "webhook.failing", have both as well.
 //
 // Event types are plain strings here, so that the package stands alone.
 package schema
@@ -27,8 +28,8 @@ func Sample(name string) []byte { return read(name, ".json") }
 func Schema(name string) []byte { return read(name, ".schema.json") }
 
 func read(name, extension string) []byte {
-	if strings.Contains(name, ".") {
-		return nil // no event type has a dot, and a sample's name is no schema's
+	if strings.HasSuffix(name, ".schema") {
+		return nil // a sample's name is no schema's
 	}
 	b, err := files.ReadFile(name + extension)
 	if err != nil {

@@ -22,11 +22,16 @@ var eventTypes = []string{
 	"unsubscribed", "resubscribed", "complained", "user_created", "user_updated",
 }
 
+// operationalTypes are those of events about Telltale's own work.
+var operationalTypes = []string{"webhook.failing", "webhook.disabled", "webhook.recovered", "delivery.failed"}
+
+var everyType = slices.Concat(eventTypes, operationalTypes)
+
 func TestEverySampleKeepsToItsSchemaAndToNoOther(t *testing.T) {
 	t.Parallel()
-	for _, of := range eventTypes {
+	for _, of := range everyType {
 		compiled := compile(t, of)
-		for _, sample := range eventTypes {
+		for _, sample := range everyType {
 			value, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema.Sample(sample)))
 			if err != nil {
 				t.Fatal(err)
@@ -70,6 +75,9 @@ func TestSchemasRefuse(t *testing.T) {
 		{"a time after 9999", "sent", `{"sent_at":253402300800,"type":"sent","user":{"id":1}}`},
 		{"a number for the second id", "user_updated", `{"action":"user_updated","type":"user_updated","user":{"id":1},"id":1}`},
 		{"a medium bounce", "bounced", `{"bounced_at":1,"bounce_type":"medium","type":"bounced","user":{"id":1}}`},
+		{"a webhook turned off for no reason", "webhook.disabled", `{"type":"webhook.disabled","occurred_at":1,"webhook":{"id":"w","url":"u"},"last_error":{"sentence":"s"}}`},
+		{"a webhook that fails without a last error", "webhook.failing", `{"type":"webhook.failing","occurred_at":1,"webhook":{"id":"w","url":"u"},"failing_since":1,"failures":1}`},
+		{"a failed delivery that is not named", "delivery.failed", `{"type":"delivery.failed","occurred_at":1,"webhook":{"id":"w","url":"u"},"last_error":{"sentence":"s"}}`},
 		{"a tag that is no string", "user_updated", `{"action":"user_updated","type":"user_updated","user":{"id":1},"changes":{"_tags":{"add":[1]}}}`},
 	} {
 		value, err := jsonschema.UnmarshalJSON(strings.NewReader(test.payload))
@@ -84,7 +92,7 @@ func TestSchemasRefuse(t *testing.T) {
 
 func TestSamplesAreCompact(t *testing.T) {
 	t.Parallel()
-	for _, name := range eventTypes {
+	for _, name := range everyType {
 		sample := schema.Sample(name)
 		compact := jsontext.Value(bytes.Clone(sample))
 		if err := compact.Compact(); err != nil || !bytes.Equal(compact, sample) {
@@ -99,13 +107,13 @@ func TestSamplesAreCompact(t *testing.T) {
 
 func TestThereIsNothingElse(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"", "Sent", "bounce", "sent.schema", "sent.json", "../schema/sent", "/etc/passwd", "schema.go"} {
+	for _, name := range []string{"", "Sent", "bounce", "sent.schema", "sent.json", "webhook.failing.schema", "../schema/sent", "/etc/passwd", "schema.go"} {
 		if schema.Sample(name) != nil || schema.Schema(name) != nil {
 			t.Errorf("there is a sample or schema of %q", name)
 		}
 	}
 	var want, got []string
-	for _, name := range eventTypes {
+	for _, name := range everyType {
 		want = append(want, name+".json", name+".schema.json")
 		if schema.Sample(name) == nil || schema.Schema(name) == nil {
 			t.Errorf("there is no sample or schema of %q", name)

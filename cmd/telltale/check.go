@@ -57,11 +57,11 @@ func checkBin(id string) error {
 	return nil
 }
 
-// checkEventType refuses what is none of the twelve.
+// checkEventType refuses what is no event type.
 func checkEventType(name string) error {
 	if _, err := telltale.ParseEventType(name); err != nil {
 		var names []string
-		for _, t := range telltale.EventTypes() {
+		for _, t := range telltale.EveryEventType() {
 			names = append(names, string(t))
 		}
 		if nearest := config.Nearest(name, names); nearest != "" {

@@ -105,6 +105,8 @@ func (t *triggering) check(what string) error {
 		return usage("flag --rate: \"%g\"; expected 0 for no limit, or up to 1000000 a second", t.rate)
 	case t.data != "" && what == "all":
 		return usage("flag --data: it is one event; name its type instead of all")
+	case t.to == "" && telltale.EventType(what).Operational():
+		return usage("%s is an operational event: Telltale makes it itself, and it cannot be sent in; with --to its sample goes to a webhook as a test", what)
 	case t.to != "" && (t.data != "" || len(t.sets) > 0):
 		return usage("flag --to: a single webhook gets the documented samples as tests, so --set and --data have no effect; leave them out, or leave --to out")
 	}

@@ -162,7 +162,7 @@ func TestQueriesAreHeldAgainstTheirParameters(t *testing.T) {
 			{Location: "query.colour", Message: "There is no such parameter.", Expected: "one of project"},
 		}},
 		{"in alphabetical order", "list-deliveries", "state=lost&limit=0&since=yesterday&event=x&q=" + strings.Repeat("q", 999), telltale.Invalid, []telltale.Fault{
-			{Location: "query.event", Message: "There is no such value.", Expected: "one of sent, delivered, opened, clicked, failed, bounced, converted, unsubscribed, resubscribed, complained, user_created, user_updated", Value: "x"},
+			{Location: "query.event", Message: "There is no such value.", Expected: "one of sent, delivered, opened, clicked, failed, bounced, converted, unsubscribed, resubscribed, complained, user_created, user_updated, webhook.failing, webhook.disabled, webhook.recovered, delivery.failed", Value: "x"},
 			{Location: "query.limit", Message: "The value is not in range.", Expected: "an integer from 1 to 500", Value: "0"},
 			{Location: "query.q", Message: "The value is too long.", Expected: "at most 998 characters", Value: strings.Repeat("q", 64) + "…"},
 			{Location: "query.since", Message: "This is no time.", Expected: "RFC 3339, such as 2026-11-20T09:30:00Z", Value: "yesterday"},

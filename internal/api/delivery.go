@@ -16,7 +16,7 @@ type DeliveryPath struct {
 func (a *api) listDeliveries(ctx context.Context, who auth.Identity, in *struct {
 	Webhook string `query:"webhook" doc:"Only deliveries to this webhook." example:"whk_01JD0000000000000000000000"`
 	State   string `query:"state" enum:"waiting,sending,succeeded,failed,held,cancelled" doc:"Only deliveries in this state."`
-	Event   string `query:"event" enum:"sent,delivered,opened,clicked,failed,bounced,converted,unsubscribed,resubscribed,complained,user_created,user_updated" doc:"Only deliveries of events of this type."`
+	Event   string `query:"event" enum:"sent,delivered,opened,clicked,failed,bounced,converted,unsubscribed,resubscribed,complained,user_created,user_updated,webhook.failing,webhook.disabled,webhook.recovered,delivery.failed" doc:"Only deliveries of events of this type."`
 	Replay  string `query:"replay_id" doc:"Only deliveries that this replay made." example:"rpl_01JD0000000000000000000000"`
 	Answer  string `query:"answer" enum:"2xx,3xx,4xx,5xx,none" doc:"Only deliveries whose last attempt got such an answer; none: no answer at all."`
 	EventID string `query:"event_id" doc:"Only deliveries of this event." example:"evt_01JD0000000000000000000000"`

@@ -332,7 +332,7 @@ func eventInSchema() *huma.Schema {
 func describeSchemas(a *api, op *huma.Operation) map[string]httpserver.HandlerFunc {
 	handlers := map[string]httpserver.HandlerFunc{}
 	var types []any
-	for _, t := range telltale.EventTypes() {
+	for _, t := range telltale.EveryEventType() {
 		types = append(types, string(t))
 		handlers[strings.Replace(op.Path, "{event}", string(t), 1)] = document{typeSchema, schema.Schema(string(t))}.serve
 	}
@@ -363,15 +363,15 @@ func describeDocument(op *huma.Operation, contentType string, write func() ([]by
 	}}
 }
 
-// webhooks describes the requests that receivers get: the same for the twelve
+// webhooks describes the requests that receivers get: the same for all
 // types, but for the payload.
 func (a *api) webhooks() map[string]*huma.PathItem {
 	items := map[string]*huma.PathItem{}
-	for _, t := range telltale.EventTypes() {
+	for _, t := range telltale.EveryEventType() {
 		name := "Payload_" + string(t)
 		a.registry.Map()[name] = payloadSchema(t)
 		items[string(t)] = &huma.PathItem{Post: &huma.Operation{
-			OperationID: "receive-" + strings.ReplaceAll(string(t), "_", "-"),
+			OperationID: "receive-" + strings.NewReplacer("_", "-", ".", "-").Replace(string(t)),
 			Tags:        []string{tagReceived}, Summary: t.Label(), Description: t.Description(),
 			Security:   []map[string][]string{}, // the signature tells who sends
 			Parameters: sentHeaders(t),

@@ -90,7 +90,7 @@ type ReceivedQuery struct {
 }
 
 func (a *api) listEvents(ctx context.Context, who auth.Identity, in *struct {
-	Type      string `query:"type" enum:"sent,delivered,opened,clicked,failed,bounced,converted,unsubscribed,resubscribed,complained,user_created,user_updated" doc:"Only events of this type."`
+	Type      string `query:"type" enum:"sent,delivered,opened,clicked,failed,bounced,converted,unsubscribed,resubscribed,complained,user_created,user_updated,webhook.failing,webhook.disabled,webhook.recovered,delivery.failed" doc:"Only events of this type."`
 	Q         string `query:"q" maxLength:"998" doc:"Only events with this email address, user id, message id or event id." example:"steve@example.com"`
 	MessageID string `query:"message_id" maxLength:"998" doc:"Only events about this message." example:"20261120093000.1234@mail.example.com"`
 	ReceivedQuery

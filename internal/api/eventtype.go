@@ -18,7 +18,7 @@ type EventTypePath struct {
 
 func (a *api) listEventTypes(context.Context, auth.Identity, *struct{ ProjectQuery }) (wire.Page[wire.EventType], error) {
 	page := wire.Page[wire.EventType]{}
-	for _, t := range telltale.EventTypes() {
+	for _, t := range telltale.EveryEventType() {
 		page.Data = append(page.Data, wire.FromEventType(t))
 	}
 	return page, nil
@@ -30,10 +30,11 @@ func (a *api) getEventType(_ context.Context, _ auth.Identity, in *EventTypePath
 }
 
 func eventType(name string) (telltale.EventType, error) {
-	if t := telltale.EventType(name); t.Valid() {
-		return t, nil
+	t, err := telltale.ParseEventType(name)
+	if err != nil {
+		return "", notFound("event type", name)
 	}
-	return "", notFound("event type", name)
+	return t, nil
 }
 
 func (a *api) getSample(_ context.Context, _ auth.Identity, in *EventTypePath) (document, error) {

@@ -107,9 +107,12 @@ func TestEventTypes(t *testing.T) {
 	w := newWorld(t)
 	w.do("acme read", "GET", "/v1/event-types", "").want(200).golden("event-types")
 	w.do("acme read", "GET", "/v1/event-types/bounced", "").want(200).golden("event-type")
+	w.do("acme read", "GET", "/v1/event-types/delivery.failed", "").want(200).golden("event-type-operational")
 	for _, row := range []struct{ path, contentType, want string }{
 		{"/v1/event-types/bounced/sample", "application/json", string(schema.Sample("bounced"))},
 		{"/v1/event-types/bounced/schema", "application/schema+json", string(schema.Schema("bounced"))},
+		{"/v1/event-types/webhook.failing/sample", "application/json", string(schema.Sample("webhook.failing"))},
+		{"/v1/event-types/webhook.failing/schema", "application/schema+json", string(schema.Schema("webhook.failing"))},
 	} {
 		got := w.do("acme read", "GET", row.path, "").want(200)
 		if got.Body.String() != row.want || got.Header().Get("Content-Type") != row.contentType {

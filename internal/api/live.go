@@ -94,7 +94,7 @@ func (a *api) stream(op *huma.Operation, w http.ResponseWriter, r *http.Request)
 // liveTypes are the types that the query asks for.
 func (a *api) liveTypes(r *http.Request, who auth.Identity) (telltale.EventTypeSet, error) {
 	query := r.URL.Query()
-	wanted := telltale.NewEventTypeSet(append(telltale.EventTypes(), telltale.OperationalEventTypes()...)...)
+	wanted := telltale.NewEventTypeSet(telltale.EveryEventType()...)
 	if names := query.Get("events"); names != "" {
 		chosen, faults := telltale.ParseEventTypeSet(strings.Split(names, ","), "query.events")
 		if err := telltale.Faulty("Invalid query.", faults); err != nil {

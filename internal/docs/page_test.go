@@ -84,8 +84,9 @@ func TestThereIsAHeadingForEveryCode(t *testing.T) {
 			t.Errorf("/docs/failures says nothing of %s", code)
 		}
 	}
-	for _, e := range telltale.EventTypes() {
-		if !strings.Contains(headings("/docs/payloads"), `<h2 id="`+string(e)+`"`) {
+	for _, e := range telltale.EveryEventType() {
+		anchor := strings.ReplaceAll(string(e), ".", "")
+		if !strings.Contains(headings("/docs/payloads"), `<h2 id="`+anchor+`"`) {
 			t.Errorf("/docs/payloads says nothing of %s", e)
 		}
 	}

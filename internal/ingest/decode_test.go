@@ -98,6 +98,10 @@ func TestDecodeSaysWhatIsWrongAndWhere(t *testing.T) {
 			code: telltale.Malformed, message: "The body is empty.",
 		},
 		{
+			name: "an event of Telltale's own", contentType: asJSON, body: `{"type":"webhook.failing","occurred_at":1,"webhook":{"id":"w","url":"u"}}`,
+			code: telltale.Invalid, faults: []string{"body.type: This is an operational event: Telltale makes it itself, and it cannot be sent in."},
+		},
+		{
 			name: "blank lines", contentType: asLine, body: "\n\r\n\n",
 			code: telltale.Malformed, message: "The body is empty.",
 		},

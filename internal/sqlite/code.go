@@ -53,7 +53,7 @@ var disabledReasons = []telltale.DisabledReason{
 	"", telltale.DisabledManual, telltale.DisabledGone, telltale.DisabledBlocked, telltale.DisabledFailing,
 }
 
-var eventTypes = append(telltale.EventTypes(), telltale.OperationalEventTypes()...)
+var eventTypes = telltale.EveryEventType()
 
 // code is the place of word in words.
 func code[W ~string](words []W, word W) (int64, error) {

@@ -150,7 +150,7 @@ func (f deliveryFilter) Events() []option { return eventOptions(f.Event) }
 
 func eventOptions(chosen string) []option {
 	pairs := []string{"", "Any"}
-	for _, t := range telltale.EventTypes() {
+	for _, t := range telltale.EveryEventType() {
 		pairs = append(pairs, string(t), shortLabel(t))
 	}
 	return options(chosen, pairs...)

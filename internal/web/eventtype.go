@@ -1,16 +1,18 @@
 package web
 
 import (
+	"strings"
 	"time"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/schema"
 )
 
-// typesView is the twelve event types.
+// typesView is the twelve event types, and the operational ones.
 type typesView struct {
 	frame
-	Types []typeRow
+	Types       []typeRow
+	Operational []typeRow // not counted
 }
 
 type typeRow struct {
@@ -26,6 +28,9 @@ func typesPage(c *call) error {
 	p := &typesView{frame: frame{Title: "Event types", Section: "types", Crumbs: c.settingsCrumbs("Event types")}}
 	for _, t := range telltale.EventTypes() {
 		p.Types = append(p.Types, typeRow{t, counts[t]})
+	}
+	for _, t := range telltale.OperationalEventTypes() {
+		p.Operational = append(p.Operational, typeRow{EventType: t})
 	}
 	return c.page("eventtypes", p)
 }
@@ -59,9 +64,12 @@ type typeView struct {
 	Webhooks []*telltale.Webhook
 }
 
+// Anchor is the heading of the type in the payload reference.
+func (v *typeView) Anchor() string { return strings.ReplaceAll(string(v.Type), ".", "") }
+
 func typePage(c *call) error {
-	t := telltale.EventType(c.r.PathValue("type"))
-	if !t.Valid() {
+	t, err := telltale.ParseEventType(c.r.PathValue("type"))
+	if err != nil {
 		return telltale.Errorf(telltale.NotFound, "There is no such event type.")
 	}
 	webhooks, err := c.allWebhooks()

@@ -261,7 +261,7 @@ func (p *newReplayView) planView(plan telltale.ReplayPlan) *planView {
 		v.Sentence += " " + counted(plan.OlderThan, "is", "are") + " older than 7 days."
 	}
 	var types []string
-	for _, t := range telltale.EventTypes() {
+	for _, t := range telltale.EveryEventType() {
 		if n := plan.ByType[t]; n > 0 {
 			types = append(types, shortLabel(t)+" "+count(n))
 		}
@@ -312,7 +312,7 @@ func (p *newReplayView) Whiches() []choice {
 
 func (p *newReplayView) Types() []choice {
 	var list []choice
-	for _, t := range telltale.EventTypes() {
+	for _, t := range telltale.EveryEventType() {
 		list = append(list, choice{string(t), shortLabel(t), "", slices.Contains(p.Draft.Events, string(t))})
 	}
 	return list

@@ -125,6 +125,10 @@ func TestEventTypes(t *testing.T) {
 		t.Errorf("two events are not counted: %s", all.text())
 	}
 	w.get(at+"/bounced").want(http.StatusOK).says("Bounced (hard and soft)", `"bounce_type": "hard"`, "2 events", "There is no webhook yet.", "JSON Schema")
+	if twelve, operational, ok := strings.Cut(all.body, ">Operational events</h2>"); !ok || strings.Contains(twelve, "delivery.failed") || !strings.Contains(operational, "delivery.failed") || strings.Contains(operational, "bounced") {
+		t.Errorf("the operational events do not stand for themselves: %s", all.text())
+	}
+	w.get(at+"/webhook.disabled").want(http.StatusOK).says("Webhook disabled", `"reason": "failing"`, "operational", "JSON Schema").lacks("Last 24 hours")
 	w.get(at + "/blocked").want(http.StatusNotFound).says("There is no such event type.")
 	var got string
 	hook := w.create(receiver(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("telltale-event") }), "sent")
@@ -134,6 +138,10 @@ func TestEventTypes(t *testing.T) {
 	}
 	w.follow(w.post(list+"/"+hook+"/test", url.Values{"event": {"bounced"}})).says("Test succeeded.")
 	if got != "bounced" {
+		t.Errorf("the receiver got %q", got)
+	}
+	w.follow(w.post(list+"/"+hook+"/test", url.Values{"event": {"webhook.failing"}})).says("Test succeeded.")
+	if got != "webhook.failing" {
 		t.Errorf("the receiver got %q", got)
 	}
 	viewer := w.operator("viewer")

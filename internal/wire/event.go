@@ -54,14 +54,15 @@ type EventAccepted struct {
 	Duplicate bool   `json:"duplicate"`
 }
 
-// EventType is one of the twelve.
+// EventType is one of the twelve, or operational.
 type EventType struct {
 	Type        string `json:"type" example:"bounced"`
 	Label       string `json:"label" example:"Bounced (hard and soft)"`
 	Description string `json:"description" example:"The recipient's mail server has refused the message for good."`
+	Operational bool   `json:"operational" doc:"Whether it is about Telltale's own work: it cannot be sent in, and [\"*\"] leaves it out."`
 }
 
 // FromEventType gives the JSON form.
 func FromEventType(t telltale.EventType) EventType {
-	return EventType{Type: string(t), Label: t.Label(), Description: t.Description()}
+	return EventType{Type: string(t), Label: t.Label(), Description: t.Description(), Operational: t.Operational()}
 }
