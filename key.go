@@ -12,24 +12,27 @@ import (
 type Scope string
 
 const (
-	ScopeIngest Scope = "ingest" // post events
+	ScopeIngest Scope = "ingest" // post events, and call the Track API
 	ScopeRead   Scope = "read"   // read everything of the project but secrets
 	ScopeManage Scope = "manage" // read, ingest, and change the project's webhooks and keys
-	ScopeTrack  Scope = "track"  // call the Track API, from a browser too; nothing else
+	ScopeTrack  Scope = "track"  // call the Track API, and nothing else: it may be seen in a browser
 	ScopeOwner  Scope = "owner"  // manage, on every project, and make projects
 )
 
 // Scopes lists all scopes, narrowest first.
 func Scopes() []Scope { return []Scope{ScopeTrack, ScopeIngest, ScopeRead, ScopeManage, ScopeOwner} }
 
-// Allows reports whether a key of scope s may do what needs the scope need.
+// Allows reports whether a key of scope s may do what needs the scope need. The
+// Track API is of one project, which owner keys are not.
 func (s Scope) Allows(need Scope) bool {
 	switch s {
 	case ScopeOwner:
 		return need != ScopeTrack
 	case ScopeManage:
-		return need == ScopeManage || need == ScopeRead || need == ScopeIngest
-	case ScopeIngest, ScopeRead, ScopeTrack:
+		return need == ScopeManage || need == ScopeRead || need == ScopeIngest || need == ScopeTrack
+	case ScopeIngest:
+		return need == ScopeIngest || need == ScopeTrack
+	case ScopeRead, ScopeTrack:
 		return s == need
 	}
 	return false

@@ -89,12 +89,9 @@ func (k *Keys) Authenticate(r *http.Request, need telltale.Scope) (Identity, err
 	if err != nil {
 		return Identity{}, err
 	}
-	key, err := k.key(r.Context(), telltale.HashToken(token))
+	key, err := k.allowed(r.Context(), token, need)
 	if err != nil {
 		return Identity{}, err
-	}
-	if !key.Scope.Allows(need) {
-		return Identity{}, telltale.Errorf(telltale.Forbidden, "The key has the scope %s. This needs %s.", key.Scope, reaching(need))
 	}
 	slug, named, err := projectNamed(r)
 	if err != nil {
@@ -116,6 +113,41 @@ func (k *Keys) Authenticate(r *http.Request, need telltale.Scope) (Identity, err
 	}
 	k.used(key)
 	return id, nil
+}
+
+// AuthenticateToken finds out whose key the token is, which came in where its
+// protocol has it, and whether they may do what needs the scope. The project is
+// the key's own, so that owner keys are Forbidden. Errors are as those of
+// [Keys.Authenticate].
+func (k *Keys) AuthenticateToken(ctx context.Context, token string, need telltale.Scope) (Identity, error) {
+	if !wellFormed(token) {
+		return Identity{}, errNoToken
+	}
+	key, err := k.allowed(ctx, token, need)
+	if err != nil {
+		return Identity{}, err
+	}
+	if key.Scope == telltale.ScopeOwner {
+		return Identity{}, telltale.Errorf(telltale.Forbidden, "An owner key belongs to no project. Make a key of the project.")
+	}
+	project, err := k.project(ctx, key.ProjectID)
+	if err != nil {
+		return Identity{}, err
+	}
+	k.used(key)
+	return Identity{Key: key.Key, Project: project}, nil
+}
+
+// allowed finds the key of a token, if it may do what needs the scope.
+func (k *Keys) allowed(ctx context.Context, token string, need telltale.Scope) (*knownKey, error) {
+	key, err := k.key(ctx, telltale.HashToken(token))
+	if err != nil {
+		return nil, err
+	}
+	if !key.Scope.Allows(need) {
+		return nil, telltale.Errorf(telltale.Forbidden, "The key has the scope %s. This needs %s.", key.Scope, reaching(need))
+	}
+	return key, nil
 }
 
 // reaching names the scopes that would do, for a person to choose from.

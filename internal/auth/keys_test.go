@@ -333,6 +333,50 @@ func TestARevocationWinsOverALookUpThatIsUnderWay(t *testing.T) {
 	}
 }
 
+func TestAuthenticateToken(t *testing.T) {
+	t.Parallel()
+	store := newStore()
+	def, other := store.projects[0], store.projects[1]
+	track, trackToken := store.add(other.ID, telltale.ScopeTrack)
+	ingest, ingestToken := store.add(def.ID, telltale.ScopeIngest)
+	manage, manageToken := store.add(def.ID, telltale.ScopeManage)
+	_, readToken := store.add(def.ID, telltale.ScopeRead)
+	_, ownerToken := store.add("", telltale.ScopeOwner)
+	revoked, revokedToken := store.add(def.ID, telltale.ScopeTrack)
+	store.revoke(revoked.Hash)
+	keys := newKeys(t, store)
+	for _, tt := range []struct {
+		name    string
+		token   string
+		need    telltale.Scope
+		key     telltale.KeyID
+		project telltale.ProjectID
+		code    telltale.Code
+		says    string
+	}{
+		{name: "a track key works on its project", token: trackToken, need: telltale.ScopeTrack, key: track.ID, project: other.ID},
+		{name: "an ingest key may track", token: ingestToken, need: telltale.ScopeTrack, key: ingest.ID, project: def.ID},
+		{name: "a manage key may track", token: manageToken, need: telltale.ScopeTrack, key: manage.ID, project: def.ID},
+		{name: "a read key may not", token: readToken, need: telltale.ScopeTrack, code: telltale.Forbidden, says: "The key has the scope read. This needs track or ingest or manage."},
+		{name: "an owner key may not", token: ownerToken, need: telltale.ScopeTrack, code: telltale.Forbidden, says: "The key has the scope owner."},
+		{name: "and belongs to no project where it may", token: ownerToken, need: telltale.ScopeIngest, code: telltale.Forbidden, says: "belongs to no project"},
+		{name: "a revoked key", token: revokedToken, need: telltale.ScopeTrack, code: telltale.Unauthenticated, says: "was revoked"},
+		{name: "what is no key of ours", token: "c2VjcmV0OmtleQ==", need: telltale.ScopeTrack, code: telltale.Unauthenticated, says: "no key of Telltale's"},
+		{name: "nothing", need: telltale.ScopeTrack, code: telltale.Unauthenticated, says: "no key of Telltale's"},
+	} {
+		id, err := keys.AuthenticateToken(t.Context(), tt.token, tt.need)
+		if telltale.CodeOf(err) != tt.code || tt.says != "" && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if id.Key.ID != tt.key || id.Project.ID != tt.project {
+			t.Errorf("%s: the key %s of %s", tt.name, id.Key.ID, id.Project.ID)
+		}
+		if tt.token != "" && err != nil && strings.Contains(err.Error(), tt.token) {
+			t.Errorf("%s: the token is repeated", tt.name)
+		}
+	}
+}
+
 func TestAChangedProjectIsSeen(t *testing.T) {
 	t.Parallel()
 	store := newStore()

@@ -30,11 +30,13 @@ func bearer(r *http.Request) (string, error) {
 	}
 	token = strings.TrimSpace(token)
 	if !wellFormed(token) {
-		// The token is not repeated: it may be a secret of somewhere else.
-		return "", telltale.Errorf(telltale.Unauthenticated, "This is no key of Telltale's. A key is %s and 43 letters, digits, - and _.", tokenPrefix)
+		return "", errNoToken
 	}
 	return token, nil
 }
+
+// errNoToken does not repeat the token: it may be a secret of somewhere else.
+var errNoToken = telltale.Errorf(telltale.Unauthenticated, "This is no key of Telltale's. A key is %s and 43 letters, digits, - and _.", tokenPrefix)
 
 func wellFormed(token string) bool {
 	if len(token) != tokenLength || token[:len(tokenPrefix)] != tokenPrefix {

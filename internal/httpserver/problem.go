@@ -78,35 +78,48 @@ const (
 	maxInstance = 2048
 )
 
-// WriteProblem answers with err. It is the one place where an error becomes a
-// response, and [Wrap] logs what was answered here.
+// Form writes a problem the way that callers of a path know errors by: it gives
+// the body, and may change the problem's status and set headers.
+type Form func(p *Problem, h http.Header) []byte
+
+// problemDetails is the form of every path that has none of its own.
+func problemDetails(p *Problem, h http.Header) []byte {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // it is not HTML, and nosniff says so
+	if err := enc.Encode(p); err != nil {
+		// Strings and integers always encode.
+		panic("httpserver: encoding a problem: " + err.Error())
+	}
+	h.Set("Content-Type", ContentTypeProblem)
+	return body.Bytes()
+}
+
+// WriteProblem answers with err, in the form that [Config].Forms has for the
+// path. It is the one place where an error becomes a response, and [Wrap] logs
+// what was answered here.
 //
 // If the answer has begun already, there is no way to take it back: the
 // connection is cut, so that the caller does not take a part for the whole.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	e := classify(r, err)
+	form := problemDetails
 	if x := exchangeOf(r.Context()); x != nil {
 		x.code, x.err = e.Code, err
+		if x.form != nil {
+			form = x.form
+		}
 		if x.status != 0 {
 			panic(http.ErrAbortHandler)
 		}
 	}
 	problem := describe(r, e)
-
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false) // it is not HTML, and nosniff says so
-	if err := enc.Encode(problem); err != nil {
-		// Strings and integers always encode.
-		panic("httpserver: encoding a problem: " + err.Error())
-	}
-
 	h := w.Header()
 	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} {
 		h.Del(name) // they were meant for the answer that did not come
 	}
-	h.Set("Content-Type", ContentTypeProblem)
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	body := form(&problem, h)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	switch e.Code {
 	case telltale.Unauthenticated:
@@ -115,7 +128,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("Retry-After", retryAfter(e.RetryAfter))
 	}
 	w.WriteHeader(problem.Status)
-	_, _ = w.Write(body.Bytes()) // the caller may be gone; net/http knows
+	_, _ = w.Write(body) // the caller may be gone; net/http knows
 }
 
 // describe decides what the caller of r is told.

@@ -19,6 +19,19 @@ type Config struct {
 	Log        *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // of the metrics; nil: they are not registered
 	BodyMemory int64                 // bytes of all request bodies in memory together; 0: [DefaultBodyMemory]
+	// Forms are those of errors at paths that begin so, such as "/api/v2/"; at
+	// all others they are problem details.
+	Forms map[string]Form
+}
+
+// form gives the form of errors at a path, nil for problem details.
+func (c *Config) form(path string) Form {
+	for prefix, form := range c.Forms {
+		if strings.HasPrefix(path, prefix) {
+			return form
+		}
+	}
+	return nil
 }
 
 // DefaultBodyMemory holds a dozen of the largest bodies, or some ten thousand
@@ -60,7 +73,7 @@ func Wrap(h http.Handler, c Config) http.Handler {
 		h.ServeHTTP(x, x.request)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{ResponseWriter: w, id: telltale.NewRequestID(), started: time.Now()}
+		x := &exchange{ResponseWriter: w, id: telltale.NewRequestID(), started: time.Now(), form: c.form(r.URL.Path)}
 		x.request = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 		header := w.Header()
 		header["Request-Id"] = []string{string(x.id)}
@@ -88,6 +101,7 @@ type exchange struct {
 	request *http.Request // with the route's pattern once the mux has found it
 	id      telltale.RequestID
 	started time.Time
+	form    Form // of errors; nil: problem details
 	status  int  // 0 until the answer begins
 	muted   bool // the rest of what the handler writes was replaced by a problem
 	feigned bool // the status is no news of how we are
@@ -153,7 +167,7 @@ func (x *exchange) Flush() {
 // unrouted gives the problem that takes the place of what a [http.ServeMux]
 // answers, in plain text, when no route matches; nil for any other answer.
 func (x *exchange) unrouted(status int) error {
-	if x.request.Pattern != "" || x.Header().Get("Content-Type") == ContentTypeProblem {
+	if x.request.Pattern != "" || x.code != "" { // x.code: it is a problem already
 		return nil
 	}
 	switch status {

@@ -414,3 +414,50 @@ type discard struct{ header http.Header }
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
+
+// A path whose callers know errors by another form gets all of them in it:
+// those of its handlers, of a panic, and of an overload before any handler.
+func TestAPathWithAFormOfItsOwn(t *testing.T) {
+	t.Parallel()
+	form := func(p *Problem, h http.Header) []byte {
+		if p.Status == http.StatusUnprocessableEntity {
+			p.Status = http.StatusBadRequest
+		}
+		h.Set("Content-Type", "text/x-own")
+		return []byte(p.Detail)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/own/invalid", Handle(func(http.ResponseWriter, *http.Request) error {
+		return telltale.Faulty("It is wrong.", []telltale.Fault{{Location: "x"}})
+	}))
+	mux.Handle("/own/absent", Handle(func(http.ResponseWriter, *http.Request) error {
+		return telltale.Errorf(telltale.NotFound, "It is not there.")
+	}))
+	mux.Handle("/own/panic", Handle(func(http.ResponseWriter, *http.Request) error { panic("the sky fell") }))
+	mux.Handle("/own/body", Handle(func(_ http.ResponseWriter, r *http.Request) error {
+		_, err := ReadBody(r, 100)
+		return err
+	}))
+	mux.Handle("/other", Handle(func(http.ResponseWriter, *http.Request) error { return telltale.Errorf(telltale.NotFound, "It is not there.") }))
+	h := Wrap(mux, Config{BodyMemory: 1, Forms: map[string]Form{"/own/": form}})
+	for _, tt := range []struct {
+		path, body  string
+		status      int
+		contentType string
+		says        string
+	}{
+		{"/own/invalid", "", 400, "text/x-own", "It is wrong."},
+		{"/own/absent", "", 404, "text/x-own", "It is not there."},
+		{"/own/nowhere", "", 404, "text/x-own", "There is nothing at this path."},
+		{"/own/panic", "", 500, "text/x-own", "Something went wrong on our side."},
+		{"/own/body", "xx", 503, "text/x-own", "as many request bodies as it has memory for"},
+		{"/other", "", 404, ContentTypeProblem, "It is not there."},
+		{"/nowhere", "", 404, ContentTypeProblem, "There is nothing at this path."},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("POST", tt.path, strings.NewReader(tt.body)))
+		if w.Code != tt.status || w.Header().Get("Content-Type") != tt.contentType || !strings.Contains(w.Body.String(), tt.says) {
+			t.Errorf("%s answers %d %s %s", tt.path, w.Code, w.Header().Get("Content-Type"), w.Body)
+		}
+	}
+}
