@@ -42,6 +42,7 @@ var floors = []struct {
 	{"internal/client", []string{".", "internal/wire"}},
 	// Floor 2: where activity, people and programs come in.
 	{"internal/ingest", []string{"."}},
+	{"internal/track", []string{".", "internal/auth", "internal/httpserver"}},
 	{"internal/inspect", []string{".", "signature", "internal/httpserver"}},
 	{"internal/api", []string{".", "schema", "internal/wire", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver", "internal/live"}},
 	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver", "internal/live", "internal/docs"}},

@@ -438,7 +438,9 @@ func TestAPathWithAFormOfItsOwn(t *testing.T) {
 		_, err := ReadBody(r, 100)
 		return err
 	}))
-	mux.Handle("/other", Handle(func(http.ResponseWriter, *http.Request) error { return telltale.Errorf(telltale.NotFound, "It is not there.") }))
+	mux.Handle("/other", Handle(func(http.ResponseWriter, *http.Request) error {
+		return telltale.Errorf(telltale.NotFound, "It is not there.")
+	}))
 	h := Wrap(mux, Config{BodyMemory: 1, Forms: map[string]Form{"/own/": form}})
 	for _, tt := range []struct {
 		path, body  string
