@@ -54,6 +54,9 @@ const (
 	AuditImportPaused      AuditAction = "import.pause"
 	AuditImportResumed     AuditAction = "import.resume"
 	AuditImportCancelled   AuditAction = "import.cancel"
+	AuditGoalSet           AuditAction = "goal.set"
+	AuditGoalRemoved       AuditAction = "goal.remove"
+	AuditWindowsChanged    AuditAction = "goal.windows"
 )
 
 // auditActions says what people read for each, in the order in which lists offer them.
@@ -79,6 +82,9 @@ var auditActions = []struct {
 	{AuditImportPaused, "Import paused"},
 	{AuditImportResumed, "Import resumed"},
 	{AuditImportCancelled, "Import cancelled"},
+	{AuditGoalSet, "Goal set"},
+	{AuditGoalRemoved, "Goal removed"},
+	{AuditWindowsChanged, "Conversion windows changed"},
 	{AuditKeyCreated, "Key made"},
 	{AuditKeyRevoked, "Key revoked"},
 	{AuditProjectCreated, "Project added"},

@@ -1,10 +1,13 @@
 package telltale
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Message is an email, SMS or push that a campaign sent to a user, as it is
-// known from the events that named it. It is remembered as long as the first of
-// these is kept.
+// known from the events that name it ([MessageOf]). It is remembered as long as
+// one of these is kept.
 type Message struct {
 	ProjectID ProjectID
 	// MessageID is in the form of [CanonicalMessageID]; ProviderMessageID is the
@@ -12,8 +15,8 @@ type Message struct {
 	MessageID         string
 	ProviderMessageID string
 
-	// User and Campaign are those of its payload: of the event sent, or of the
-	// first event that named it until that comes.
+	// User and Campaign are those of the event sent, and until that comes of the
+	// first that named it. What these lack the others say.
 	User     Object
 	Campaign Object
 	UserID   string // canonical; may be empty
@@ -21,14 +24,113 @@ type Message struct {
 	// message; empty if it was not given.
 	Goal string
 
-	SentAt         time.Time // the event's own time; zero if no event sent came in, as for all below
+	// When it happened, zero if it did not: the first time that it did, where a
+	// line says nothing else.
+	SentAt         time.Time
 	DeliveredAt    time.Time
 	OpenedAt       time.Time // the latest, by a person as far as is known
 	ClickedAt      time.Time // likewise
-	FailedAt       time.Time // failed or bounced
+	FailedAt       time.Time // the latest, failed or bounced
 	UnsubscribedAt time.Time
 	ComplainedAt   time.Time
 	ConvertedAt    time.Time
+}
+
+// MessageOf puts together what events say of the message that they name, in the
+// order in which they were accepted; nil if there are none.
+func MessageOf(events []*Event) *Message {
+	if len(events) == 0 {
+		return nil
+	}
+	m := &Message{ProjectID: events[0].ProjectID}
+	best := max(slices.IndexFunc(events, func(e *Event) bool { return e.Type == Sent }), 0)
+	m.learn(events[best])
+	for i, e := range events {
+		if i != best {
+			m.learn(e)
+		}
+		m.happened(e)
+	}
+	return m
+}
+
+// learn takes from an event what is not known of the message yet.
+func (m *Message) learn(e *Event) {
+	if m.MessageID == "" {
+		m.MessageID = e.MessageID
+	}
+	if m.ProviderMessageID == "" {
+		m.ProviderMessageID = e.ProviderMessageID
+	}
+	if m.Goal == "" {
+		m.Goal = e.ConversionEvent
+	}
+	if m.UserID != "" && m.User.Text("email") != "" && m.CampaignID() != "" && m.Campaign.Len() > 1 {
+		return // nothing that is asked for is missing: most payloads need not be read
+	}
+	a, err := ParseActivity(e.Payload, "payload")
+	if err != nil {
+		return // it was made by another contract, and says nothing to us
+	}
+	if m.UserID == "" || e.UserID == "" || e.UserID == m.UserID {
+		m.User.Complete(a.User)
+	}
+	if m.UserID == "" {
+		m.UserID = e.UserID
+	}
+	m.Campaign.Complete(a.campaignOfMessage())
+}
+
+// campaignOfMessage is the campaign under the names that all types but
+// unsubscribed have for it.
+func (a *Activity) campaignOfMessage() Object {
+	if a.Type != Unsubscribed {
+		return a.Campaign
+	}
+	var campaign Object
+	for _, same := range optOutNames {
+		if value := a.Campaign.Get(same.optOut); value != "" {
+			campaign.set(same.campaign, value)
+		}
+	}
+	return campaign
+}
+
+// happened notes when what the event tells happened to the message.
+func (m *Message) happened(e *Event) {
+	first := func(at *time.Time) {
+		if at.IsZero() || e.OccurredAt.Before(*at) {
+			*at = e.OccurredAt
+		}
+	}
+	latest := func(at *time.Time) {
+		if e.OccurredAt.After(*at) {
+			*at = e.OccurredAt
+		}
+	}
+	byMachine := e.Machine != nil && *e.Machine
+	switch e.Type {
+	case Sent:
+		first(&m.SentAt)
+	case Delivered:
+		first(&m.DeliveredAt)
+	case Opened:
+		if !byMachine {
+			latest(&m.OpenedAt)
+		}
+	case Clicked:
+		if !byMachine {
+			latest(&m.ClickedAt)
+		}
+	case Failed, Bounced:
+		latest(&m.FailedAt)
+	case Unsubscribed:
+		first(&m.UnsubscribedAt)
+	case Complained:
+		first(&m.ComplainedAt)
+	case Converted:
+		first(&m.ConvertedAt)
+	}
 }
 
 // ReceivedAt is when the message came to its user, as well as is known.
@@ -61,9 +163,12 @@ func (a *Activity) Whole() bool {
 }
 
 // CompleteFrom fills in what the activity lacks and its message has, member by
-// member. What is there already stays.
+// member. What is there already stays. Who it says is another user than the
+// message's is not mixed with that one.
 func (a *Activity) CompleteFrom(m *Message) {
-	a.User.Complete(m.User)
+	if id := a.UserID(); id == "" || m.UserID == "" || id == m.UserID {
+		a.User.Complete(m.User)
+	}
 	if a.Type == Unsubscribed {
 		a.completeOptOut(m)
 		return
@@ -77,14 +182,17 @@ func (a *Activity) CompleteFrom(m *Message) {
 	}
 }
 
+// optOutNames are the names that unsubscribed has for what a campaign says.
+var optOutNames = [...]struct{ optOut, campaign string }{
+	{"campaign_title", "name"}, {"series_title", "series_title"}, {"channel", "channel"},
+	{"email_subject", "subject"}, {"variation_name", "variation"}, {"template", "template"},
+}
+
 // completeOptOut fills in the campaign of unsubscribed, which has names of its own.
 func (a *Activity) completeOptOut(m *Message) {
-	for _, same := range [...]struct{ to, from string }{
-		{"campaign_title", "name"}, {"series_title", "series_title"}, {"channel", "channel"},
-		{"email_subject", "subject"}, {"variation_name", "variation"}, {"template", "template"},
-	} {
-		if value := m.Campaign.Get(same.from); value != "" && !a.Campaign.Has(same.to) {
-			a.Campaign.set(same.to, value)
+	for _, same := range optOutNames {
+		if value := m.Campaign.Get(same.campaign); value != "" && !a.Campaign.Has(same.optOut) {
+			a.Campaign.set(same.optOut, value)
 		}
 	}
 	if m.MessageID != "" && !a.Campaign.Has("message_id") {

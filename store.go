@@ -20,6 +20,7 @@ type Store interface {
 	KeyStore
 	WebhookStore
 	EventStore
+	MessageStore
 	DeliveryStore
 	DeliveryLogStore
 	StatStore
@@ -558,11 +559,17 @@ type UserResult struct {
 	Events   int   // that came of it
 }
 
-// MessageStore knows the messages that events named.
+// MessageStore knows the messages that events name. Tests name none.
 type MessageStore interface {
 	// Messages finds messages of the project by their message ids or their
-	// provider's ids. The answer has an entry per id, nil for one that is unknown.
+	// provider's ids ([MessageOf]). The answer has an entry per id, nil for one
+	// that is unknown. An id that more than a hundred events bear may be known
+	// from the first and the last of them only.
 	Messages(ctx context.Context, project ProjectID, ids []string) ([]*Message, error)
+}
+
+// ProfileFinder finds users of many events at once.
+type ProfileFinder interface {
 	// ProfilesByRef is FindProfile for many, with nil for whom nobody knows.
 	ProfilesByRef(ctx context.Context, project ProjectID, users []UserRef) ([]*Profile, error)
 }

@@ -186,6 +186,9 @@ func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
 	if err := tx.digestEvent(e.Sequence, row.print); err != nil {
 		return err
 	}
+	if err := tx.nameEvent(p, e); err != nil {
+		return err
+	}
 	if e.CallerID == "" {
 		return nil
 	}

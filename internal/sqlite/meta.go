@@ -24,6 +24,8 @@ func (s *Store) loadMeta(c *conn) (m meta, err error) {
 			m.lag.most = q.getInt()
 		case "counted":
 			s.writer.stats.counted = q.getInt()
+		case "named":
+			s.writer.names.upTo = q.getInt()
 		case "outage_end":
 			m.outageEnd = q.getInt()
 		}

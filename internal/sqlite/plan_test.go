@@ -238,7 +238,7 @@ func askOfPeople(t *testing.T, s *Store, project telltale.Project, hook *telltal
 
 // grows are the tables, and their aliases, that have a row per event or more,
 // or whatever number of them strangers bring about.
-var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "span", "s", "stat", "audit_entry", "idempotency", "session", "link", "caught_request"}
+var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "span", "s", "stat", "audit_entry", "idempotency", "session", "link", "caught_request", "name_block", "goal"}
 
 func plan(t *testing.T, c *conn, sql string) []string {
 	t.Helper()

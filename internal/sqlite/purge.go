@@ -173,7 +173,7 @@ func (tx *tx) purgeBins() (more bool, err error) {
 	return len(expired) == chunk, nil
 }
 
-// purgeIndexes removes spans and digests that end before the oldest event.
+// purgeIndexes removes spans, digests and names that end before the oldest event.
 func (tx *tx) purgeIndexes(mark *purgeMark) (more bool, err error) {
 	oldest := tx.last + 1
 	if _, err := tx.query(`SELECT number FROM event ORDER BY number LIMIT 1`).one(func(q *query) { oldest = q.getInt() }); err != nil {
@@ -183,6 +183,11 @@ func (tx *tx) purgeIndexes(mark *purgeMark) (more bool, err error) {
 		return false, fmt.Errorf("digests: %w", err)
 	}
 	more = tx.conn.Changes() == purgeEvents
+	rest, err := tx.purgeNames(oldest)
+	if err != nil {
+		return false, fmt.Errorf("names: %w", err)
+	}
+	more = more || rest
 	for rows := 0; ; {
 		found, err := tx.query(`SELECT owner FROM span WHERE owner > ? ORDER BY owner LIMIT 1`).int(mark.owner).one(func(q *query) { mark.owner = q.getInt() })
 		if err != nil || !found {

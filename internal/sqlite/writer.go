@@ -131,17 +131,20 @@ type writer struct {
 	meta      meta
 	spans     spans
 	digest    *digest
+	names     names
 	purged    purgeMark
 	stats     stats
 
 	happened []happening // in the transaction under way
+	buffer   []byte      // for whoever builds a value
 }
 
 func newWriter(s *Store, c *conn) *writer {
 	return &writer{store: s, conn: c, queue: queue{wake: make(chan struct{}, 1)}, stopped: make(chan struct{}), spans: spans{}, stats: stats{pending: map[statKey]*telltale.Stat{}}}
 }
 
-// load finds where the line of numbers ends, and what was not digested yet.
+// load finds where the line of numbers ends, and what is in no digest and no
+// run of names yet.
 func (w *writer) load(c *conn) error {
 	_, err := c.query(`SELECT max(coalesce((SELECT max(number) FROM event), 0), coalesce((SELECT max(number) FROM delivery), 0),
 		coalesce((SELECT max(number) FROM attempt), 0), coalesce((SELECT max(number) FROM caller), 0))`).one(func(q *query) { w.last = q.getInt() })
@@ -150,8 +153,10 @@ func (w *writer) load(c *conn) error {
 	}
 	w.last = max(w.last, w.stats.counted) // if the newest rows were purged
 	w.committed.Store(w.last)
-	w.digest, err = loadDigest(c)
-	return err
+	if w.digest, err = loadDigest(c); err != nil {
+		return err
+	}
+	return w.names.load(w.store, c)
 }
 
 func (w *writer) run() {
@@ -281,6 +286,7 @@ type tx struct {
 	created   []*webhook // among changed: those that the registry does not know
 	founded   []*project // among projects: likewise
 	tail      tail       // of the digest
+	fresh     fresh      // names
 	meta      meta       // shadows the writer's until the commit
 	undos     []func()
 
@@ -290,7 +296,7 @@ type tx struct {
 func (w *writer) begin() *tx {
 	now := time.Now()
 	w.happened = w.happened[:0]
-	return &tx{writer: w, now: now, milli: now.UnixMilli(), tail: w.digest.current(), meta: w.meta}
+	return &tx{writer: w, now: now, milli: now.UnixMilli(), tail: w.digest.current(), fresh: w.names.current(), meta: w.meta}
 }
 
 // query reads, change writes.
@@ -322,6 +328,7 @@ func (tx *tx) publish() {
 	tx.store.known.apply(tx)
 	tx.publishStandings()
 	tx.digest.publish(tx.tail)
+	tx.names.publish(tx.fresh)
 	tx.writer.meta = tx.meta
 	tx.stats.publish(tx)
 	tx.committed.Store(tx.last)
