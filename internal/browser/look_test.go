@@ -104,6 +104,53 @@ func TestEveryPageIsFitForEveryone(t *testing.T) {
 	}
 }
 
+// Where the system chooses the colours, as high contrast does, all that is told
+// by a background alone is lost: shapes need a border or a colour of the system.
+func TestForcedColoursLeaveNothingOut(t *testing.T) {
+	t.Parallel()
+	l := newLived(t)
+	b := l.signedIn(l.cookie)
+	b.media("forced-colors", "active")
+	pictures := os.Getenv("TELLTALE_TEST_SCREENSHOTS")
+	seen := map[string]int{}
+	for _, at := range []string{"/p/default/", deliveries, "/p/default" + reporting, "/p/default" + reporting + "/new", "/p/default/settings/project/api-keys", "/account"} {
+		b.open(at)
+		if !js[bool](b, `matchMedia('(forced-colors: active)').matches`) {
+			t.Fatal("no colours are forced")
+		}
+		b.shot(pictures, at, "forced")
+		// What can be seen is what has an edge of another colour than its ground.
+		found := js[[][2]string](b, `[...document.querySelectorAll('.badge, .chip, .notice, .btn:not(.plain, .icon), .switch, input:not([type=hidden]), select, textarea')].filter(e => e.checkVisibility() && !e.closest('.hidden')).flatMap(e => {
+			const edge = (style, ground) => ['Top', 'Bottom'].every(s => style['border' + s + 'Style'] != 'none' && parseFloat(style['border' + s + 'Width']) >= 1 && style['border' + s + 'Color'] != ground)
+			const own = getComputedStyle(e), ground = getComputedStyle(document.body).backgroundColor, name = e.className || e.type || e.localName
+			const box = e.matches('[type=checkbox], [type=radio]') && own.appearance != 'none'
+			const knob = e.matches('.switch') && getComputedStyle(e, '::after').backgroundColor == own.backgroundColor
+			return [[name, box || edge(own, ground) && !/^rgba.*, 0\)$/.test(own.borderTopColor) ? knob ? 'its knob cannot be seen' : '' : 'it has no edge: ' + own.border]]
+		})`)
+		for _, f := range found {
+			if seen[f[0]]++; f[1] != "" {
+				t.Errorf("%s: %s: %s", at, f[0], f[1])
+			}
+		}
+		// Of tabs and places in the navigation, the current one stands out.
+		for _, list := range []string{".side a", ".tabs a", ".spans a"} {
+			same := js[bool](b, fmt.Sprintf(`(() => {
+				const look = e => { const s = getComputedStyle(e); return [s.borderBottomColor, s.backgroundColor, s.color, s.fontWeight].join() }
+				const all = [...document.querySelectorAll(%q)], on = all.find(e => e.matches('[aria-current]')), off = all.find(e => !e.matches('[aria-current]'))
+				return !!on && !!off && look(on) == look(off)
+			})()`, list))
+			if same {
+				t.Errorf("%s: of %s the current one looks like the others", at, list)
+			}
+		}
+	}
+	for _, want := range []string{"badge ok", "badge bad", "switch", "btn primary", "text", "checkbox"} {
+		if seen[want] == 0 {
+			t.Errorf("there was no %s to look at, but %v", want, seen)
+		}
+	}
+}
+
 // shot takes a picture of the whole page, if somebody wants to look at it.
 func (b *tab) shot(folder, at, how string) {
 	b.Helper()
