@@ -35,6 +35,7 @@ var floors = []struct {
 	{"internal/storetest", []string{"."}},
 	{"internal/dispatch", []string{"."}},
 	{"internal/replay", []string{"."}},
+	{"internal/imports", []string{"."}},
 	{"internal/send", []string{".", "signature", "internal/egress"}},
 	{"internal/config", []string{"."}},
 	{"internal/live", []string{"."}},

@@ -86,6 +86,15 @@ type UserRef struct {
 	Email string // empty if not given
 }
 
+// NamedUser refers to the user with that id, a string, and that email. Either may be empty.
+func NamedUser(id, email string) UserRef {
+	r := UserRef{Email: email}
+	if id != "" {
+		r.ID = quote(id)
+	}
+	return r
+}
+
 // UserID is the id in canonical form. Where there is only an email, it doubles as the id.
 func (r UserRef) UserID() string {
 	if r.ID == "" {

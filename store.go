@@ -612,8 +612,9 @@ type ImportStore interface {
 	// FailImport ends a running import with a sentence that says why. Of one that
 	// is not running it changes nothing. NotFound.
 	FailImport(ctx context.Context, id ImportID, failure string) error
-	// RunningImports lists those of every project that are running.
-	RunningImports(ctx context.Context) ([]Import, error)
+	// OpenImports lists those of every project that are running or paused, by
+	// project and from the oldest on.
+	OpenImports(ctx context.Context) ([]Import, error)
 	// RefusedRows lists the refused rows behind a line, in order, at most
 	// [MaxPage]. NotFound for the import.
 	RefusedRows(ctx context.Context, project ProjectID, id ImportID, afterLine int) ([]RefusedRow, error)

@@ -111,9 +111,9 @@ func (s *Store) Imports(ctx context.Context, project telltale.ProjectID, page te
 	return newestFirst(imports, page), err
 }
 
-func (s *Store) RunningImports(ctx context.Context) (imports []telltale.Import, err error) {
-	err = s.read(ctx, "looking for imports that run", func(c *conn) error {
-		return c.query(`SELECT ` + importColumns + ` FROM import i WHERE i.state = 2 AND i.state < 4 ORDER BY i.project, i.number`).each(s.collectImports(&imports))
+func (s *Store) OpenImports(ctx context.Context) (imports []telltale.Import, err error) {
+	err = s.read(ctx, "looking for imports that have not ended", func(c *conn) error {
+		return c.query(`SELECT ` + importColumns + ` FROM import i WHERE i.state < 4 ORDER BY i.project, i.number`).each(s.collectImports(&imports))
 	})
 	return imports, err
 }

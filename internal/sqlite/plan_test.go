@@ -272,7 +272,7 @@ func askOfImports(t *testing.T, s *Store, project telltale.Project) {
 		t.Fatal(err)
 	}
 	_, err1 := s.Import(ctx, project.ID, made.ID)
-	_, err2 := s.RunningImports(ctx)
+	_, err2 := s.OpenImports(ctx)
 	_, err3 := s.RefusedRows(ctx, project.ID, made.ID, 1)
 	_, err4 := s.SwitchImport(ctx, project.ID, made.ID, telltale.ImportPaused)
 	for _, page := range []telltale.Page{{Limit: 10}, {Limit: 10, After: string(made.ID)}, {Limit: 10, Before: string(made.ID)}} {

@@ -29,9 +29,9 @@ func (w *world) switchImport(id telltale.ImportID, to telltale.ImportState) tell
 	return i
 }
 
-func (w *world) runningImports() []telltale.ImportID {
+func (w *world) openImports() []telltale.ImportID {
 	w.Helper()
-	all, err := w.RunningImports(w.ctx)
+	all, err := w.OpenImports(w.ctx)
 	w.must(err)
 	return ids(all, importID)
 }
@@ -65,9 +65,9 @@ var importTests = []test{
 	}},
 	{"an import that is paused does not run, and one that has ended stays so", func(w *world) {
 		first, second := w.startImport(telltale.ImportProfiles), w.startImport(telltale.ImportUnsubscribes)
-		w.equal("what runs", w.runningImports(), []telltale.ImportID{first.ID, second.ID})
+		w.equal("what is open", w.openImports(), []telltale.ImportID{first.ID, second.ID})
 		w.switchImport(first.ID, telltale.ImportPaused)
-		w.equal("what runs then", w.runningImports(), []telltale.ImportID{second.ID})
+		w.equal("what is open then", w.openImports(), []telltale.ImportID{first.ID, second.ID})
 		w.switchImport(first.ID, telltale.ImportRunning)
 		w.Advance(time.Minute)
 		ended := w.switchImport(first.ID, telltale.ImportCancelled)
@@ -77,7 +77,7 @@ var importTests = []test{
 			_, err := w.SwitchImport(w.ctx, w.project.ID, first.ID, to)
 			w.code(telltale.Conflict, err)
 		}
-		w.equal("what runs in the end", w.runningImports(), []telltale.ImportID{second.ID})
+		w.equal("what is open in the end", w.openImports(), []telltale.ImportID{second.ID})
 	}},
 	{"an import fails with a reason, if it runs", func(w *world) {
 		i, paused := w.startImport(telltale.ImportProfiles), w.startImport(telltale.ImportProfiles)
