@@ -72,6 +72,40 @@ func (a Activity) Clone() Activity {
 	return a
 }
 
+// Event renders the activity into an event of the project that came in through
+// the source at that time, or gives the faults of [Activity.Render]. The event
+// has a new id; the hash of its content is left to whoever knows the input.
+func (a *Activity) Event(project ProjectID, source string, receivedAt time.Time) (*Event, []Fault) {
+	rendered, faults := a.Render(receivedAt)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	// One allocation each: events that came together end at different times, and
+	// the last of them should not hold the others in memory.
+	return &Event{
+		ID:        NewEventID(),
+		ProjectID: project,
+		Type:      a.Type,
+		Source:    source,
+
+		OccurredAt: rendered.OccurredAt,
+		ReceivedAt: receivedAt,
+
+		Payload:    rendered.Payload,
+		UserID:     rendered.UserID,
+		Email:      rendered.Email,
+		MessageID:  rendered.MessageID,
+		CampaignID: rendered.CampaignID,
+
+		URL:               a.URL,
+		IP:                a.IP,
+		Machine:           a.Machine,
+		ProviderMessageID: a.ProviderMessageID,
+		ConversionEvent:   a.ConversionEvent,
+		CallerID:          a.CallerID,
+	}, nil
+}
+
 // UserID is the user's id in canonical form, in which the number 123 and the
 // string "123" are one user; empty if unknown.
 func (a Activity) UserID() string {

@@ -51,13 +51,14 @@ type Effect struct {
 // nil if there is none. Of ChangeReidentify, other is the profile that has the
 // new id, or nil. Neither is changed. What breaks a bound is an [Invalid] error.
 func (c *UserChange) On(project ProjectID, found, other *Profile, at time.Time) (Effect, error) {
-	if !c.At.IsZero() && c.At.Before(at) {
-		at = c.At
+	now := at.UTC().Truncate(time.Millisecond)
+	at = now
+	if !c.At.IsZero() && c.At.Before(now) {
+		at = c.At.UTC().Truncate(time.Millisecond)
 	}
-	at = at.UTC().Truncate(time.Millisecond)
 	switch c.Kind {
 	case ChangeReidentify:
-		return c.reidentify(found, other, at)
+		return c.reidentify(found, other, now)
 	case ChangeDelete:
 		return Effect{Remove: found != nil}, nil
 	case ChangeResubscribe:
@@ -65,15 +66,15 @@ func (c *UserChange) On(project ProjectID, found, other *Profile, at time.Time) 
 			return Effect{}, nil
 		}
 	}
-	e := edit{at: at}
+	e := edit{at: at, now: now}
 	if found != nil {
 		e.profile = found.Clone()
 	} else {
 		e.profile = &Profile{ID: NewProfileID(), ProjectID: project, UserID: c.User.UserID(), GivenID: c.User.givenID(), Email: c.User.Email}
 	}
 	e.apply(c)
-	if n := e.profile.Properties.Len(); n > MaxExtraKeys {
-		return Effect{}, tooMany("properties", n, MaxExtraKeys)
+	if err := e.profile.boundProperties(); err != nil {
+		return Effect{}, err
 	}
 	if n := len(e.profile.Tags); n > MaxTags {
 		return Effect{}, tooMany("tags", n, MaxTags)
@@ -82,6 +83,18 @@ func (c *UserChange) On(project ProjectID, found, other *Profile, at time.Time) 
 		return Effect{}, tooMany("channels", n, MaxChannels)
 	}
 	return e.effect(), nil
+}
+
+func (p *Profile) boundProperties() error {
+	if n := p.Properties.Len(); n > MaxExtraKeys {
+		return tooMany("properties", n, MaxExtraKeys)
+	}
+	if n := p.Properties.Size(); n > MaxProfileBytes {
+		return Faulty("The user would have too much.", []Fault{{
+			Location: "properties", Message: fmt.Sprintf("The user's properties would have %d bytes.", n), Expected: fmt.Sprintf("at most %d", MaxProfileBytes),
+		}})
+	}
+	return nil
 }
 
 func tooMany(what string, n, most int) error {
@@ -93,7 +106,8 @@ func tooMany(what string, n, most int) error {
 // edit is a change of one profile under way.
 type edit struct {
 	profile *Profile
-	at      time.Time
+	at      time.Time // when it happened
+	now     time.Time
 
 	touched     bool   // something changed that no event tells: the kind of the id
 	changes     Object // new values, as user_updated tells them
@@ -219,13 +233,13 @@ func (e *edit) effect() Effect {
 	if len(activities) == 0 && !e.touched {
 		return Effect{}
 	}
-	e.profile.UpdatedAt = e.at
+	e.profile.UpdatedAt = e.now
 	return Effect{Profile: e.profile, Activities: activities}
 }
 
 // reidentify gives the profile the new id. If another has it, the two become
 // one: of a property that both have, the other's value stays.
-func (c *UserChange) reidentify(found, other *Profile, at time.Time) (Effect, error) {
+func (c *UserChange) reidentify(found, other *Profile, now time.Time) (Effect, error) {
 	ref := UserRef{ID: c.NewID}
 	if found == nil || found.UserID == ref.UserID() {
 		return Effect{}, nil
@@ -233,20 +247,20 @@ func (c *UserChange) reidentify(found, other *Profile, at time.Time) (Effect, er
 	if other == nil {
 		p := found.Clone()
 		p.FormerIDs = formerIDs(found.UserID, found.FormerIDs)
-		p.UserID, p.GivenID, p.UpdatedAt = ref.UserID(), ref.givenID(), at
+		p.UserID, p.GivenID, p.UpdatedAt = ref.UserID(), ref.givenID(), now
 		return Effect{Profile: p}, nil
 	}
 	p := other.Clone()
-	p.GivenID, p.UpdatedAt = ref.givenID(), at
+	p.GivenID, p.UpdatedAt = ref.givenID(), now
 	p.FormerIDs = formerIDs(found.UserID, found.FormerIDs, other.FormerIDs...)
 	if p.Email == "" {
 		p.Email = found.Email
 	}
 	p.Properties.Complete(found.Properties)
-	if n := p.Properties.Len(); n > MaxExtraKeys {
-		return Effect{}, tooMany("properties", n, MaxExtraKeys)
+	if err := p.boundProperties(); err != nil {
+		return Effect{}, err
 	}
-	e := edit{profile: p, at: at}
+	e := edit{profile: p, at: now, now: now}
 	e.tag(found.Tags, nil)
 	e.setChannels(found.Channels)
 	p.Tags, p.Channels = p.Tags[:min(len(p.Tags), MaxTags)], p.Channels[:min(len(p.Channels), MaxChannels)]

@@ -31,6 +31,18 @@ func ParseObject(raw []byte) (Object, error) {
 // Len is the number of members.
 func (o Object) Len() int { return len(o.members) }
 
+// Size is the number of bytes that [Object.AppendJSON] appends.
+func (o Object) Size() int {
+	n := 2
+	for i, m := range o.members {
+		if i > 0 {
+			n++
+		}
+		n += len(m.name) + 1 + len(m.value)
+	}
+	return n
+}
+
 // Has reports whether there is a member of that name.
 func (o Object) Has(name string) bool { return o.find(name) >= 0 }
 

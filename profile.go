@@ -38,6 +38,8 @@ const (
 	MaxTags      = 200
 	MaxChannels  = 20
 	MaxFormerIDs = 20
+
+	MaxProfileBytes = MaxEventBytes // its properties as JSON
 )
 
 // Channel is one way to reach a user other than email.

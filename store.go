@@ -26,6 +26,7 @@ type Store interface {
 	StatStore
 	ReplayStore
 	ImportStore
+	UserStore
 	UndeleteStore
 	OperatorStore
 	AuditStore
@@ -152,7 +153,8 @@ const UndoWindow = time.Minute
 type EventStore interface {
 	// AcceptEvents stores, in one transaction, each event that is not a
 	// repetition and one delivery per enabled webhook of the project that
-	// wants it. Deliveries for which there is Room are born claimed.
+	// wants it. Deliveries for which there is Room are born claimed. An event
+	// unsubscribed or resubscribed changes the user's profile, too, if there is one.
 	//
 	// An event whose CallerID was seen within [CallerIDMemory], in this call
 	// too, is a duplicate if its ContentHash is the same, and is answered with

@@ -90,34 +90,10 @@ func newEvents(project telltale.ProjectID, source string, activities []telltale.
 	var found faults
 	for i := range activities {
 		a := &activities[i]
-		rendered, wrong := a.Render(receivedAt)
+		e, wrong := a.Event(project, source, receivedAt)
 		if len(wrong) > 0 {
 			found.add(telltale.Faulty("", wrong), 0)
 			continue
-		}
-		// One allocation each: a request's events end at different times, and
-		// the last of them should not hold the others in memory.
-		e := &telltale.Event{
-			ID:        telltale.NewEventID(),
-			ProjectID: project,
-			Type:      a.Type,
-			Source:    source,
-
-			OccurredAt: rendered.OccurredAt,
-			ReceivedAt: receivedAt,
-
-			Payload:    rendered.Payload,
-			UserID:     rendered.UserID,
-			Email:      rendered.Email,
-			MessageID:  rendered.MessageID,
-			CampaignID: rendered.CampaignID,
-
-			URL:               a.URL,
-			IP:                a.IP,
-			Machine:           a.Machine,
-			ProviderMessageID: a.ProviderMessageID,
-			ConversionEvent:   a.ConversionEvent,
-			CallerID:          a.CallerID,
 		}
 		if a.CallerID != "" {
 			e.ContentHash = contentHash(a)

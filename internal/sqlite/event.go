@@ -36,20 +36,29 @@ func newEventRow(project telltale.ProjectID, e *telltale.Event) (row eventRow, e
 	return row, nil
 }
 
-func (s *Store) AcceptEvents(ctx context.Context, a telltale.Acceptance) (telltale.Accepted, error) {
-	rows := make([]eventRow, len(a.Events))
-	bytes := 0
+// newEventRows works out the rows of events, and roughly how many bytes they take.
+func newEventRows(a telltale.Acceptance) (rows []eventRow, bytes int, err error) {
+	rows = make([]eventRow, len(a.Events))
 	for i, e := range a.Events {
-		var err error
 		if rows[i], err = newEventRow(a.ProjectID, e); err != nil {
-			return telltale.Accepted{}, err
+			return nil, 0, err
 		}
 		bytes += eventBytes(e)
 	}
+	return rows, bytes, nil
+}
+
+func (s *Store) AcceptEvents(ctx context.Context, a telltale.Acceptance) (telltale.Accepted, error) {
+	rows, bytes, err := newEventRows(a)
+	if err != nil {
+		return telltale.Accepted{}, err
+	}
 	var accepted telltale.Accepted
-	err := s.write(ctx, "accepting events", bytes, func(tx *tx) (err error) {
-		accepted, err = tx.accept(a, rows)
-		return err
+	err = s.write(ctx, "accepting events", bytes, func(tx *tx) (err error) {
+		if accepted, err = tx.accept(a, rows); err != nil {
+			return err
+		}
+		return tx.followSubscriptions(a, rows, accepted.Events)
 	})
 	if err != nil {
 		return telltale.Accepted{}, err

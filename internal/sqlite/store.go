@@ -222,7 +222,7 @@ func prepareWriter(c *conn) error {
 // have hit. A check of all pages is for after a restore, not for every start:
 // it would read ten million rows.
 func checkRows(c *conn) error {
-	for _, table := range []string{"event", "delivery", "attempt", "span", "digest"} {
+	for _, table := range []string{"event", "delivery", "attempt", "profile", "tracked_event", "span", "digest"} {
 		order := "number"
 		switch table {
 		case "span":

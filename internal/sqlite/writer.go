@@ -147,7 +147,8 @@ func newWriter(s *Store, c *conn) *writer {
 // run of names yet.
 func (w *writer) load(c *conn) error {
 	_, err := c.query(`SELECT max(coalesce((SELECT max(number) FROM event), 0), coalesce((SELECT max(number) FROM delivery), 0),
-		coalesce((SELECT max(number) FROM attempt), 0), coalesce((SELECT max(number) FROM caller), 0))`).one(func(q *query) { w.last = q.getInt() })
+		coalesce((SELECT max(number) FROM attempt), 0), coalesce((SELECT max(number) FROM caller), 0), coalesce((SELECT max(number) FROM profile), 0),
+		coalesce((SELECT max(number) FROM tracked_event), 0), coalesce((SELECT max(profile) FROM profile_gone), 0))`).one(func(q *query) { w.last = q.getInt() })
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,7 @@ func Run(t *testing.T, engine Engine) {
 		{"stats", statTests},
 		{"replay", replayTests},
 		{"import", importTests},
+		{"user", userTests},
 		{"bin", binTests},
 		{"operator", operatorTests},
 		{"audit", auditTests},

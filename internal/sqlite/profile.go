@@ -1,0 +1,287 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/oklog/ulid/v2"
+
+	"telltale.example/telltale"
+)
+
+const (
+	profilePrefix = "prf_"
+	// sharedEmails is how many profiles with one email are looked at for the one
+	// that was changed last: those that were made last.
+	sharedEmails = 1000
+)
+
+// profileRow is a profile and its place on the line of numbers.
+type profileRow struct {
+	number int64
+	*telltale.Profile
+}
+
+// profile gives the profile of a row that may be nil.
+func (r *profileRow) profile() *telltale.Profile {
+	if r == nil {
+		return nil
+	}
+	return r.Profile
+}
+
+const profileColumns = `p.number, p.id, p.user_id, coalesce(p.given_id, ''), p.email, p.unsubscribed_at, p.created_at, p.updated_at, p.former_ids, p.tags, p.channels, p.properties`
+
+// scanProfile reads a row of profileColumns.
+func scanProfile(q *query, project telltale.ProjectID) (*profileRow, error) {
+	r := &profileRow{q.getInt(), &telltale.Profile{ID: profileID(q.getBlob()), ProjectID: project}}
+	r.UserID, r.GivenID, r.Email = q.getText(), q.getText(), q.getText()
+	if r.GivenID == "" {
+		r.GivenID = quoted(r.UserID)
+	}
+	r.UnsubscribedAt, r.CreatedAt, r.UpdatedAt = milliTime(q.getInt()), milliTime(q.getInt()), milliTime(q.getInt())
+	var channels []storedChannel
+	var errs []error
+	for _, list := range [...]any{&r.FormerIDs, &r.Tags, &channels} {
+		if text := q.getText(); text != "" {
+			errs = append(errs, json.Unmarshal([]byte(text), list))
+		}
+	}
+	for _, c := range channels {
+		r.Channels = append(r.Channels, telltale.Channel(c))
+	}
+	if text := q.getBlob(); text != nil {
+		var err error
+		r.Properties, err = telltale.ParseObject(text)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("profile %d: %v", r.number, err) // not an error of the caller's
+	}
+	return r, nil
+}
+
+// storedChannel is a channel as it is stored.
+type storedChannel struct {
+	Type     string `json:"t"`
+	Address  string `json:"a"`
+	Platform string `json:"p,omitempty"`
+	Device   string `json:"d,omitempty"`
+}
+
+func profileID(blob []byte) telltale.ProfileID {
+	var u ulid.ULID
+	copy(u[:], blob)
+	return telltale.ProfileID(profilePrefix + u.String())
+}
+
+// quoted writes a string as JSON.
+func quoted(s string) string {
+	array := telltale.AppendTexts(nil, []string{s})
+	return string(array[1 : len(array)-1])
+}
+
+// oneProfile reads the profile that the conditions find, or nil.
+func oneProfile(q *query, project telltale.ProjectID) (row *profileRow, err error) {
+	var broken error
+	_, err = q.one(func(q *query) { row, broken = scanProfile(q, project) })
+	return row, errors.Join(err, broken)
+}
+
+// profileOfUser gives the profile of the user with that id in canonical form, or nil.
+func profileOfUser(c *conn, p *project, project telltale.ProjectID, userID string) (*profileRow, error) {
+	return oneProfile(c.query(`SELECT `+profileColumns+` FROM profile p WHERE p.project = ? AND p.user_id = ?`).int(p.number).text(userID), project)
+}
+
+// findProfile gives the profile that a reference is about, or nil. userID is
+// the id in canonical form; it decides. Without one the email doubles as the id,
+// or else it is the email that somebody has.
+func findProfile(c *conn, p *project, project telltale.ProjectID, userID, email string) (*profileRow, error) {
+	if userID != "" {
+		return profileOfUser(c, p, project, userID)
+	}
+	if row, err := profileOfUser(c, p, project, email); err != nil || row != nil || email == "" {
+		return row, err
+	}
+	var number, changed int64
+	err := c.query(`SELECT number, updated_at FROM profile INDEXED BY profile_email WHERE project = ? AND email = ? ORDER BY number DESC LIMIT ?`).
+		int(p.number).text(email).int(sharedEmails).each(func(q *query) error {
+		n, at := q.getInt(), q.getInt()
+		if number == 0 || at > changed {
+			number, changed = n, at
+		}
+		return nil
+	})
+	if err != nil || number == 0 {
+		return nil, err
+	}
+	return profileByNumber(c, project, number)
+}
+
+func profileByNumber(c *conn, project telltale.ProjectID, number int64) (*profileRow, error) {
+	return oneProfile(c.query(`SELECT `+profileColumns+` FROM profile p WHERE p.number = ?`).int(number), project)
+}
+
+// refID is the id of a reference in canonical form; empty if it has none.
+func refID(r telltale.UserRef) string {
+	if r.ID == "" {
+		return ""
+	}
+	return r.UserID()
+}
+
+func (s *Store) FindProfile(ctx context.Context, of telltale.ProjectID, user telltale.UserRef) (*telltale.Profile, error) {
+	return s.readProfile(ctx, of, func(c *conn, p *project) (*profileRow, error) {
+		return findProfile(c, p, of, refID(user), user.Email)
+	})
+}
+
+func (s *Store) Profile(ctx context.Context, of telltale.ProjectID, id telltale.ProfileID) (*telltale.Profile, error) {
+	return s.readProfile(ctx, of, func(c *conn, p *project) (*profileRow, error) {
+		number, err := profileNumber(c, p, id)
+		if err != nil || number == 0 {
+			return nil, err
+		}
+		return profileByNumber(c, of, number)
+	})
+}
+
+// profileNumber gives the number of a profile of the project, or 0.
+func profileNumber(c *conn, p *project, id telltale.ProfileID) (number int64, err error) {
+	u, ok := parseULID(profilePrefix, string(id))
+	if !ok {
+		return 0, nil
+	}
+	_, err = c.query(`SELECT number FROM profile WHERE id = ? AND project = ?`).blob(u[:]).int(p.number).one(func(q *query) { number = q.getInt() })
+	return number, err
+}
+
+func (s *Store) readProfile(ctx context.Context, of telltale.ProjectID, find func(*conn, *project) (*profileRow, error)) (profile *telltale.Profile, err error) {
+	if err := s.down(); err != nil {
+		return nil, err
+	}
+	p := s.known.project(of)
+	if p == nil {
+		return nil, notFound("user")
+	}
+	err = s.read(ctx, "finding a user", func(c *conn) error {
+		row, err := find(c, p)
+		if err == nil && row == nil {
+			err = notFound("user")
+		}
+		profile = row.profile()
+		return err
+	})
+	return profile, err
+}
+
+// insertProfile stores a new profile.
+func (tx *tx) insertProfile(p *project, profile *telltale.Profile) (*profileRow, error) {
+	row := &profileRow{tx.number(), profile}
+	u, ok := parseULID(profilePrefix, string(profile.ID))
+	if !ok {
+		return nil, fmt.Errorf("%q is not a profile's id", profile.ID)
+	}
+	q := tx.change(`INSERT INTO profile (number, id, project, user_id, email, unsubscribed_at, given_id, created_at, updated_at, former_ids, tags, channels, properties)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).int(row.number).blob(u[:]).int(p.number).text(profile.UserID).textOrNull(profile.Email).intOrNull(timeMilli(profile.UnsubscribedAt))
+	if err := bindProfile(q, profile).run(); err != nil {
+		return nil, fmt.Errorf("profile of user %q: %w", profile.UserID, err)
+	}
+	return row, tx.setTags(p, row.number, nil, profile.Tags)
+}
+
+// bindProfile binds what is in no index.
+func bindProfile(q *query, p *telltale.Profile) *query {
+	given := p.GivenID
+	if given == quoted(p.UserID) {
+		given = ""
+	}
+	return q.textOrNull(given).intOrNull(timeMilli(p.CreatedAt)).int(timeMilli(p.UpdatedAt)).
+		textOrNull(textsJSON(p.FormerIDs)).textOrNull(textsJSON(p.Tags)).textOrNull(channelsJSON(p.Channels)).textOrNull(objectJSON(p.Properties))
+}
+
+func textsJSON(texts []string) string {
+	if len(texts) == 0 {
+		return ""
+	}
+	return string(telltale.AppendTexts(nil, texts))
+}
+
+func channelsJSON(channels []telltale.Channel) string {
+	if len(channels) == 0 {
+		return ""
+	}
+	stored := make([]storedChannel, len(channels))
+	for i, c := range channels {
+		stored[i] = storedChannel(c)
+	}
+	text, _ := json.Marshal(stored) // texts alone can be marshalled
+	return string(text)
+}
+
+func objectJSON(o telltale.Object) string {
+	if o.Len() == 0 {
+		return ""
+	}
+	return string(o.AppendJSON(make([]byte, 0, o.Size())))
+}
+
+// updateProfile stores what became of a profile. A column that is named in an
+// UPDATE has its index entries written again, whether it changed or not: each of
+// those has a statement of its own.
+func (tx *tx) updateProfile(p *project, before *profileRow, to *telltale.Profile) (*profileRow, error) {
+	err := bindProfile(tx.change(`UPDATE profile SET given_id = ?, created_at = ?, updated_at = ?, former_ids = ?, tags = ?, channels = ?, properties = ? WHERE number = ?`), to).
+		int(before.number).run()
+	if err == nil && to.UserID != before.UserID {
+		err = tx.change(`UPDATE profile SET user_id = ? WHERE number = ?`).text(to.UserID).int(before.number).run()
+	}
+	if err == nil && to.Email != before.Email {
+		err = tx.change(`UPDATE profile SET email = ? WHERE number = ?`).textOrNull(to.Email).int(before.number).run()
+	}
+	if err == nil && !to.UnsubscribedAt.Equal(before.UnsubscribedAt) {
+		err = tx.change(`UPDATE profile SET unsubscribed_at = ? WHERE number = ?`).intOrNull(timeMilli(to.UnsubscribedAt)).int(before.number).run()
+	}
+	if err == nil {
+		err = tx.setTags(p, before.number, before.Tags, to.Tags)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("profile of user %q: %w", before.UserID, err)
+	}
+	return &profileRow{before.number, to}, nil
+}
+
+// setTags keeps the index of tags.
+func (tx *tx) setTags(p *project, number int64, before, after []string) error {
+	for _, tag := range before {
+		if slices.Contains(after, tag) {
+			continue
+		}
+		if err := tx.change(`DELETE FROM profile_tag WHERE project = ? AND tag = ? AND profile = ?`).int(p.number).text(tag).int(number).run(); err != nil {
+			return fmt.Errorf("tag %q: %w", tag, err)
+		}
+	}
+	for _, tag := range after {
+		if slices.Contains(before, tag) {
+			continue
+		}
+		if err := tx.change(`INSERT INTO profile_tag (project, tag, profile) VALUES (?, ?, ?)`).int(p.number).text(tag).int(number).run(); err != nil {
+			return fmt.Errorf("tag %q: %w", tag, err)
+		}
+	}
+	return nil
+}
+
+// removeProfile removes a profile. What its user did goes to the heir, or, if
+// that is 0, goes too.
+func (tx *tx) removeProfile(p *project, row *profileRow, heir int64) error {
+	if err := tx.setTags(p, row.number, row.Tags, nil); err != nil {
+		return err
+	}
+	if err := tx.change(`DELETE FROM profile WHERE number = ?`).int(row.number).run(); err != nil {
+		return fmt.Errorf("profile of user %q: %w", row.UserID, err)
+	}
+	return tx.leaveTracked(row.number, heir)
+}
