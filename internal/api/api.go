@@ -40,6 +40,7 @@ type Config struct {
 	Ingest     *ingest.Ingest
 	Dispatcher Dispatcher
 	Replays    Replays
+	Imports    Imports
 	Guard      *egress.Guard
 	Live       *live.Log
 	Compose    Composer

@@ -26,6 +26,7 @@ const (
 	tagWebhooks   = "Webhooks"
 	tagDeliveries = "Deliveries"
 	tagReplays    = "Replays"
+	tagImports    = "Imports"
 	tagAudit      = "Audit log"
 	tagEventTypes = "Event types"
 	tagProjects   = "Projects"
@@ -57,6 +58,7 @@ func (a *api) description() *huma.OpenAPI {
 			{Name: tagWebhooks, Description: "Subscriptions: where events are posted to, and how."},
 			{Name: tagDeliveries, Description: "Events owed to webhooks, and every attempt to deliver them."},
 			{Name: tagReplays, Description: "Sending stored events again, or for the first time to a webhook that did not get them."},
+			{Name: tagImports, Description: "Files of users, of what they did, and of who opted out."},
 			{Name: tagAudit, Description: "Who changed what, from what to what, and when."},
 			{Name: tagEventTypes, Description: "The twelve things that are reported."},
 			{Name: tagProjects, Description: "Owners of webhooks, keys and events. Nothing is shared between them."},
@@ -108,7 +110,9 @@ func (a *api) settle() {
 			switch {
 			case op == nil:
 			case op.RequestBody != nil:
-				taken(op.RequestBody.Content["application/json"].Schema)
+				if body := op.RequestBody.Content["application/json"]; body != nil {
+					taken(body.Schema)
+				}
 			default: // nothing is read, so nothing can be wrong with it
 				for _, code := range bodyProblems {
 					delete(op.Responses, strconv.Itoa(problemOf(code, "").status))

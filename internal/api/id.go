@@ -25,6 +25,10 @@ func replayID(id string) (telltale.ReplayID, error) {
 	return telltale.ReplayID(id), wellFormed("rpl_", "replay", id)
 }
 
+func importID(id string) (telltale.ImportID, error) {
+	return telltale.ImportID(id), wellFormed("imp_", "import", id)
+}
+
 func wellFormed(prefix, noun, id string) error {
 	if !telltale.ValidID(prefix, id) {
 		return notFound(noun, id)

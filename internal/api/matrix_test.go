@@ -17,7 +17,7 @@ const marker = "acme-confidential"
 
 // belongings are fresh objects of the project acme, for one request.
 type belongings struct {
-	webhook, event, delivery, key, bin, replay string
+	webhook, event, delivery, key, bin, replay, imported string
 }
 
 func (w *world) belongings() belongings {
@@ -36,6 +36,11 @@ func (w *world) belongings() belongings {
 		w.t.Fatal(err)
 	}
 	b.replay = string(replay.ID)
+	imported, err := w.store.CreateImport(ctx, telltale.Import{ProjectID: w.acme.ID, Kind: telltale.ImportProfiles, Name: marker, CreatedBy: marker})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b.imported = string(imported.ID)
 	key, _ := telltale.NewKey(w.acme.ID, marker, telltale.ScopeRead)
 	if err := w.store.CreateKey(ctx, key); err != nil {
 		w.t.Fatal(err)
@@ -61,6 +66,9 @@ func (w *world) forget(b belongings) {
 		w.t.Fatal(err)
 	}
 	if _, err := w.store.SwitchReplay(ctx, w.acme.ID, telltale.ReplayID(b.replay), telltale.ReplayCancelled); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.store.SwitchImport(ctx, w.acme.ID, telltale.ImportID(b.imported), telltale.ImportCancelled); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := w.store.DeleteBin(ctx, w.acme.ID, telltale.BinID(b.bin)); err != nil && telltale.CodeOf(err) != telltale.NotFound {
@@ -103,6 +111,8 @@ func targetOf(t *testing.T, r route, b belongings, receiver string) target {
 		path = strings.ReplaceAll(path, "{id}", b.delivery)
 	case strings.HasPrefix(path, "/v1/replays"):
 		path = strings.ReplaceAll(path, "{id}", b.replay)
+	case strings.HasPrefix(path, "/v1/imports"):
+		path = strings.ReplaceAll(path, "{id}", b.imported)
 	case strings.HasPrefix(path, "/v1/keys"):
 		path = strings.ReplaceAll(path, "{id}", b.key)
 	}
@@ -137,6 +147,12 @@ func targetOf(t *testing.T, r route, b belongings, receiver string) target {
 	case "list-replays", "list-audit-log":
 		return target{path, "", 200, 200, true}
 	case "get-webhook-stats", "get-replay":
+		return target{path, "", 200, 404, true}
+	case "import-profiles", "import-events", "import-unsubscribes":
+		return target{path, "{}", 415, 415, true} // what the matrix sends is JSON
+	case "list-imports":
+		return target{path, "", 200, 200, true}
+	case "get-import", "list-refused-rows", "get-refused-rows", "pause-import", "resume-import", "cancel-import":
 		return target{path, "", 200, 404, true}
 	case "restore-webhook": // it is not deleted
 		return target{path, "", 404, 404, true}
@@ -233,7 +249,7 @@ func TestNothingCrossesProjects(t *testing.T) {
 			if strings.Contains(strings.ReplaceAll(got.Body.String(), goal.path, ""), marker) && !reaches {
 				t.Errorf("%s: it gives away what is acme's: %s", name, got.Body)
 			}
-			for _, id := range []string{b.webhook, b.event, b.delivery, b.key, b.bin, b.replay} {
+			for _, id := range []string{b.webhook, b.event, b.delivery, b.key, b.bin, b.replay, b.imported} {
 				if got.Code < 300 && !reaches && strings.Contains(got.Body.String(), id) {
 					t.Errorf("%s: it gives away %s: %s", name, id, got.Body)
 				}
@@ -264,6 +280,7 @@ func TestForeignAndUnknownAreOne(t *testing.T) {
 		"evt_": {b.event, string(telltale.NewEventID())},
 		"dlv_": {b.delivery, string(telltale.NewDeliveryID())},
 		"rpl_": {b.replay, string(telltale.NewReplayID())},
+		"imp_": {b.imported, string(telltale.NewImportID())},
 		"key_": {b.key, string(telltale.NewKeyID())},
 		"bin":  {b.bin, string(telltale.NewBin("prj_x").ID)},
 		"slug": {"acme", "lost"},

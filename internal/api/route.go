@@ -73,6 +73,17 @@ func (a *api) routes() []route {
 		{"POST", "/v1/replays/{id}/resume", manageKey, "resume-replay", tagReplays, "Let a paused replay go on", "", gives(a.switchReplay(telltale.ReplayRunning))},
 		{"POST", "/v1/replays/{id}/cancel", manageKey, "cancel-replay", tagReplays, "End a replay", "What it has made is still delivered.", gives(a.switchReplay(telltale.ReplayCancelled))},
 
+		{"POST", "/v1/imports/profiles", manageKey, "import-profiles", tagImports, "Import profiles", importsDetails + importDetails[telltale.ImportProfiles], raw(describeImport(telltale.ImportProfiles))},
+		{"POST", "/v1/imports/events", manageKey, "import-events", tagImports, "Import events", importsDetails + importDetails[telltale.ImportEvents], raw(describeImport(telltale.ImportEvents))},
+		{"POST", "/v1/imports/unsubscribes", manageKey, "import-unsubscribes", tagImports, "Import unsubscribes", importsDetails + importDetails[telltale.ImportUnsubscribes], raw(describeImport(telltale.ImportUnsubscribes))},
+		{"GET", "/v1/imports", readKey, "list-imports", tagImports, "List imports", "", lists(a.listImports)},
+		{"GET", "/v1/imports/{id}", readKey, "get-import", tagImports, "Get an import", "", gives(a.getImport)},
+		{"GET", "/v1/imports/{id}/refused", readKey, "list-refused-rows", tagImports, "List the rows that did not go in", "In the order of the file. The first 100,000 are kept.", gives(a.listRefused)},
+		{"GET", "/v1/imports/{id}/refused.csv", readKey, "get-refused-rows", tagImports, "Get the rows that did not go in as CSV", "With the columns `line`, `reason` and `row`.", raw(describeRefusedFile)},
+		{"POST", "/v1/imports/{id}/pause", manageKey, "pause-import", tagImports, "Pause an import", "What went in stays.", gives(a.switchImport(telltale.ImportPaused))},
+		{"POST", "/v1/imports/{id}/resume", manageKey, "resume-import", tagImports, "Let a paused import go on", "", gives(a.switchImport(telltale.ImportRunning))},
+		{"POST", "/v1/imports/{id}/cancel", manageKey, "cancel-import", tagImports, "End an import", "What went in stays. The file is removed.", gives(a.switchImport(telltale.ImportCancelled))},
+
 		{"GET", "/v1/event-types", readKey, "list-event-types", tagEventTypes, "List the event types", "", gives(a.listEventTypes)},
 		{"GET", "/v1/event-types/{type}", readKey, "get-event-type", tagEventTypes, "Get an event type", "", gives(a.getEventType)},
 		{"GET", "/v1/event-types/{type}/sample", readKey, "get-event-type-sample", tagEventTypes, "Get the sample payload of an event type", "The bytes that a test sends.", sends(a.getSample, "application/json")},

@@ -23,6 +23,7 @@ import (
 	"telltale.example/telltale/internal/auth"
 	"telltale.example/telltale/internal/egress"
 	"telltale.example/telltale/internal/httpserver"
+	"telltale.example/telltale/internal/imports"
 	"telltale.example/telltale/internal/ingest"
 	"telltale.example/telltale/internal/live"
 	"telltale.example/telltale/internal/send"
@@ -92,6 +93,7 @@ func newWorld(t *testing.T) *world {
 	w.config = Config{
 		Live: stopped, Compose: sender, LiveSecret: func(telltale.ProjectID) string { return telltale.NewSecret() },
 		Store: store, Keys: w.keys, Ingest: ingest.New(store, w.dispatcher, nil), Dispatcher: w.dispatcher, Replays: w.dispatcher, Guard: guard,
+		Imports: imports.New(imports.Config{Store: store, Folder: filepath.Join(t.TempDir(), "imports")}), // none ever runs
 		Version: "1.2.3", PublicURL: "https://telltale.test/", CursorKey: ring.Derive("cursor"), Log: log,
 	}
 	w.serve(New(w.config))

@@ -20,15 +20,68 @@ const (
 	firstChunk = 4 << 10
 )
 
+// uncompressed gives UnsupportedMedia for a body with a Content-Encoding.
+func uncompressed(r *http.Request) error {
+	for _, coding := range r.Header["Content-Encoding"] {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return telltale.Errorf(telltale.UnsupportedMedia, "The body has the Content-Encoding %q. Send it uncompressed.", telltale.CutValue(coding))
+		}
+	}
+	return nil
+}
+
+// StreamBody gives the body of r, at most limit bytes, to a handler that passes
+// it on as it comes. So it counts for no memory, and may take as long as it likes
+// while bytes keep coming: each part of it has the time that other bodies have as
+// a whole, and then there is as much time again for the answer. Its errors, of
+// reading too, are those of [ReadBody].
+func StreamBody(w http.ResponseWriter, r *http.Request, limit int64) (io.Reader, error) {
+	if err := uncompressed(r); err != nil {
+		return nil, err
+	}
+	if r.Body == nil {
+		return strings.NewReader(""), nil
+	}
+	if r.ContentLength > limit {
+		return nil, tooLargeError(limit)
+	}
+	if b, ok := r.Body.(*countedBody); ok {
+		b.streamed = true
+	}
+	return &streamedBody{body: r.Body, out: http.NewResponseController(w), left: limit, limit: limit}, nil
+}
+
+// streamedBody is a body that has more time with every part that comes.
+type streamedBody struct {
+	body        io.Reader
+	out         *http.ResponseController
+	left, limit int64
+}
+
+func (s *streamedBody) Read(p []byte) (int, error) {
+	now := time.Now()
+	for _, err := range []error{s.out.SetReadDeadline(now.Add(readTimeout)), s.out.SetWriteDeadline(now.Add(writeTimeout))} {
+		if err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return 0, readError(err)
+		}
+	}
+	n, err := s.body.Read(p[:min(int64(len(p)), s.left+1)])
+	if s.left -= int64(n); s.left < 0 {
+		return 0, tooLargeError(s.limit)
+	}
+	if err != nil && err != io.EOF {
+		err = readError(err)
+	}
+	return n, err
+}
+
 // ReadBody reads the whole body of r, at most limit bytes. It gives TooLarge
 // past the limit, UnsupportedMedia for a body with a Content-Encoding,
 // Malformed for one that breaks off, and Unavailable when there are too many
 // bodies in memory; a body that does not arrive in time is answered 408.
 func ReadBody(r *http.Request, limit int64) ([]byte, error) {
-	for _, coding := range r.Header["Content-Encoding"] {
-		if coding != "" && !strings.EqualFold(coding, "identity") {
-			return nil, telltale.Errorf(telltale.UnsupportedMedia, "The body has the Content-Encoding %q. Send it uncompressed.", telltale.CutValue(coding))
-		}
+	if err := uncompressed(r); err != nil {
+		return nil, err
 	}
 	if r.Body == nil || r.ContentLength == 0 {
 		return nil, nil
@@ -117,14 +170,19 @@ func (m *bodyMemory) count(r *http.Request) *countedBody {
 // handler that read them holds them that long.
 type countedBody struct {
 	io.ReadCloser
-	memory *bodyMemory
-	held   int64
-	ended  bool // there is nothing more to read
+	memory   *bodyMemory
+	held     int64
+	begun    bool // something of it was read
+	ended    bool // there is nothing more to read
+	streamed bool // nobody holds it
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.ended = b.ended || err != nil
+	b.begun, b.ended = true, b.ended || err != nil
+	if b.streamed {
+		return n, err
+	}
 	b.held += int64(n)
 	if b.memory.held.Add(int64(n)) > b.memory.limit && n > 0 {
 		return n, errOverload
@@ -150,7 +208,7 @@ const maxDrain = 8 << 20
 // is to be closed anyway. A caller that waits for a 100 has sent nothing, and
 // need not.
 func (b *countedBody) drain(w http.ResponseWriter, r *http.Request) {
-	if b == nil || b.ended || b.held == 0 && r.Header.Get("Expect") != "" {
+	if b == nil || b.ended || !b.begun && r.Header.Get("Expect") != "" {
 		return
 	}
 	// Those who do read meanwhile can stop sending.

@@ -144,3 +144,57 @@ func BenchmarkReadBody(b *testing.B) {
 		}
 	}
 }
+
+func TestStreamBody(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		body     io.Reader
+		declared int64
+		coding   string
+		want     int
+		code     telltale.Code
+	}{
+		{"a body is passed on", strings.NewReader(strings.Repeat("x", 5000)), 5000, "", 5000, ""},
+		{"as many bytes as may be", strings.NewReader(strings.Repeat("x", 10_000)), -1, "", 10_000, ""},
+		{"one more", strings.NewReader(strings.Repeat("x", 10_001)), -1, "", 0, telltale.TooLarge},
+		{"one more, as it says", strings.NewReader(""), 10_001, "", 0, telltale.TooLarge},
+		{"compressed", strings.NewReader("x"), 1, "gzip", 0, telltale.UnsupportedMedia},
+		{"broken off", iotest.ErrReader(io.ErrUnexpectedEOF), 100, "", 0, telltale.Malformed},
+		{"too slow", iotest.ErrReader(os.ErrDeadlineExceeded), 100, "", 0, requestTimeout},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequest("POST", "/", test.body)
+			r.ContentLength = test.declared
+			if test.coding != "" {
+				r.Header.Set("Content-Encoding", test.coding)
+			}
+			body, err := StreamBody(httptest.NewRecorder(), r, 10_000)
+			n := int64(0)
+			if err == nil {
+				n, err = io.Copy(io.Discard, body)
+			}
+			if telltale.CodeOf(err) != test.code || err == nil && n != int64(test.want) {
+				t.Errorf("%d bytes, %v", n, err)
+			}
+		})
+	}
+}
+
+func TestWhatIsPassedOnIsNotHeld(t *testing.T) {
+	t.Parallel()
+	h := Wrap(Handle(func(w http.ResponseWriter, r *http.Request) error {
+		body, err := StreamBody(w, r, 1<<20)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, body)
+		return err
+	}), Config{BodyMemory: 1000})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", 100_000))))
+	if w.Code != http.StatusOK {
+		t.Errorf("answered %d %s", w.Code, w.Body)
+	}
+}

@@ -20,7 +20,9 @@ const (
 	arriving = ".part"
 )
 
-func (r *Runner) path(id telltale.ImportID) string { return filepath.Join(r.Folder, string(id)+finished) }
+func (r *Runner) path(id telltale.ImportID) string {
+	return filepath.Join(r.Folder, string(id)+finished)
+}
 
 // save stores the file of an import, whose head is looked at first. When it
 // returns without error, the file is on the disk and so is its name; until then,

@@ -270,7 +270,9 @@ func TestAnImportWhoseFileIsGoneOrChangedFails(t *testing.T) {
 	}{
 		{"gone", os.Remove, "no longer in the data folder"},
 		{"longer", func(path string) error { return os.WriteFile(path, []byte(users(11)), 0o600) }, "it was changed"},
-		{"another", func(path string) error { return os.WriteFile(path, []byte(strings.Replace(users(10), "id", "is", 1)), 0o600) }, "it was changed|was changed. The file has no column id"},
+		{"another", func(path string) error {
+			return os.WriteFile(path, []byte(strings.Replace(users(10), "id", "is", 1)), 0o600)
+		}, "it was changed|was changed. The file has no column id"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -100,9 +100,14 @@ func TestForms(t *testing.T) {
 			ID: "req_" + ulid, BinID: "kq3jv5m2x7a4d6cbnw2ytrhe", ReceivedAt: at, RemoteAddr: "127.0.0.1:1", Method: "POST", Path: "/in/x?a=1",
 			Headers: []telltale.Header{{Name: "Host", Value: "x"}}, Body: []byte("hi"), Truncated: true, Verdict: telltale.VerdictValid,
 		}),
-		"page":       Page[Project]{Data: []Project{}, Next: &next},
-		"page-empty": Page[Project]{Data: []Project{}},
-		"problem":    Problem{Type: "/docs/errors#invalid", Title: "The request is invalid", Status: 422, Detail: "Invalid webhook.", Instance: "/v1/webhooks", RequestID: "req_" + ulid, Errors: []Fault{{Location: "body.url", Message: "m", Expected: "e", Value: "v"}}},
+		"import": FromImport(telltale.Import{
+			ID: "imp_" + ulid, ProjectID: "prj_" + ulid, Kind: telltale.ImportEvents, Name: "what was bought.csv", Conversions: true, State: telltale.ImportFailed,
+			Bytes: 48_000_000, Place: 12_000_000, Rows: 250_000, Line: 250_001, Applied: 249_998, Refused: 2, Failure: "The file is gone.", CreatedBy: "CI", CreatedAt: at, CompletedAt: at,
+		}),
+		"refused-rows": FromRefusedRows([]telltale.RefusedRow{{Line: 4711, Reason: "The row has 3 fields and the head 4.", Row: []byte("7,\xff,<gold>")}}, true),
+		"page":         Page[Project]{Data: []Project{}, Next: &next},
+		"page-empty":   Page[Project]{Data: []Project{}},
+		"problem":      Problem{Type: "/docs/errors#invalid", Title: "The request is invalid", Status: 422, Detail: "Invalid webhook.", Instance: "/v1/webhooks", RequestID: "req_" + ulid, Errors: []Fault{{Location: "body.url", Message: "m", Expected: "e", Value: "v"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
