@@ -25,6 +25,7 @@ import (
 	"telltale.example/telltale/internal/dispatch"
 	"telltale.example/telltale/internal/egress"
 	"telltale.example/telltale/internal/httpserver"
+	"telltale.example/telltale/internal/imports"
 	"telltale.example/telltale/internal/ingest"
 	"telltale.example/telltale/internal/inspect"
 	"telltale.example/telltale/internal/live"
@@ -114,6 +115,15 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	a.onStop(dispatcher.Stop)
 	replays := replay.New(replay.Config{Store: store, Due: dispatcher.Due, Log: a.log})
 	a.runUntilStop("replay", replays.Run)
+	imported := imports.New(imports.Config{Store: store, Folder: filepath.Join(cfg.Data, ImportsFolder), Log: a.log, Change: func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
+		c.Room = dispatcher
+		changed, err := store.ChangeUsers(ctx, c)
+		if err == nil {
+			dispatcher.Offer(changed.Accepted)
+		}
+		return changed, err
+	}})
+	a.runUntilStop("imports", imported.Run)
 	retention := telltale.DefaultRetention()
 	retention.Events = time.Duration(cfg.Retention) * 24 * time.Hour
 	a.runUntilStop("retention", func(ctx context.Context) error { return purge(ctx, store, retention, a.log) })
@@ -127,7 +137,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	}
 	in := ingest.New(store, dispatcher, registry)
 	rest := api.New(api.Config{
-		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher, Replays: replays,
+		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher, Replays: replays, Imports: imported,
 		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Live: log, Compose: sender,
 		LiveSecret: func(id telltale.ProjectID) string {
 			return "whsec_" + base64.StdEncoding.EncodeToString(ring.Derive("listen/"+string(id)))

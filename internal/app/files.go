@@ -19,6 +19,7 @@ const (
 	DatabaseFile   = "telltale.db"
 	SecretKeyFile  = "secret.key"
 	OwnerTokenFile = "owner.token"
+	ImportsFolder  = "imports" // of files that are being imported
 )
 
 func databasePath(cfg config.Config) string { return filepath.Join(cfg.Data, DatabaseFile) }

@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,7 +115,10 @@ func (s *Store) Imports(ctx context.Context, project telltale.ProjectID, page te
 
 func (s *Store) OpenImports(ctx context.Context) (imports []telltale.Import, err error) {
 	err = s.read(ctx, "looking for imports that have not ended", func(c *conn) error {
-		return c.query(`SELECT ` + importColumns + ` FROM import i WHERE i.state < 4 ORDER BY i.project, i.number`).each(s.collectImports(&imports))
+		return c.query(`SELECT ` + importColumns + ` FROM import i WHERE i.state < 4`).each(s.collectImports(&imports))
+	})
+	slices.SortFunc(imports, func(a, b telltale.Import) int {
+		return cmp.Or(strings.Compare(string(a.ProjectID), string(b.ProjectID)), strings.Compare(string(a.ID), string(b.ID)))
 	})
 	return imports, err
 }

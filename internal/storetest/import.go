@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"slices"
+	"strconv"
 	"time"
 
 	"telltale.example/telltale"
@@ -146,4 +148,123 @@ var importTests = []test{
 		w.must(err)
 		w.equal("what is left", ids(list, importID), []telltale.ImportID{running.ID})
 	}},
+	{"how far an import is, is stored with what came of it", func(w *world) {
+		w.newWebhook()
+		i := w.startImport(telltale.ImportProfiles)
+		w.importRows(i, telltale.ImportProgress{From: 0, To: 400, Rows: 3, Line: 5, Of: rowsOf(2, 4), Refused: []telltale.RefusedRow{{Line: 3, Reason: "It is wrong.", Row: []byte("\xff,x")}}},
+			w.identify(whose(`"1"`), `{"plan":"gold"}`), w.identify(whose(`"2"`), `{}`))
+		w.restart()
+		got := w.anImport(i.ID)
+		w.equal("where it stands", []any{got.State, got.Place, got.Rows, got.Line, got.Applied, got.Refused}, []any{telltale.ImportRunning, int64(400), 3, 5, 2, 1})
+		w.whoIs(whose(`"1"`))
+		w.equal("the events", len(w.events(telltale.EventFilter{Type: telltale.UserCreated})), 2)
+		w.Advance(time.Minute)
+		w.importRows(i, telltale.ImportProgress{From: 400, To: 1000, Rows: 1, Line: 6, Of: rowsOf(6), Finished: true}, w.identify(whose(`"1"`), `{"plan":"free"}`))
+		got = w.anImport(i.ID)
+		w.equal("where it stands in the end", []any{got.State, got.Place, got.Rows, got.Line, got.Applied, got.Refused}, []any{telltale.ImportFinished, int64(1000), 4, 6, 3, 1})
+		w.equal("when it ended", got.CompletedAt, milli(w.Now()))
+		w.equal("what is open", len(w.openImports()), 0)
+		w.equal("what was refused", w.refusedRows(i.ID, 0), []telltale.RefusedRow{{Line: 3, Reason: "It is wrong.", Row: []byte("\xff,x")}})
+		w.equal("what was refused behind that", len(w.refusedRows(i.ID, 3)), 0)
+	}},
+	{"a row whose change is not applied is refused, and the others go in", func(w *world) {
+		i := w.startImport(telltale.ImportProfiles)
+		many := telltale.UserChange{Kind: telltale.ChangeIdentify, User: whose(`"2"`)}
+		for n := range telltale.MaxExtraKeys + 1 {
+			many.Data.SetInt(strconv.Itoa(n), 1)
+		}
+		w.importRows(i, telltale.ImportProgress{To: 1000, Rows: 3, Line: 4, Of: rowsOf(2, 3, 4)}, w.identify(whose(`"1"`), `{}`), many, w.identify(whose(`"3"`), `{}`))
+		got := w.anImport(i.ID)
+		w.equal("what went in", []int{got.Applied, got.Refused}, []int{2, 1})
+		w.equal("what was refused", w.refusedRows(i.ID, 0), []telltale.RefusedRow{{Line: 3, Reason: "The user would have 101 properties; expected at most 100.", Row: []byte("row 3")}})
+		w.nobody(whose(`"2"`))
+		w.whoIs(whose(`"3"`))
+	}},
+	{"rows go in only from where the import stands, and while it runs", func(w *world) {
+		i := w.startImport(telltale.ImportProfiles)
+		other := w.newProject("other")
+		for name, c := range map[string]struct {
+			project telltale.ProjectID
+			before  func()
+			from    int64
+			id      telltale.ImportID
+			code    telltale.Code
+		}{
+			"from further on":         {w.project.ID, func() {}, 10, i.ID, telltale.Conflict},
+			"of another project":      {other.ID, func() {}, 0, i.ID, telltale.NotFound},
+			"of none":                 {w.project.ID, func() {}, 0, telltale.NewImportID(), telltale.NotFound},
+			"of one that is paused":   {w.project.ID, func() { w.switchImport(i.ID, telltale.ImportPaused) }, 0, i.ID, telltale.Conflict},
+			"of one that is finished": {w.project.ID, func() {}, 0, w.finishedImport(), telltale.Conflict},
+		} {
+			c.before()
+			_, err := w.ChangeUsers(w.ctx, telltale.UserChanges{
+				ProjectID: c.project, Source: "import", Changes: []telltale.UserChange{w.identify(whose(`"1"`), `{}`)},
+				Import: &telltale.ImportProgress{ID: c.id, From: c.from, To: 20, Rows: 1, Line: 2, Of: rowsOf(2)},
+			})
+			if telltale.CodeOf(err) != c.code {
+				w.Fatalf("%s: %v", name, err)
+			}
+			w.nobody(whose(`"1"`))
+			if _, err := w.SwitchImport(w.ctx, w.project.ID, i.ID, telltale.ImportRunning); err != nil {
+				w.Fatal(err)
+			}
+		}
+	}},
+	{"of many refused rows the first are kept, a page at a time, and all are counted", func(w *world) {
+		i := w.startImport(telltale.ImportProfiles)
+		const n = 2*telltale.MaxPage + 1
+		refused := make([]telltale.RefusedRow, n)
+		for line := range refused {
+			refused[line] = telltale.RefusedRow{Line: line + 2, Reason: "It is wrong.", Row: slicesRepeat(byte('x'), telltale.MaxRefusedRow+line%2)}
+		}
+		w.importRows(i, telltale.ImportProgress{To: 1000, Rows: n, Line: n + 1, Refused: refused, Finished: true})
+		w.equal("how many were refused", w.anImport(i.ID).Refused, n)
+		var lines []int
+		for last := 0; ; {
+			rows := w.refusedRows(i.ID, last)
+			if len(rows) == 0 {
+				break
+			}
+			for _, r := range rows {
+				lines = append(lines, r.Line)
+				w.equal("the size of a row", len(r.Row), telltale.MaxRefusedRow)
+			}
+			last = lines[len(lines)-1]
+		}
+		w.equal("the lines", len(lines), n)
+		w.equal("whether they are in order", slices.IsSorted(lines), true)
+		w.Advance(40 * 24 * time.Hour)
+		w.purge(month)
+		_, err := w.Import(w.ctx, w.project.ID, i.ID)
+		w.code(telltale.NotFound, err)
+	}},
+}
+
+// importRows has changes applied with the progress of an import.
+func (w *world) importRows(i telltale.Import, p telltale.ImportProgress, changes ...telltale.UserChange) {
+	w.Helper()
+	p.ID = i.ID
+	w.changeWith(telltale.UserChanges{Source: "import", Changes: changes, Import: &p})
+}
+
+func rowsOf(lines ...int) []telltale.RefusedRow {
+	var rows []telltale.RefusedRow
+	for _, line := range lines {
+		rows = append(rows, telltale.RefusedRow{Line: line, Row: []byte("row " + strconv.Itoa(line))})
+	}
+	return rows
+}
+
+func (w *world) refusedRows(id telltale.ImportID, after int) []telltale.RefusedRow {
+	w.Helper()
+	rows, err := w.RefusedRows(w.ctx, w.project.ID, id, after)
+	w.must(err)
+	return rows
+}
+
+func (w *world) finishedImport() telltale.ImportID {
+	w.Helper()
+	i := w.startImport(telltale.ImportProfiles)
+	w.importRows(i, telltale.ImportProgress{To: 1000, Finished: true})
+	return i.ID
 }
