@@ -1,6 +1,8 @@
 package telltale
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -18,28 +20,101 @@ type Goal struct {
 type Goals struct {
 	ByCampaign []Goal // by campaign id
 	// ViewWindow bounds conversions of messages that were opened only, Window all
-	// others. Both count from when the message was sent, 1 minute to [MaxConversionWindow].
+	// others. Both count from when the message was sent, [MinConversionWindow] to [MaxConversionWindow].
 	Window     time.Duration
 	ViewWindow time.Duration
 }
 
 // Bounds of goals.
 const (
+	MinConversionWindow     = time.Minute
 	DefaultConversionWindow = 30 * 24 * time.Hour
 	MaxConversionWindow     = 365 * 24 * time.Hour
 	MaxGoals                = 10_000 // in a project
 )
+
+// NewGoals are those of a project that has set none.
+func NewGoals() Goals {
+	return Goals{Window: DefaultConversionWindow, ViewWindow: DefaultConversionWindow}
+}
+
+// Validate reports every rule that the goal breaks as one [Invalid] error. No
+// event name is no fault: it stands for no goal.
+func (g Goal) Validate() error {
+	var faults []Fault
+	if message := checkIndexed(g.CampaignID, MaxIDChars); message != "" || g.CampaignID == "" {
+		faults = append(faults, Fault{
+			Location: "body.campaign_id", Message: cmp.Or(message, "The campaign is missing."),
+			Expected: fmt.Sprintf("an id of at most %d characters", MaxIDChars), Value: CutValue(g.CampaignID),
+		})
+	}
+	message := checkIndexed(g.EventName, MaxIDChars)
+	if g.EventName != "" && strings.TrimSpace(g.EventName) == "" {
+		message = "The name is blank."
+	}
+	if message != "" {
+		faults = append(faults, Fault{
+			Location: "body.event_name", Message: message,
+			Expected: fmt.Sprintf("a name of at most %d characters", MaxIDChars), Value: CutValue(g.EventName),
+		})
+	}
+	return Faulty("Invalid goal.", faults)
+}
+
+// ValidateWindows reports what is wrong with conversion windows as one [Invalid] error.
+func ValidateWindows(window, viewWindow time.Duration) error {
+	var faults []Fault
+	for _, w := range [...]struct {
+		key   string
+		value time.Duration
+	}{{"window", window}, {"view_window", viewWindow}} {
+		if w.value < MinConversionWindow || w.value > MaxConversionWindow {
+			faults = append(faults, Fault{
+				Location: "body." + w.key, Message: "The window is out of range.", Expected: "1 minute to 365 days", Value: w.value.String(),
+			})
+		}
+	}
+	return Faulty("Invalid windows.", faults)
+}
+
+// With gives the goals with one more, or another one of its campaign; or, if it
+// has no event name, without the campaign's. g is not changed.
+func (g *Goals) With(goal Goal) Goals {
+	i, found := g.place(goal.CampaignID)
+	next := *g
+	switch {
+	case goal.EventName == "" && !found:
+	case goal.EventName == "":
+		next.ByCampaign = slices.Delete(slices.Clone(g.ByCampaign), i, i+1)
+	case found:
+		next.ByCampaign = slices.Clone(g.ByCampaign)
+		next.ByCampaign[i] = goal
+	default:
+		next.ByCampaign = slices.Insert(slices.Clone(g.ByCampaign), i, goal)
+	}
+	return next
+}
+
+// ByID gives the goal that is set for a campaign, if there is one.
+func (g *Goals) ByID(campaignID string) (Goal, bool) {
+	i, found := g.place(campaignID)
+	if !found {
+		return Goal{}, false
+	}
+	return g.ByCampaign[i], true
+}
+
+func (g *Goals) place(campaignID string) (int, bool) {
+	return slices.BinarySearchFunc(g.ByCampaign, campaignID, func(goal Goal, id string) int { return strings.Compare(goal.CampaignID, id) })
+}
 
 // Of gives the goal of a message as [EventName] writes it; empty if it has none.
 func (g *Goals) Of(m *Message) string {
 	if m.Goal != "" {
 		return EventName(m.Goal)
 	}
-	i, found := slices.BinarySearchFunc(g.ByCampaign, m.CampaignID(), func(goal Goal, id string) int { return strings.Compare(goal.CampaignID, id) })
-	if !found {
-		return ""
-	}
-	return EventName(g.ByCampaign[i].EventName)
+	goal, _ := g.ByID(m.CampaignID())
+	return EventName(goal.EventName)
 }
 
 // Longest is the longer of the two windows: no older message is a candidate.

@@ -36,6 +36,9 @@ type Event struct {
 	Machine           *bool  // whether a machine opened or clicked; nil if unknown
 	ProviderMessageID string
 	ConversionEvent   string
+	// Credit says of converted, if we found it, why the message is credited.
+	// Receivers are not told, since the payload has no place for it.
+	Credit Credit
 
 	// CallerID is the caller's own id: within 30 days a second event with it
 	// is not stored again. ContentHash is the hash of the input as it came,

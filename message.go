@@ -68,15 +68,16 @@ func (m *Message) learn(e *Event) {
 	if m.UserID != "" && m.User.Text("email") != "" && m.CampaignID() != "" && m.Campaign.Len() > 1 {
 		return // nothing that is asked for is missing: most payloads need not be read
 	}
+	sameUser := m.UserID == "" || e.UserID == "" || e.UserID == m.UserID
+	if m.UserID == "" {
+		m.UserID = e.UserID
+	}
 	a, err := ParseActivity(e.Payload, "payload")
 	if err != nil {
 		return // it was made by another contract, and says nothing to us
 	}
-	if m.UserID == "" || e.UserID == "" || e.UserID == m.UserID {
+	if sameUser {
 		m.User.Complete(a.User)
-	}
-	if m.UserID == "" {
-		m.UserID = e.UserID
 	}
 	m.Campaign.Complete(a.campaignOfMessage())
 }
@@ -160,6 +161,14 @@ func (t EventType) OfMessage() bool {
 func (a *Activity) Whole() bool {
 	return !a.Type.OfMessage() ||
 		a.UserID() != "" && a.Email() != "" && (a.Type == Unsubscribed || a.CampaignID() != "" && a.Campaign.Len() > 1)
+}
+
+// Message is what the activity says of its message, without what happened to it.
+func (a *Activity) Message() *Message {
+	return &Message{
+		MessageID: a.MessageID(), ProviderMessageID: a.ProviderMessageID,
+		User: a.User, Campaign: a.campaignOfMessage(), UserID: a.UserID(), Goal: a.ConversionEvent,
+	}
 }
 
 // CompleteFrom fills in what the activity lacks and its message has, member by

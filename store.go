@@ -21,6 +21,8 @@ type Store interface {
 	WebhookStore
 	EventStore
 	MessageStore
+	ProfileFinder
+	GoalStore
 	DeliveryStore
 	DeliveryLogStore
 	StatStore
@@ -316,16 +318,6 @@ type DeliveryFilter struct {
 	Since, Until time.Time
 }
 
-// DeliverySearch is a page of a list of deliveries, or as much of it as was
-// found in time.
-type DeliverySearch struct {
-	Found []Delivery // newest first
-	// Reached is where to go on, as [Page.After], or as [Page.Before] if the page
-	// has that; "" if the page is whole. ReachedAt is when that was.
-	Reached   DeliveryID
-	ReachedAt time.Time
-}
-
 // BinStore keeps the inspector's bins.
 type BinStore interface {
 	// CreateBin gives Conflict if the project has [MaxBins] already.
@@ -377,14 +369,9 @@ type DeliveryLogStore interface {
 	// CancelDelivery ends a delivery that is waiting or held: nothing more is
 	// attempted. Conflict in any other state. NotFound.
 	CancelDelivery(ctx context.Context, project ProjectID, id DeliveryID) (Delivery, error)
-	// SearchDeliveries lists as Deliveries does, for someone who waits: a filter
-	// may pass over millions of rows, so it stops soon after its patience is at
-	// an end and tells how far it came. It comes a step further each time,
-	// with a patience of 0 too.
-	SearchDeliveries(ctx context.Context, project ProjectID, f DeliveryFilter, page Page, patience time.Duration) (DeliverySearch, error)
 	// CountDeliveries counts what Deliveries would list, up to limit. It is for
-	// people, and gives up sooner, with more, if that took too long: n is then
-	// what it found so far.
+	// people, and gives up sooner, with more, if that took too long: a filter
+	// may pass over millions of rows.
 	CountDeliveries(ctx context.Context, project ProjectID, f DeliveryFilter, limit int) (n int, more bool, err error)
 	// CountEvents counts what Events would list, likewise.
 	CountEvents(ctx context.Context, project ProjectID, f EventFilter, limit int) (n int, more bool, err error)
@@ -596,9 +583,10 @@ type GoalStore interface {
 	// Goals gives a project's goals, by campaign id. NotFound.
 	Goals(ctx context.Context, project ProjectID) (Goals, error)
 	// SetGoal sets the goal of a campaign; an empty event name removes it.
-	// Conflict if the project has [MaxGoals]; NotFound for a project.
+	// When, the store says. Invalid as [Goal.Validate]; Conflict if the project
+	// has [MaxGoals]; NotFound for a project.
 	SetGoal(ctx context.Context, project ProjectID, g Goal) error
-	// SetConversionWindows gives Invalid for what is out of range. NotFound.
+	// SetConversionWindows gives Invalid as [ValidateWindows]. NotFound.
 	SetConversionWindows(ctx context.Context, project ProjectID, window, viewWindow time.Duration) error
 	// TryGoal counts which of the tracked events since then would have been
 	// credited to messages of the campaign if this were its goal. It changes

@@ -11,7 +11,7 @@ import (
 )
 
 // noStore stores nothing, so that what is measured is ours.
-type noStore struct{ telltale.EventStore }
+type noStore struct{ Store }
 
 func (noStore) AcceptEvents(_ context.Context, a telltale.Acceptance) (telltale.Accepted, error) {
 	accepted := telltale.Accepted{Events: make([]telltale.AcceptedEvent, len(a.Events))}

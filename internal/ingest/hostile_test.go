@@ -302,3 +302,11 @@ func TestHostileInput(t *testing.T) {
 		})
 	}
 }
+
+func (s *gateStore) Messages(_ context.Context, _ telltale.ProjectID, ids []string) ([]*telltale.Message, error) {
+	return make([]*telltale.Message, len(ids)), nil
+}
+
+func (s *gateStore) ProfilesByRef(_ context.Context, _ telltale.ProjectID, users []telltale.UserRef) ([]*telltale.Profile, error) {
+	return make([]*telltale.Profile, len(users)), nil
+}

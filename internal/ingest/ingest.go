@@ -20,9 +20,17 @@ type Dispatcher interface {
 	Offer(telltale.Accepted)
 }
 
+// Store is what we ask of storage: to store events, and to know the messages and
+// the users of those that do not say all.
+type Store interface {
+	telltale.EventStore
+	telltale.MessageStore
+	telltale.ProfileFinder
+}
+
 // Ingest accepts activities. Make one with [New].
 type Ingest struct {
-	store      telltale.EventStore
+	store      Store
 	dispatcher Dispatcher
 	rates      *rates
 	metrics    *metrics
@@ -30,7 +38,7 @@ type Ingest struct {
 
 // New makes an Ingest that stores in store and hands over to d. Its metrics are
 // registered with reg, unless that is nil.
-func New(store telltale.EventStore, d Dispatcher, reg prometheus.Registerer) *Ingest {
+func New(store Store, d Dispatcher, reg prometheus.Registerer) *Ingest {
 	return &Ingest{store: store, dispatcher: d, rates: newRates(), metrics: newMetrics(reg)}
 }
 
@@ -64,7 +72,11 @@ func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string,
 	if err := in.rates.take(p, len(activities)); err != nil {
 		return telltale.Accepted{}, err
 	}
-	events, err := newEvents(p.ID, source, activities)
+	completed, err := in.complete(ctx, p.ID, activities)
+	if err != nil {
+		return telltale.Accepted{}, err
+	}
+	events, err := newEvents(p.ID, source, activities, completed)
 	if err != nil {
 		return telltale.Accepted{}, err
 	}
@@ -82,25 +94,30 @@ func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string,
 }
 
 // newEvents makes the activities of one request into events, or gives every
-// fault that they have.
-func newEvents(project telltale.ProjectID, source string, activities []telltale.Activity) ([]*telltale.Event, error) {
+// fault that they have. came is what they were before they were completed: what
+// would make one past the bounds is left out again.
+func newEvents(project telltale.ProjectID, source string, came, completed []telltale.Activity) ([]*telltale.Event, error) {
 	// To the millisecond, as times are stored.
 	receivedAt := time.Now().UTC().Truncate(time.Millisecond)
-	events := make([]*telltale.Event, len(activities))
+	events := make([]*telltale.Event, len(came))
 	var found faults
-	for i := range activities {
-		a := &activities[i]
+	for i := range came {
+		a := &completed[i]
 		e, wrong := a.Event(project, source, receivedAt)
+		if len(wrong) > 0 {
+			a = &came[i]
+			e, wrong = a.Event(project, source, receivedAt)
+		}
 		if len(wrong) > 0 {
 			found.add(telltale.Faulty("", wrong), 0)
 			continue
 		}
 		if a.CallerID != "" {
-			e.ContentHash = contentHash(a)
+			e.ContentHash = contentHash(&came[i])
 		}
 		events[i] = e
 	}
-	if err := found.err(len(activities)); err != nil {
+	if err := found.err(len(came)); err != nil {
 		return nil, err
 	}
 	return events, nil

@@ -13,9 +13,43 @@ import (
 type memoryStore struct {
 	telltale.EventStore // of which only AcceptEvents is used
 
-	mu     sync.Mutex
-	events []*telltale.Event
-	err    error
+	mu       sync.Mutex
+	events   []*telltale.Event
+	profiles []*telltale.Profile
+	asked    []string // the ids of messages and the users, in the order in which they were asked for
+	err      error
+}
+
+func (m *memoryStore) Messages(_ context.Context, _ telltale.ProjectID, ids []string) ([]*telltale.Message, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	messages := make([]*telltale.Message, len(ids))
+	for i, id := range ids {
+		m.asked = append(m.asked, "message "+id)
+		var of []*telltale.Event
+		for _, e := range m.events {
+			if e.MessageID == id || telltale.CanonicalMessageID(e.ProviderMessageID) == id {
+				of = append(of, e)
+			}
+		}
+		messages[i] = telltale.MessageOf(of)
+	}
+	return messages, m.err
+}
+
+func (m *memoryStore) ProfilesByRef(_ context.Context, _ telltale.ProjectID, users []telltale.UserRef) ([]*telltale.Profile, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	profiles := make([]*telltale.Profile, len(users))
+	for i, user := range users {
+		m.asked = append(m.asked, "user "+user.UserID())
+		for _, p := range m.profiles {
+			if user.UserID() == p.UserID || user.ID == "" && user.Email == p.Email {
+				profiles[i] = p
+			}
+		}
+	}
+	return profiles, m.err
 }
 
 func (m *memoryStore) AcceptEvents(_ context.Context, a telltale.Acceptance) (telltale.Accepted, error) {

@@ -53,6 +53,8 @@ var disabledReasons = []telltale.DisabledReason{
 	"", telltale.DisabledManual, telltale.DisabledGone, telltale.DisabledBlocked, telltale.DisabledFailing,
 }
 
+var credits = []telltale.Credit{"", telltale.CreditDirect, telltale.CreditViewed, telltale.CreditIndirect}
+
 var eventTypes = telltale.EveryEventType()
 
 // code is the place of word in words.

@@ -16,6 +16,7 @@ import (
 type eventRow struct {
 	id     ulid.ULID
 	code   int64 // of its type
+	credit int64 // of its conversion
 	print  fingerprint
 	caller [16]byte // key of its caller's id, if it has one
 }
@@ -26,6 +27,9 @@ func newEventRow(project telltale.ProjectID, e *telltale.Event) (row eventRow, e
 		return row, fmt.Errorf("sqlite: %q is not an event's id", e.ID)
 	}
 	if row.code, err = code(eventTypes, e.Type); err != nil {
+		return row, fmt.Errorf("sqlite: event %s: %w", e.ID, err)
+	}
+	if row.credit, err = code(credits, e.Credit); err != nil {
 		return row, fmt.Errorf("sqlite: event %s: %w", e.ID, err)
 	}
 	row.print = eventFingerprint(project, e)
@@ -162,7 +166,7 @@ func (tx *tx) findDuplicates(events []*telltale.Event, rows []eventRow, answers 
 }
 
 const insertEvent = `INSERT INTO event (number, id, project, type, test, source, lag, occurred, user_id, email, message_id, campaign_id,
-	url, ip, machine, provider_message_id, conversion_event, caller_id, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	url, ip, machine, provider_message_id, conversion_event, caller_id, payload, credit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // insertEvent stores the event under its sequence number.
 func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
@@ -179,7 +183,7 @@ func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
 	} else {
 		q.bool(*e.Machine)
 	}
-	err := q.textOrNull(e.ProviderMessageID).textOrNull(e.ConversionEvent).textOrNull(e.CallerID).blob(e.Payload).run()
+	err := q.textOrNull(e.ProviderMessageID).textOrNull(e.ConversionEvent).textOrNull(e.CallerID).blob(e.Payload).intOrNull(row.credit).run()
 	if isConstraint(err) {
 		return telltale.Errorf(telltale.Conflict, "The event %s was accepted before.", e.ID)
 	}
@@ -196,6 +200,9 @@ func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
 		return err
 	}
 	if err := tx.nameEvent(p, e); err != nil {
+		return err
+	}
+	if err := tx.noteOwnGoal(p, e); err != nil {
 		return err
 	}
 	if e.CallerID == "" {
@@ -243,7 +250,7 @@ func (s *Store) AcceptTest(ctx context.Context, event telltale.Event, id telltal
 }
 
 const eventColumns = `e.number, e.id, e.project, e.type, e.test, e.source, e.lag, e.occurred, e.user_id, e.email, e.message_id, e.campaign_id,
-	e.url, e.ip, e.machine, e.provider_message_id, e.conversion_event, e.caller_id, e.payload`
+	e.url, e.ip, e.machine, e.provider_message_id, e.conversion_event, e.caller_id, e.payload, e.credit`
 
 func (s *Store) scanEvent(q *query, project telltale.ProjectID) *telltale.Event {
 	e := &telltale.Event{Sequence: q.getInt(), ID: eventID(q.getBlob()), ProjectID: project}
@@ -259,6 +266,7 @@ func (s *Store) scanEvent(q *query, project telltale.ProjectID) *telltale.Event 
 	}
 	e.ProviderMessageID, e.ConversionEvent, e.CallerID = q.getText(), q.getText(), q.getText()
 	e.Payload = q.getBlob()
+	e.Credit = word(credits, q.getInt())
 	return e
 }
 
@@ -331,7 +339,7 @@ func (s *Store) CountEvents(ctx context.Context, project telltale.ProjectID, f t
 	if err != nil || search == nil {
 		return 0, false, err
 	}
-	search.count = newCount(limit)
+	search.count = &count{limit: limit}
 	if err := s.read(ctx, "counting events", search.run); err != nil {
 		return 0, false, err
 	}
@@ -399,8 +407,7 @@ func (s *eventSearch) run(c *conn) error {
 }
 
 func (s *eventSearch) ofMatches(c *conn, within numbers) error {
-	goOn := func(int64) bool { return s.count == nil || s.count.more() }
-	return s.tail.search(c, s.id, s.filter.Match, within, nearest(s.page), goOn, func(number int64) (bool, error) {
+	return s.tail.search(c, s.id, s.filter.Match, within, nearest(s.page), func(number int64) (bool, error) {
 		narrow := func(numbers) list {
 			l := list{page: telltale.Page{Limit: 1}, key: "e.number"}
 			l.where("e.number = ?", number)

@@ -48,18 +48,14 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 					for _, page := range pages {
 						// Half of the pages are of the other list, and refused.
 						_, _ = s.Events(ctx, project.ID, telltale.EventFilter{Match: match, Type: kind, Since: since, Until: since}, page)
-						if page == pages[0] {
-							_, _, _ = s.CountEvents(ctx, project.ID, telltale.EventFilter{Match: match, Type: kind, Since: since, Until: since}, 10)
-						}
+						_, _, _ = s.CountEvents(ctx, project.ID, telltale.EventFilter{Match: match, Type: kind, Since: since, Until: since}, 10)
 						for _, state := range append(telltale.States(), "") {
 							for _, webhook := range []telltale.WebhookID{"", hook.ID} {
 								for _, of := range []telltale.EventID{"", event.ID} {
 									for _, answer := range []*telltale.Answer{nil, new(telltale.Answer5xx)} {
 										f := telltale.DeliveryFilter{Match: match, Type: kind, Since: since, State: state, WebhookID: webhook, EventID: of, Answer: answer}
-										_, _ = s.SearchDeliveries(ctx, project.ID, f, page, 0)
-										if page == pages[0] {
-											_, _, _ = s.CountDeliveries(ctx, project.ID, f, 10)
-										}
+										_, _ = s.Deliveries(ctx, project.ID, f, page)
+										_, _, _ = s.CountDeliveries(ctx, project.ID, f, 10)
 									}
 								}
 							}
@@ -117,6 +113,7 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 			}
 		}
 		askOfPeople(t, s, project, hook)
+		askOfMessages(t, s, project)
 		askOfImports(t, s, project)
 		_, _, err7 := s.Purge(ctx, telltale.Retention{Events: time.Nanosecond, CallerIDs: time.Nanosecond})
 		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9} {
@@ -240,9 +237,44 @@ func askOfPeople(t *testing.T, s *Store, project telltale.Project, hook *telltal
 	must(err)
 }
 
+// askOfMessages asks all that is asked about messages and goals.
+func askOfMessages(t *testing.T, s *Store, project telltale.Project) {
+	t.Helper()
+	ctx, now := t.Context(), time.Now()
+	goal := telltale.Goal{CampaignID: "7", EventName: "bought"}
+	sent := &telltale.Event{ID: telltale.NewEventID(), ProjectID: project.ID, Type: telltale.Sent, OccurredAt: now, ReceivedAt: now, UserID: "42", MessageID: "a", ProviderMessageID: "p", ConversionEvent: "bought"}
+	_, err1 := s.AcceptEvents(ctx, telltale.Acceptance{ProjectID: project.ID, Events: []*telltale.Event{sent}})
+	err2 := s.write(ctx, "making runs", 0, func(tx *tx) error {
+		for range 5 * runNames {
+			e := telltale.Event{Type: telltale.Opened, Sequence: tx.number(), MessageID: "a"}
+			if err := tx.nameEvent(s.known.project(project.ID), &e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	err3 := s.SetGoal(ctx, project.ID, goal)
+	err4 := s.SetConversionWindows(ctx, project.ID, time.Hour, time.Hour)
+	bought := telltale.UserChange{Kind: telltale.ChangeTrack, User: telltale.UserRef{ID: "42"}, Event: &telltale.TrackedEvent{Name: "bought"}}
+	changed, err5 := s.ChangeUsers(ctx, telltale.UserChanges{ProjectID: project.ID, Changes: []telltale.UserChange{bought}})
+	_, err6 := s.Messages(ctx, project.ID, []string{"a"})
+	_, err7 := s.TryGoal(ctx, project.ID, goal, now.Add(-time.Hour))
+	_, err8 := s.ProfilesByRef(ctx, project.ID, []telltale.UserRef{{ID: "42"}, {Email: "jo@example.com"}})
+	err9 := s.SetGoal(ctx, project.ID, telltale.Goal{CampaignID: "7"})
+	err10 := s.write(ctx, "purging", 0, func(tx *tx) error { _, err := tx.purgeNames(tx.last + 1); return err })
+	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(changed.Accepted.Events) != 2 {
+		t.Fatalf("the user did %+v", changed)
+	}
+}
+
 // grows are the tables, and their aliases, that have a row per event or more,
 // or whatever number of them strangers bring about.
-var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "span", "s", "stat", "audit_entry", "idempotency", "session", "link", "caught_request", "name_block", "goal"}
+var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "span", "s", "stat", "audit_entry", "idempotency", "session", "link", "caught_request", "name_block", "goal", "own_goal", "tracked_event", "t", "profile", "p"}
 
 func plan(t *testing.T, c *conn, sql string) []string {
 	t.Helper()

@@ -139,6 +139,28 @@ func (s *Store) FindProfile(ctx context.Context, of telltale.ProjectID, user tel
 	})
 }
 
+func (s *Store) ProfilesByRef(ctx context.Context, of telltale.ProjectID, users []telltale.UserRef) ([]*telltale.Profile, error) {
+	if err := s.down(); err != nil {
+		return nil, err
+	}
+	profiles := make([]*telltale.Profile, len(users))
+	p := s.known.project(of)
+	if p == nil || len(users) == 0 {
+		return profiles, nil
+	}
+	err := s.read(ctx, "finding users", func(c *conn) error {
+		for i, user := range users {
+			row, err := findProfile(c, p, of, refID(user), user.Email)
+			if err != nil {
+				return err
+			}
+			profiles[i] = row.profile()
+		}
+		return nil
+	})
+	return profiles, err
+}
+
 func (s *Store) Profile(ctx context.Context, of telltale.ProjectID, id telltale.ProfileID) (*telltale.Profile, error) {
 	return s.readProfile(ctx, of, func(c *conn, p *project) (*profileRow, error) {
 		number, err := profileNumber(c, p, id)

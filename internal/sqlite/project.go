@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"telltale.example/telltale"
 )
@@ -34,7 +35,7 @@ func (tx *tx) createProject(p telltale.Project) error {
 	}
 	founded := &project{number: tx.conn.LastInsertRowID()}
 	tx.founded = append(tx.founded, founded)
-	tx.setProject(founded, &projectState{p})
+	tx.setProject(founded, &projectState{p, newGoals(telltale.NewGoals())})
 	return nil
 }
 
@@ -52,10 +53,7 @@ func (s *Store) UpdateProject(ctx context.Context, p telltale.Project) error {
 		if known == nil {
 			return notFound("project")
 		}
-		before := known.now.Load()
-		if changed, ok := tx.projects[known]; ok {
-			before = changed
-		}
+		before := tx.projectState(known)
 		if before.Name == p.Name && before.IngestRate == p.IngestRate {
 			return nil
 		}
@@ -108,12 +106,17 @@ func (s *Store) Projects(context.Context) ([]telltale.Project, error) {
 }
 
 func (s *Store) loadProjects(c *conn, r *registry) error {
-	return c.query(`SELECT number, id, slug, name, ingest_rate, created_at FROM project`).each(func(q *query) error {
+	err := c.query(`SELECT number, id, slug, name, ingest_rate, created_at, conversion_window, view_window FROM project`).each(func(q *query) error {
 		p := &project{number: q.getInt()}
-		p.now.Store(&projectState{telltale.Project{
-			ID: telltale.ProjectID(q.getText()), Slug: q.getText(), Name: q.getText(), IngestRate: q.getFloat(), CreatedAt: milliTime(q.getInt()),
-		}})
+		p.now.Store(&projectState{
+			telltale.Project{ID: telltale.ProjectID(q.getText()), Slug: q.getText(), Name: q.getText(), IngestRate: q.getFloat(), CreatedAt: milliTime(q.getInt())},
+			newGoals(telltale.Goals{Window: time.Duration(q.getInt()), ViewWindow: time.Duration(q.getInt())}),
+		})
 		r.addProject(p)
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return loadGoals(c, r)
 }

@@ -31,9 +31,16 @@ type project struct {
 	// wants has, for each type of event, the enabled webhooks that want it.
 	// Only the writer looks at it, at each event.
 	wants [][]*webhook
+	// ownGoals are the goals that messages brought with them, by their compared
+	// names, at most [maxOwnGoals]. Only the writer has them.
+	ownGoals map[string]struct{}
 }
 
-type projectState struct{ telltale.Project }
+// projectState is one version of a project; it never changes.
+type projectState struct {
+	telltale.Project
+	goals *goals
+}
 
 // webhook is a row of the table webhook.
 type webhook struct {
@@ -196,6 +203,14 @@ func (tx *tx) webhook(id telltale.WebhookID) *webhook {
 		}
 	}
 	return nil
+}
+
+// projectState gives the project's present version within this transaction.
+func (tx *tx) projectState(p *project) *projectState {
+	if state, ok := tx.projects[p]; ok {
+		return state
+	}
+	return p.now.Load()
 }
 
 // webhookByNumber gives the webhook that a row names.

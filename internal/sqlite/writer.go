@@ -288,8 +288,10 @@ type tx struct {
 	founded   []*project // among projects: likewise
 	tail      tail       // of the digest
 	fresh     fresh      // names
-	meta      meta       // shadows the writer's until the commit
-	undos     []func()
+	// converting are messages whose conversions are still to be accepted.
+	converting map[messageKey]bool
+	meta       meta // shadows the writer's until the commit
+	undos      []func()
 
 	countsDue, countsStored bool
 }

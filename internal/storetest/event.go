@@ -19,6 +19,7 @@ func everyField(e *telltale.Event) {
 	e.Payload = []byte("{\"type\":\"clicked\",\"x\":\"\xc3\xbc\x00\xff\"}")
 	e.URL, e.IP, e.Machine = "https://shop.example/?a=1&b=2", "2001:db8::1", &machine
 	e.ProviderMessageID, e.ConversionEvent, e.CallerID = "<p@mail.example>", "bought", "caller-1"
+	e.Credit = telltale.CreditViewed
 }
 
 var eventTests = []test{

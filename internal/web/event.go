@@ -113,7 +113,9 @@ func eventsPage(c *call) error {
 			return err
 		}
 	}
-	p.Count = countedSoFar(max(n, rows), more, "event", "events")
+	if p.Count = counted(n, "event", "events"); more {
+		p.Count = count(telltale.MaxCount) + "+ events"
+	}
 	return c.page("events", p)
 }
 

@@ -26,6 +26,7 @@ type Event struct {
 	Machine           *bool  `json:"machine,omitempty" doc:"Whether a machine opened or clicked; left out if unknown."`
 	ProviderMessageID string `json:"provider_message_id,omitempty" doc:"The mail provider's own id of the message."`
 	ConversionEvent   string `json:"conversion_event,omitempty" doc:"The goal of the campaign."`
+	Credit            string `json:"credit,omitempty" enum:"direct,view_through,indirect" doc:"Of converted, if it was found here: why the message is credited. The user had clicked in it or the event named it, had opened it, or had got it."`
 	CallerID          string `json:"caller_id,omitempty" doc:"The caller's own id of the event: telltale.id as it came in." example:"order-4711-bounced"`
 }
 
@@ -37,7 +38,7 @@ func FromEvent(e *telltale.Event) Event {
 		UserID: e.UserID, Email: e.Email, MessageID: e.MessageID, CampaignID: e.CampaignID,
 		Payload: json.RawMessage(e.Payload), Test: e.Test,
 		URL: e.URL, IP: e.IP, Machine: e.Machine,
-		ProviderMessageID: e.ProviderMessageID, ConversionEvent: e.ConversionEvent, CallerID: e.CallerID,
+		ProviderMessageID: e.ProviderMessageID, ConversionEvent: e.ConversionEvent, Credit: string(e.Credit), CallerID: e.CallerID,
 	}
 }
 

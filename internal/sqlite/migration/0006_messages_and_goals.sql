@@ -32,6 +32,14 @@ CREATE TABLE goal (
 	PRIMARY KEY (project, campaign)
 ) STRICT, WITHOUT ROWID;
 
+-- The events that messages of a project were to bring about by themselves: see
+-- goal.go.
+CREATE TABLE own_goal (
+	project INTEGER NOT NULL,
+	event   TEXT    NOT NULL, -- name, as it is compared
+	PRIMARY KEY (project, event)
+) STRICT, WITHOUT ROWID;
+
 -- Within which time of a message its goal counts, in nanoseconds.
 ALTER TABLE project ADD COLUMN conversion_window INTEGER NOT NULL DEFAULT 2592000000000000;
 ALTER TABLE project ADD COLUMN view_window INTEGER NOT NULL DEFAULT 2592000000000000;
