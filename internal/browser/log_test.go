@@ -248,3 +248,109 @@ func TestATabStaysResponsive(t *testing.T) {
 	b.says("#content", "deliveries")
 	b.listed(50)
 }
+
+func TestADeliveryOpensBesideTheList(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := newReceiver(t)
+	w.hook(r, "")
+	w.send(1, 2)
+	r.await(t, 2)
+	b := w.owner()
+	b.audited()
+	b.open(deliveries + "?event=sent")
+	b.listed(2)
+	b.press("j", "j", kb.Enter)
+	b.says("dialog.drawer", "webhook-id", "user1@example.com", "Response")
+	at := b.path()
+	if !strings.HasPrefix(at, deliveries+"/dlv_") {
+		t.Fatalf("the address is %s", at)
+	}
+	if title := js[string](b, "document.title"); !strings.Contains(title, "Sent to localhost") {
+		t.Errorf("the tab says %q", title)
+	}
+	for _, theme := range []string{"light", "dark"} {
+		b.media("prefers-color-scheme", theme)
+		b.accessible("the drawer, " + theme)
+	}
+	if wide := js[bool](b, `document.documentElement.scrollWidth > innerWidth || document.querySelector('.drawer').scrollWidth > document.querySelector('.drawer').clientWidth`); wide {
+		t.Error("the drawer scrolls sideways")
+	}
+
+	// Esc leads back: the list as it was, its address, and the focus where it was.
+	b.press(kb.Escape)
+	b.until("the drawer is closed", func() bool {
+		return b.path() == deliveries+"?event=sent" && js[int](b, `document.querySelectorAll('dialog').length`) == 0
+	})
+	if row := js[int](b, `[...document.querySelectorAll('#live tr')].findIndex(r => r.contains(document.activeElement))`); row != 1 {
+		t.Errorf("the focus is in row %d", row)
+	}
+	if title := js[string](b, "document.title"); !strings.HasPrefix(title, "Deliveries") {
+		t.Errorf("the tab says %q", title)
+	}
+
+	// Back closes it, forward shows the delivery, and its address is a page.
+	b.click("link", "Sent")
+	b.says("dialog.drawer", "webhook-id")
+	js[any](b, `history.back()`)
+	b.until("the drawer is closed", func() bool { return js[int](b, `document.querySelectorAll('dialog').length`) == 0 })
+	js[any](b, `history.forward()`)
+	b.says("#main h1", "Sent to localhost")
+
+	// On a phone the row is a link as any other.
+	b.open(deliveries)
+	b.size(390, 800)
+	b.listed(2)
+	b.click("link", "Sent")
+	b.says("#main h1", "Sent to localhost")
+	if n := js[int](b, `document.querySelectorAll('dialog').length`); n != 0 {
+		t.Error("there is a drawer on a phone")
+	}
+}
+
+// What is open beside the list goes on by itself.
+func TestADeliveryBesideTheListIsLive(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := newReceiver(t)
+	r.answers(http.StatusBadGateway, 0)
+	w.hook(r, `,"retry_schedule":["1s"]`)
+	w.send(1, 1)
+	b := w.owner()
+	b.open(deliveries)
+	b.listed(1)
+	b.says("#pulse", "Live")
+	b.click("link", "Sent")
+	b.says("dialog.drawer", "Failed after 2 attempts.", "Attempt 2")
+}
+
+func TestNewRowsAreReadOutToWhoeverAsks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hook(newReceiver(t), "")
+	w.send(1, 1)
+	b := w.owner()
+	b.open(deliveries)
+	b.listed(1)
+	b.says("#pulse", "Live")
+	w.send(2, 1)
+	b.listed(2)
+	b.the("log", "New rows")
+	live := func() string { return js[string](b, `document.querySelector('#announced').ariaLive`) }
+	if said := b.text("#announced"); live() != "off" || said != "" {
+		t.Errorf("unasked, the log is %q and says %q", live(), said)
+	}
+	js[any](b, `document.querySelector('#announce').focus()`)
+	b.press(kb.Enter)
+	if pressed := b.the("button", "Announce new rows").property("pressed"); pressed != "true" {
+		t.Errorf("the button is pressed: %q", pressed)
+	}
+	if live() != "polite" {
+		t.Errorf("the log is %q", live())
+	}
+	w.send(3, 1)
+	b.says("#announced", "user3@example.com")
+	if said := b.text("#announced"); strings.Contains(said, "user2@") {
+		t.Errorf("it reads out what was there: %q", said)
+	}
+}

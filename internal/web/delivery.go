@@ -610,12 +610,23 @@ func deliveryPage(c *call) error {
 		}
 		p.Attempts = append(p.Attempts, view)
 	}
+	if c.partial() && c.r.URL.Query().Has("drawer") {
+		return c.part("delivery", "drawer", p) // beside the list
+	}
 	return c.page("delivery", p)
+}
+
+// At is the page's path.
+func (p *deliveryView) At() string { return p.Path("/deliveries/" + string(p.Delivery.ID)) }
+
+// Tab is what the browser's tab says while the delivery is open beside the list.
+func (p *deliveryView) Tab() string {
+	return p.Title + " · " + p.Project().Name + " · Telltale"
 }
 
 // Link is the page's address for others.
 func (p *deliveryView) Link() string {
-	return p.call.PublicURL + p.Path("/deliveries/"+string(p.Delivery.ID))
+	return p.call.PublicURL + p.At()
 }
 
 // retentionHint says why something that was there may not be.

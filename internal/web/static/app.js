@@ -8,9 +8,9 @@
     if (!t.title.includes('here')) t.title += `, ${at.toLocaleString()} here`
   })
   const settle = () => {
-    times(), tally()
+    times(), tally(), announce()
     const d = $('#dialog dialog:not([open])')
-    if (d) { D.activeElement.closest('[popover]')?.hidePopover(); d.showModal(); d.onclose = () => d.remove() }
+    if (d) { D.activeElement.closest('[popover]')?.hidePopover(); d.showModal(); d.onclose = () => { d.remove(); shut(d) }; if (d.dataset.at) { history.pushState(0, '', d.dataset.at); D.title = d.dataset.title } }
     const f = $('[data-focus]')
     if (f) { f.removeAttribute('data-focus'); f.focus() }
   }
@@ -27,6 +27,28 @@
     try { await navigator.clipboard.writeText(from.textContent) } catch { getSelection().selectAllChildren(from); D.execCommand('copy') }
     b.textContent = 'Copied'; setTimeout(() => b.textContent = was, 1500)
   })
+  // A delivery of the list opens beside it where there is room, under its own address. Back leads to the list, as closing does.
+  const list = location.pathname, title = D.title
+  const shut = d => { D.title = title; if (location.pathname == d.dataset.at) history.back() }
+  D.addEventListener('click', e => {
+    const a = e.target.closest('[data-drawer],.drawer a[href^="#"]'), to = a?.hash && $(a.hash)
+    if (!a || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey || !to && innerWidth < 1100) return
+    e.preventDefault()
+    if (to) { to.open = true; to.scrollIntoView() } else htmx.ajax('GET', a.href + '?drawer', { target: '#dialog' })
+  })
+  addEventListener('popstate', () => { const d = $('.drawer'); if (d && location.pathname != d.dataset.at) d.close(); else if (!d && location.pathname != list) location.reload() })
+  // Rows that came since are read out to whoever asked for it.
+  let known
+  const announce = () => {
+    const rows = $$('#live tr'), came = known ? rows.filter(r => !known.has(r.id)) : []
+    known = new Set(rows.map(r => r.id))
+    if (came.length && speak.ariaPressed == 'true') log.textContent = came.length > 5 ? `${came.length} new rows` : came.map(r => r.innerText.replace(/\s+/g, ' ')).join('. ')
+  }
+  const speak = $('#announce'), log = $('#announced')
+  if (speak && $('#live')) {
+    speak.hidden = false
+    speak.onclick = () => { const on = speak.ariaPressed != 'true'; speak.ariaPressed = on; log.ariaLive = on ? 'polite' : 'off' }
+  }
   const picked = () => $$('[name=id]:checked')
   const tally = () => $$('[data-count]').forEach(n => n.textContent = picked().length)
   D.addEventListener('change', e => {
