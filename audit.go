@@ -50,6 +50,7 @@ const (
 	AuditReplayPaused      AuditAction = "replay.pause"
 	AuditReplayResumed     AuditAction = "replay.resume"
 	AuditReplayCancelled   AuditAction = "replay.cancel"
+	AuditUserErased        AuditAction = "user.erase"
 	AuditImportStarted     AuditAction = "import.start"
 	AuditImportPaused      AuditAction = "import.pause"
 	AuditImportResumed     AuditAction = "import.resume"
@@ -85,6 +86,7 @@ var auditActions = []struct {
 	{AuditGoalSet, "Goal set"},
 	{AuditGoalRemoved, "Goal removed"},
 	{AuditWindowsChanged, "Conversion windows changed"},
+	{AuditUserErased, "User erased"},
 	{AuditKeyCreated, "Key made"},
 	{AuditKeyRevoked, "Key revoked"},
 	{AuditProjectCreated, "Project added"},

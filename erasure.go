@@ -3,9 +3,13 @@ package telltale
 import "time"
 
 // Erasure is a durable job that forgets a person: the profile, their events with
-// payloads, deliveries and attempts, their tracked events and messages. What of
-// their deliveries was not finished is cancelled. The audit log keeps that it was
-// done, by whom and when.
+// payloads, deliveries and attempts, and so their messages, and their tracked
+// events. What of their deliveries was not finished is cancelled. The audit log
+// keeps that it was done, by whom and when.
+//
+// It finds events by the id and the email that they are about, as they are
+// written. What someone caught in the inspector, and the rows that an import
+// refused, it does not look into: these go after their own time.
 type Erasure struct {
 	ID        ErasureID
 	ProjectID ProjectID

@@ -29,6 +29,7 @@ type Store interface {
 	ReplayStore
 	ImportStore
 	UserStore
+	ErasureStore
 	UndeleteStore
 	OperatorStore
 	AuditStore
@@ -629,10 +630,12 @@ type ImportStore interface {
 type ErasureStore interface {
 	// Erase begins to forget the user: the profile goes at once. What their data
 	// stands under is the profile's [Profile.Known], or what the reference says
-	// if there is no profile.
+	// if there is no profile. NotFound for a project; Invalid for a reference to nobody.
 	Erase(ctx context.Context, project ProjectID, user UserRef) (Erasure, error)
-	// AdvanceErasure removes a bounded chunk, and completes the erasure when
-	// nothing is left. Deliveries under way are left to their end first. NotFound.
+	// AdvanceErasure removes a bounded chunk of what was stored before the
+	// erasure began, and completes it when nothing of that is left. Deliveries
+	// that wait go at once; an event with one that is under way is left until
+	// that has ended. NotFound.
 	AdvanceErasure(ctx context.Context, id ErasureID) (Erasure, error)
 	// Erasure gives NotFound.
 	Erasure(ctx context.Context, project ProjectID, id ErasureID) (Erasure, error)

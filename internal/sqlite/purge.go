@@ -118,17 +118,24 @@ func (tx *tx) purgeEvent(event int64) (rows int, gone bool, err error) {
 	if err != nil || !finished {
 		return len(deliveries) + 1, false, err
 	}
+	rows, err = tx.removeEvent(event, deliveries)
+	return rows, true, err
+}
+
+// removeEvent removes an event with its deliveries and their attempts, and gives
+// how many rows these were.
+func (tx *tx) removeEvent(event int64, deliveries []eventDelivery) (rows int, err error) {
 	for _, d := range deliveries {
 		n, err := tx.purgeAttempts(d.number, d.lastAttempt)
 		if err != nil {
-			return rows, false, err
+			return rows, err
 		}
 		rows += n
 		if err := tx.change(`DELETE FROM delivery WHERE number = ?`).int(d.number).run(); err != nil {
-			return rows, false, err
+			return rows, err
 		}
 	}
-	return rows + len(deliveries) + 1, true, tx.change(`DELETE FROM event WHERE number = ?`).int(event).run()
+	return rows + len(deliveries) + 1, tx.change(`DELETE FROM event WHERE number = ?`).int(event).run()
 }
 
 // purgeAttempts removes a delivery's attempts, from the last back to the first.

@@ -138,7 +138,7 @@ func trackedPage(page telltale.Page) (numbers, error) {
 // removes it if that is 0. If it is too much for now, the purge goes on with it.
 func (tx *tx) leaveTracked(profile, heir int64) error {
 	// What it was to get itself goes the same way.
-	if err := tx.change(`UPDATE profile_gone SET heir = ? WHERE heir = ? AND heir IS NOT NULL`).intOrNull(heir).int(profile).run(); err != nil {
+	if err := tx.change(`UPDATE profile_gone SET heir = ? WHERE heir = ?`).intOrNull(heir).int(profile).run(); err != nil {
 		return fmt.Errorf("what follows profile %d: %w", profile, err)
 	}
 	moved, err := tx.moveTracked(profile, heir)
@@ -168,8 +168,18 @@ func (tx *tx) moveTracked(profile, heir int64) (moved int, err error) {
 
 // purgeGone goes on with what [tx.leaveTracked] left.
 func (tx *tx) purgeGone() (more bool, err error) {
+	return tx.followGone(tx.query(`SELECT profile, coalesce(heir, 0) FROM profile_gone ORDER BY profile LIMIT 1`))
+}
+
+// purgeHeirless goes on with what is to be removed.
+func (tx *tx) purgeHeirless() (more bool, err error) {
+	return tx.followGone(tx.query(`SELECT profile, 0 FROM profile_gone WHERE heir IS NULL LIMIT 1`))
+}
+
+// followGone sees to one profile that is gone; more reports whether there was one.
+func (tx *tx) followGone(which *query) (more bool, err error) {
 	var profile, heir int64
-	found, err := tx.query(`SELECT profile, coalesce(heir, 0) FROM profile_gone ORDER BY profile LIMIT 1`).one(func(q *query) { profile, heir = q.getInt(), q.getInt() })
+	found, err := which.one(func(q *query) { profile, heir = q.getInt(), q.getInt() })
 	if err != nil || !found {
 		return false, err
 	}

@@ -71,6 +71,7 @@ func Run(t *testing.T, engine Engine) {
 		{"replay", replayTests},
 		{"import", importTests},
 		{"user", userTests},
+		{"erasure", erasureTests},
 		{"bin", binTests},
 		{"operator", operatorTests},
 		{"audit", auditTests},

@@ -417,7 +417,9 @@ var userTests = []test{
 			w.applied(w.tracked(whose("7"), fmt.Sprint("event ", i), `{}`), w.tracked(whose("8"), "other", `{}`))
 		}
 		id := w.whoIs(whose("7")).ID
-		pages(w, func(page telltale.Page) ([]*telltale.TrackedEvent, error) { return w.TrackedEvents(w.ctx, w.project.ID, id, page) },
+		pages(w, func(page telltale.Page) ([]*telltale.TrackedEvent, error) {
+			return w.TrackedEvents(w.ctx, w.project.ID, id, page)
+		},
 			func(e *telltale.TrackedEvent) string { return strconv.FormatInt(e.Sequence, 10) })
 		_, err := w.TrackedEvents(w.ctx, w.project.ID, id, telltale.Page{Limit: 1, After: "nonsense"})
 		w.code(telltale.Invalid, err)

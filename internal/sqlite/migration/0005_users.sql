@@ -64,4 +64,27 @@ CREATE TABLE profile_gone (
 	heir    INTEGER
 ) STRICT;
 
-CREATE INDEX profile_gone_heir ON profile_gone (heir) WHERE heir IS NOT NULL;
+CREATE INDEX profile_gone_heir ON profile_gone (heir);
+
+-- Jobs that forget a person.
+CREATE TABLE erasure (
+	number       INTEGER PRIMARY KEY,
+	id           TEXT    NOT NULL UNIQUE,
+	project      INTEGER NOT NULL,
+	known        TEXT,             -- what their data stands under: a JSON array; NULL once it is complete
+	last         INTEGER NOT NULL, -- the last number when it began: no later event is removed
+	-- Where it stands: of what is known, all before this were looked for, and of
+	-- this the events up to the place. Those whose deliveries were under way are
+	-- left, 8 bytes each.
+	which        INTEGER NOT NULL,
+	place        INTEGER NOT NULL,
+	left_over    BLOB,
+	events       INTEGER NOT NULL, -- removed so far
+	created_by   TEXT    NOT NULL,
+	created_at   INTEGER NOT NULL,
+	completed_at INTEGER
+) STRICT;
+
+CREATE INDEX erasure_project ON erasure (project, id);
+
+CREATE INDEX erasure_open ON erasure (number) WHERE completed_at IS NULL;
