@@ -127,6 +127,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	retention := telltale.DefaultRetention()
 	retention.Events = time.Duration(cfg.Retention) * 24 * time.Hour
 	a.runUntilStop("retention", func(ctx context.Context) error { return purge(ctx, store, retention, a.log) })
+	a.runUntilStop("erasure", func(ctx context.Context) error { return erase(ctx, store, a.log) })
 
 	keys := auth.NewKeys(store, a.log)
 	a.onStop(keys.Close)

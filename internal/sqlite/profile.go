@@ -59,7 +59,7 @@ func scanProfile(q *query, project telltale.ProjectID) (*profileRow, error) {
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("profile %d: %v", r.number, err) // not an error of the caller's
+		return nil, fmt.Errorf("profile %d: %s", r.number, err.Error()) // not an error of the caller's
 	}
 	return r, nil
 }

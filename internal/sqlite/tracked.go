@@ -75,7 +75,7 @@ func scanTracked(q *query) (*telltale.TrackedEvent, error) {
 	if text := q.getBlob(); text != nil {
 		var err error
 		if e.Data, err = telltale.ParseObject(text); err != nil {
-			return nil, fmt.Errorf("tracked event %d: %v", e.Sequence, err) // not an error of the caller's
+			return nil, fmt.Errorf("tracked event %d: %s", e.Sequence, err.Error()) // not an error of the caller's
 		}
 	}
 	return e, nil
