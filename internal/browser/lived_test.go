@@ -112,7 +112,8 @@ func (w *world) settle(webhooks ...string) {
 // invite makes an operator with the role, and gives the cookie of their session.
 func (w *world) invite(role string) *http.Cookie {
 	w.Helper()
-	_, page := w.request(w.cookie, http.MethodPost, "/admin/operators/invite", url.Values{"email": {role + "@example.com"}, "role": {role}})
+	answer, _ := w.request(w.cookie, http.MethodPost, "/admin/operators/invite", url.Values{"email": {role + "@example.com"}, "role": {role}})
+	_, page := w.request(w.cookie, http.MethodGet, answer.Header.Get("Location"), nil, answer.Cookies()...)
 	token := regexp.MustCompile(`token=([A-Za-z0-9_-]+)`).FindStringSubmatch(page)
 	if token == nil {
 		w.Fatalf("there is no link in %s", page)
@@ -121,7 +122,7 @@ func (w *world) invite(role string) *http.Cookie {
 }
 
 // request makes one without a browser, and gives the answer and its text.
-func (w *world) request(who *http.Cookie, method, path string, form url.Values) (*http.Response, string) {
+func (w *world) request(who *http.Cookie, method, path string, form url.Values, more ...*http.Cookie) (*http.Response, string) {
 	w.Helper()
 	r, err := http.NewRequestWithContext(w.Context(), method, w.app.URL()+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -131,7 +132,10 @@ func (w *world) request(who *http.Cookie, method, path string, form url.Values) 
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	if who != nil {
-		r.AddCookie(who)
+		more = append(more, who)
+	}
+	for _, c := range more {
+		r.AddCookie(c)
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(r)

@@ -11,8 +11,6 @@ type keysView struct {
 	frame
 	Keys  []telltale.Key
 	Form  *form
-	Made  telltale.Key // the one that was just made
-	Token string       // shown this once
 	Pager pager
 }
 
@@ -59,7 +57,9 @@ func createKey(c *call) error {
 	if err := c.Store.CreateKey(c.r.Context(), key); err != nil {
 		return err
 	}
-	return c.showKeys(http.StatusOK, &keysView{Made: key, Token: token})
+	return c.done(c.path("/settings/project/api-keys"), notice{
+		Kind: "ok", Text: "Copy the key " + key.Name + " now.", Detail: "It is not shown again.", Secret: &copied{token, "the key"},
+	})
 }
 
 func revokeKey(c *call) error {

@@ -1,12 +1,15 @@
 package web
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // notice says what came of an action: what happened, then why, then what to do.
@@ -17,7 +20,12 @@ type notice struct {
 	Actions []action // what to do next
 	Menu    *menu    // more that can be done next, behind a button
 	Once    string   // id of a webhook whose secret is shown with it, this time only
+	Reveal  string   // id of a webhook whose page shows its secrets, this time only
+	Secret  *copied  // what is shown with it and never again
 }
+
+// copied is a text to copy. Name says what it is.
+type copied struct{ Text, Name string }
 
 // menu is one form with a button for each value of its field.
 type menu struct {
@@ -62,20 +70,27 @@ func (c *call) result(to string, n notice, triggers ...string) error {
 
 type resultPage struct{ frame }
 
-// A notice waits for the next page in a cookie. It is signed, since it is shown
-// as our own words, and gone after a minute.
+// A notice waits for the next page in a cookie, so that loading that page again
+// repeats nothing. It is sealed: it is shown as our own words, and may hold a
+// secret. It is gone after a minute.
 const (
 	noticeCookie = "telltale-notice"
 	noticeLife   = 60 // seconds
 	maxNotice    = 3 << 10
 )
 
+// waiting is what the cookie holds.
+type waiting struct {
+	Notice notice
+	Left   int64 // when, in Unix seconds
+}
+
 func (c *call) leaveNotice(n notice) {
-	text, err := json.Marshal(n)
+	text, err := json.Marshal(waiting{n, time.Now().Unix()})
 	if err != nil {
 		panic("web: encoding a notice: " + err.Error()) // strings always encode
 	}
-	value := base64.RawURLEncoding.EncodeToString(append(c.noticeMAC(text), text...))
+	value := base64.RawURLEncoding.EncodeToString(c.noticeSeal().Seal(nil, nil, text, nil))
 	if len(value) > maxNotice {
 		return // whatever happened has happened
 	}
@@ -90,21 +105,32 @@ func (c *call) takeNotice() *notice {
 		return nil
 	}
 	http.SetCookie(c.w, &http.Cookie{Name: noticeCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode}) //nolint:gosec // it takes the cookie back
-	b, err := base64.RawURLEncoding.DecodeString(cookie.Value)
-	if err != nil || len(b) < sha256.Size || !hmac.Equal(b[:sha256.Size], c.noticeMAC(b[sha256.Size:])) {
+	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	if err != nil {
 		return nil
 	}
-	var n notice
-	if json.Unmarshal(b[sha256.Size:], &n) != nil {
+	text, err := c.noticeSeal().Open(nil, nil, sealed, nil)
+	if err != nil {
+		return nil // made up, or of another time
+	}
+	var w waiting
+	if json.Unmarshal(text, &w) != nil || time.Now().Unix() > w.Left+noticeLife {
 		return nil
 	}
-	return &n
+	return &w.Notice
 }
 
-// noticeMAC shows that the words are ours.
-func (c *call) noticeMAC(text []byte) []byte {
+// noticeSeal hides the words, and shows that they are ours.
+func (c *call) noticeSeal() cipher.AEAD {
 	h := hmac.New(sha256.New, c.SigningKey)
-	h.Write([]byte("notice "))
-	h.Write(text)
-	return h.Sum(nil)
+	h.Write([]byte("notice"))
+	block, err := aes.NewCipher(h.Sum(nil))
+	if err != nil {
+		panic("web: " + err.Error()) // 32 bytes are a key
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic("web: " + err.Error()) // AES has blocks of 16 bytes
+	}
+	return aead
 }

@@ -14,8 +14,6 @@ type operatorsView struct {
 	frame
 	Operators []telltale.Operator
 	Form      *form
-	// A link that was just made, shown once.
-	LinkFor, LinkURL string
 }
 
 // Roles are what the operator who looks may give, with what each may do or not.
@@ -86,7 +84,10 @@ func (c *call) showLinkOnce(who string, link telltale.Link, life time.Duration) 
 	if err != nil {
 		return err
 	}
-	return c.showOperators(http.StatusOK, &operatorsView{LinkFor: who, LinkURL: c.PublicURL + "/link?token=" + url.QueryEscape(token)})
+	return c.done("/admin/operators", notice{
+		Kind: "ok", Text: "Give this link to " + who + ".", Detail: "It is shown once, and works once.",
+		Secret: &copied{c.PublicURL + "/link?token=" + url.QueryEscape(token), "the link"},
+	})
 }
 
 // mayGive refuses an admin who would make an owner.

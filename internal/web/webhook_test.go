@@ -175,12 +175,13 @@ func TestTheSecretIsInNoPageBeforeItIsRevealed(t *testing.T) {
 		}
 	}
 	w.post(at+"/secret", url.Values{"password": {"wrong wrong wrong"}}).want(422).says("The password is wrong.").lacks("whsec_A", "the secret</code>")
-	revealed := w.post(at+"/secret", url.Values{"password": {password}}).want(200)
+	revealed := w.follow(w.post(at+"/secret", url.Values{"password": {password}}).want(http.StatusSeeOther)).says("The secret is shown this time only.")
 	var secret struct{ Secret string }
 	w.api("GET", "/v1"+"/webhooks/"+at[len(list)+1:]+"/secret?project=default", "", &secret)
 	if secret.Secret == "" || !strings.Contains(html.UnescapeString(revealed.body), secret.Secret) {
 		t.Error("the secret is not revealed")
 	}
+	w.get(at+"/signing").lacks(secret.Secret, "this time only") // nor when the page is loaded again
 
 	rotated := w.follow(w.post(at+"/rotate", url.Values{"overlap": {"24h"}})).says("Secret rotated.", "The one before signs too until")
 	if !strings.Contains(rotated.body, "whsec_") || strings.Contains(html.UnescapeString(rotated.body), secret.Secret) {

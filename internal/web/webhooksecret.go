@@ -73,7 +73,11 @@ func (c *call) showSigning(status int, p *signingView) error {
 	if p.webhookFrame, err = c.webhookFrame("Signing"); err != nil {
 		return err
 	}
-	revealed := p.Secret != ""
+	p.Notice = c.takeNotice()
+	revealed := p.Notice != nil && p.Notice.Reveal == string(p.Webhook.ID) && c.who.Role.May(telltale.MaySecrets)
+	if revealed {
+		p.Secret = p.Webhook.Secrets[0].Value
+	}
 	for _, s := range p.Webhook.Secrets[1:] {
 		if time.Now().Before(s.ExpiresAt) {
 			old := oldSecret{ExpiresAt: s.ExpiresAt}
@@ -83,7 +87,7 @@ func (c *call) showSigning(status int, p *signingView) error {
 			p.Previous = append(p.Previous, old)
 		}
 	}
-	if p.Notice = c.takeNotice(); p.Notice != nil && p.Once == nil {
+	if p.Notice != nil && p.Once == nil {
 		if p.Once, err = c.onceSecret(p.Notice.Once); err != nil {
 			return err
 		}
@@ -114,7 +118,7 @@ func revealSecret(c *call) error {
 	}); err != nil {
 		return err
 	}
-	return c.showSigning(http.StatusOK, &signingView{Secret: w.Secrets[0].Value})
+	return c.done(c.webhookPath(w.ID, "/signing"), notice{Kind: "ok", Text: "The secret is shown this time only.", Reveal: string(w.ID)})
 }
 
 // rotateView asks how long the secret before signs too.

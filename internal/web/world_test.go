@@ -77,7 +77,7 @@ func (w *world) newBrowser() *browser {
 func (w *world) operator(role string) *browser {
 	w.t.Helper()
 	email := role + "@example.com"
-	made := w.post("/admin/operators/invite", url.Values{"email": {email}, "role": {role}}).want(http.StatusOK)
+	made := w.follow(w.post("/admin/operators/invite", url.Values{"email": {email}, "role": {role}}))
 	token := regexp.MustCompile(`token=([A-Za-z0-9_-]+)`).FindStringSubmatch(made.body)
 	if token == nil {
 		w.t.Fatalf("no link in %s", made.body)
