@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Config holds the settings. Make one with [Load].
@@ -27,6 +28,8 @@ type Config struct {
 	Workers     int    // attempts at once on this node
 	AllowHTTP   bool   // webhooks may have http URLs
 	EgressPorts []uint16
+
+	RepeatWindow time.Duration // for which a tracked event is known; 0 takes every one
 
 	RequireIfMatch bool // changes by the API must say which version they are of
 

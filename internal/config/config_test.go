@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"telltale.example/telltale"
 )
 
 // world is a folder with files and an environment for Load to look at.
@@ -63,6 +65,7 @@ func TestDefaultsAreWhatTheDocumentationSays(t *testing.T) {
 		{"log_format", "text", "default"},
 		{"retention_days", "30", "default"},
 		{"workers", "256", "default"},
+		{"repeat_window", "5m", "default"},
 		{"require_if_match", "false", "default"},
 		{"server", "http://127.0.0.1:8484", "default"},
 		{"token", "", "default"},
@@ -71,7 +74,7 @@ func TestDefaultsAreWhatTheDocumentationSays(t *testing.T) {
 	if diff := cmp.Diff(want, c.Values()); diff != "" {
 		t.Error(diff)
 	}
-	if c.Retention != 30 || c.Workers != 256 || c.Listen != "127.0.0.1:8484" || c.LogLevel != slog.LevelInfo || c.Server != "http://127.0.0.1:8484" {
+	if c.Retention != 30 || c.RepeatWindow != telltale.RepeatWindow || c.Workers != 256 || c.Listen != "127.0.0.1:8484" || c.LogLevel != slog.LevelInfo || c.Server != "http://127.0.0.1:8484" {
 		t.Errorf("the fields do not hold the defaults: %+v", c)
 	}
 }
@@ -189,6 +192,8 @@ func TestBadValuesGetOneLineEach(t *testing.T) {
 		{"the one bad range of several", world{environ: []string{"TELLTALE_DENY_CIDRS=10.0.0.0/8,10.0.0.0/33"}}, `env TELLTALE_DENY_CIDRS: "10.0.0.0/33"; expected address ranges, such as 203.0.113.0/24`},
 		{"a number that is none", world{environ: []string{"TELLTALE_WORKERS=many"}}, `env TELLTALE_WORKERS: "many"; expected a number from 1 to 10000`},
 		{"a value out of range", world{flags: []Flag{{Setting: "retention_days", Text: "-1"}}}, `flag --retention-days: "-1"; expected a number of days from 0 to 36500; 0 keeps everything`},
+		{"a duration that is none", world{environ: []string{"TELLTALE_REPEAT_WINDOW=5"}}, `env TELLTALE_REPEAT_WINDOW: "5"; expected a duration from 0s to 24h, such as 5m`},
+		{"a duration out of range", world{environ: []string{"TELLTALE_REPEAT_WINDOW=25h"}}, `env TELLTALE_REPEAT_WINDOW: "25h"; expected a duration from 0s to 24h, such as 5m`},
 		{"a long value is cut", world{environ: []string{"TELLTALE_LOG_LEVEL=" + strings.Repeat("x", 100)}}, `env TELLTALE_LOG_LEVEL: "` + strings.Repeat("x", 64) + `…"; expected debug, info, warn or error`},
 		{"a value with a line break stays one line", world{environ: []string{"TELLTALE_LOG_FORMAT=a\nb"}}, `env TELLTALE_LOG_FORMAT: "a\nb"; expected text or json`},
 		{"a bad secret is not shown", world{environ: []string{"TELLTALE_SECRET_KEY=hunter2"}}, "env TELLTALE_SECRET_KEY: this value (not shown) cannot be used; expected base64 of 32 bytes, as `openssl rand -base64 32` prints; one key a line, the current one first"},

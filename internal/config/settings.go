@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"telltale.example/telltale"
 )
@@ -78,6 +79,8 @@ const (
 	maxRetention = 36_500
 	maxWorkers   = 10_000
 	maxTextBytes = 4096
+	// maxRepeatWindow keeps what is remembered of tracked events to a day's.
+	maxRepeatWindow = 24 * time.Hour
 )
 
 var settings = []setting{
@@ -175,6 +178,12 @@ var settings = []setting{
 		number(1, maxWorkers, func(c *Config) *int { return &c.Workers }),
 	},
 	{
+		Setting{Name: "repeat_window", Flag: "repeat-window", Default: "5m", Role: Server,
+			Usage: "for how `long` an event that the Track API gets again is taken for a repetition; 0s takes every one"},
+		"a duration from 0s to 24h, such as 5m",
+		duration(0, maxRepeatWindow, func(c *Config) *time.Duration { return &c.RepeatWindow }),
+	},
+	{
 		Setting{Name: "require_if_match", Flag: "require-if-match", Default: "false", Kind: Bool, Role: Server,
 			Usage: "refuse changes of webhooks and projects by the API that do not name, with If-Match, the version they are of"},
 		"true or false",
@@ -259,6 +268,17 @@ func number(min, max int, field func(*Config) *int) func(*Config, string) (strin
 			return text, false
 		}
 		*field(c) = n
+		return "", true
+	}
+}
+
+func duration(min, max time.Duration, field func(*Config) *time.Duration) func(*Config, string) (string, bool) {
+	return func(c *Config, text string) (string, bool) {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < min || d > max {
+			return text, false
+		}
+		*field(c) = d
 		return "", true
 	}
 }

@@ -78,7 +78,7 @@ func newGate(t *testing.T) *gate {
 
 // gateStore knows one key of one project, and keeps the payloads it accepts.
 type gateStore struct {
-	telltale.EventStore
+	ingest.Store
 	project  telltale.Project
 	key      telltale.Key
 	payloads []string

@@ -20,16 +20,21 @@ type Dispatcher interface {
 	Offer(telltale.Accepted)
 }
 
-// Store is what we ask of storage: to store events, and to know the messages and
-// the users of those that do not say all.
+// Store is what we ask of storage: to store events and to change users, and to
+// know the messages and the users of activities that do not say all.
 type Store interface {
-	telltale.EventStore
+	AcceptEvents(ctx context.Context, a telltale.Acceptance) (telltale.Accepted, error)
+	ChangeUsers(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error)
 	telltale.MessageStore
 	telltale.ProfileFinder
 }
 
-// Ingest accepts activities. Make one with [New].
+// Ingest accepts activities, and changes of users. Make one with [New].
 type Ingest struct {
+	// RepeatWindow is for how long a tracked event is known; 0 takes every one.
+	// [New] sets [telltale.RepeatWindow]. It is set before Ingest is used.
+	RepeatWindow time.Duration
+
 	store      Store
 	dispatcher Dispatcher
 	rates      *rates
@@ -39,7 +44,7 @@ type Ingest struct {
 // New makes an Ingest that stores in store and hands over to d. Its metrics are
 // registered with reg, unless that is nil.
 func New(store Store, d Dispatcher, reg prometheus.Registerer) *Ingest {
-	return &Ingest{store: store, dispatcher: d, rates: newRates(), metrics: newMetrics(reg)}
+	return &Ingest{RepeatWindow: telltale.RepeatWindow, store: store, dispatcher: d, rates: newRates(), metrics: newMetrics(reg)}
 }
 
 // Accept stores the activities as events of the project p, with their

@@ -14,6 +14,7 @@ type metrics struct {
 	duplicates prometheus.Counter
 	refused    *prometheus.CounterVec
 	duration   prometheus.Histogram
+	changes    *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -36,6 +37,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Time to render and store the events of one request.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}),
+		changes: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "telltale_ingest_user_changes_total",
+			Help: "What the Track API and imports said of users, by what came of it.",
+		}, []string{"result"}),
 	}
 }
 
@@ -53,4 +58,24 @@ func (m *metrics) observe(accepted telltale.Accepted, err error, took time.Durat
 	m.accepted.Add(float64(len(accepted.Events) - duplicates))
 	m.duplicates.Add(float64(duplicates))
 	m.duration.Observe(took.Seconds())
+}
+
+// observeChanges counts what came of each change: events that are new facts are
+// counted as every event is.
+func (m *metrics) observeChanges(changed telltale.UserChanged, err error, took time.Duration) {
+	m.observe(changed.Accepted, err, took)
+	for _, r := range changed.Results {
+		result := "unchanged"
+		switch {
+		case r.Err != nil:
+			result = "refused"
+		case r.Repeated:
+			result = "repeated"
+		case r.Created:
+			result = "created"
+		case r.Events > 0:
+			result = "changed"
+		}
+		m.changes.WithLabelValues(result).Inc()
+	}
 }

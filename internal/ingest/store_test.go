@@ -11,10 +11,9 @@ import (
 
 // memoryStore accepts events in memory, by the rules of [telltale.EventStore].
 type memoryStore struct {
-	telltale.EventStore // of which only AcceptEvents is used
-
 	mu       sync.Mutex
 	events   []*telltale.Event
+	changes  []telltale.UserChanges
 	profiles []*telltale.Profile
 	asked    []string // the ids of messages and the users, in the order in which they were asked for
 	err      error
@@ -50,6 +49,30 @@ func (m *memoryStore) ProfilesByRef(_ context.Context, _ telltale.ProjectID, use
 		}
 	}
 	return profiles, m.err
+}
+
+// ChangeUsers notes what it is asked for, and makes one event of each change.
+func (m *memoryStore) ChangeUsers(_ context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return telltale.UserChanged{}, m.err
+	}
+	m.changes = append(m.changes, c)
+	var changed telltale.UserChanged
+	for i := range c.Changes {
+		if c.Changes[i].User.UserID() == "" {
+			changed.Results = append(changed.Results, telltale.UserResult{Err: telltale.Errorf(telltale.Invalid, "Nobody.")})
+			continue
+		}
+		changed.Results = append(changed.Results, telltale.UserResult{Created: i == 0, Repeated: i == 1, Events: 1})
+		e := &telltale.Event{ID: telltale.NewEventID()}
+		changed.Events = append(changed.Events, telltale.AcceptedEvent{ID: e.ID})
+		if w := (&telltale.Webhook{}); c.Room.Reserve(w) {
+			changed.Claims = append(changed.Claims, telltale.Claim{Event: e, Webhook: w})
+		}
+	}
+	return changed, nil
 }
 
 func (m *memoryStore) AcceptEvents(_ context.Context, a telltale.Acceptance) (telltale.Accepted, error) {
