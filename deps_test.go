@@ -50,7 +50,7 @@ var floors = []struct {
 	// Floor 3: everything is built, started and stopped here.
 	{"internal/app", []string{
 		".", "schema", "signature", "internal/egress", "internal/wire", "internal/httpserver", "internal/auth", "internal/sqlite",
-		"internal/dispatch", "internal/replay", "internal/imports", "internal/send", "internal/config", "internal/ingest", "internal/inspect", "internal/live", "internal/api", "internal/web",
+		"internal/dispatch", "internal/replay", "internal/imports", "internal/send", "internal/config", "internal/ingest", "internal/track", "internal/inspect", "internal/live", "internal/api", "internal/web",
 	}},
 	// Floor 4: flags in, exit codes out.
 	{"cmd/telltale", []string{".", "schema", "signature", "internal/app", "internal/config", "internal/client", "internal/wire"}},

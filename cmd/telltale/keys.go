@@ -61,14 +61,16 @@ func (p *program) keysCreate() *cobra.Command {
 		Use:   "create NAME",
 		Short: "make a key",
 		Example: `  telltale keys create CI --scope ingest
+  telltale keys create website --scope track
   telltale keys create dashboard --scope read --project newsletter
   export TELLTALE_TOKEN=$(telltale keys create deploy --scope manage --json | jq -r .key)`,
 		Long: `The key is printed once and not kept: what is lost is made anew. What it may do:
 
-  ingest   post events
+  ingest   post events, and call the Track API
   read     read everything of the project but secrets
   manage   both, and change the project's webhooks and keys
-  track    call the Track API, from a browser too, and nothing else
+  track    call the Track API (/api/v2), and nothing else: for pages, in
+           whose source everyone reads it
   owner    all of it on every project, and make projects; only an owner's key makes one`,
 		Args: args("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {

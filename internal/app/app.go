@@ -32,6 +32,7 @@ import (
 	"telltale.example/telltale/internal/replay"
 	"telltale.example/telltale/internal/send"
 	"telltale.example/telltale/internal/sqlite"
+	"telltale.example/telltale/internal/track"
 	"telltale.example/telltale/internal/web"
 )
 
@@ -137,6 +138,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		return err
 	}
 	in := ingest.New(store, dispatcher, registry)
+	in.RepeatWindow = cfg.RepeatWindow
 	rest := api.New(api.Config{
 		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher, Replays: replays, Imports: imported,
 		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Live: log, Compose: sender,
@@ -147,6 +149,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	})
 	handler := http.NewServeMux()
 	handler.Handle("/in/", inspect.New(store))
+	handler.Handle(track.Prefix, track.New(keys, in))
 	for _, path := range []string{"/v1/", "/schemas/", "/openapi.json", "/openapi.yaml"} {
 		handler.Handle(path, rest)
 	}
@@ -155,7 +158,9 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		Version: version, Workers: cfg.Workers, PublicURL: a.url, SigningKey: ring.Derive("pages"), Retention: retention.Events, Log: a.log,
 		OpenAPI: func() ([]byte, error) { return OpenAPI(version, a.url) },
 	}))
-	a.serve(apiListener, httpserver.Wrap(handler, httpserver.Config{Log: a.log, Registerer: registry}))
+	a.serve(apiListener, httpserver.Wrap(handler, httpserver.Config{
+		Log: a.log, Registerer: registry, Forms: map[string]httpserver.Form{track.Prefix: track.Form},
+	}))
 	// Streams have no end of their own, and a server that stops waits for its requests.
 	a.onStop(func(context.Context) error { log.Stop(); return nil })
 	a.serve(opsListener, opsHandler(registry, map[string]func(context.Context) error{

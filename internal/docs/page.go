@@ -49,6 +49,7 @@ var shelf = []struct{ group, file, path string }{
 	{"When something fails", "replay.md", Root + "/replay"},
 	{"When something fails", "failures.md", Root + "/failures"},
 	{"API", "api.md", Root + "/guide"},
+	{"API", "track-api.md", Root + "/track-api"},
 	{"API", "", ReferencePath},
 	{"API", "errors.md", Root + "/errors"},
 	{"Running it", "operations.md", Root + "/operations"},

@@ -63,12 +63,12 @@ func (f fields) asText(location, value string, most int) string {
 		return ""
 	case '"', '0':
 	default:
-		f.wrongKind(location, value, fmt.Sprintf("a string of at most %d characters", most))
+		f.wrongKind(location, value, fmt.Sprintf("a string or a number, of at most %d characters", most))
 		return ""
 	}
 	s := text(value)
 	switch {
-	case utf8.RuneCountInString(s) > most || len(s) > 4*telltale.MaxIDChars && most <= telltale.MaxIDChars:
+	case utf8.RuneCountInString(s) > most:
 		f.wrong.add(location, "The value is too long.", fmt.Sprintf("at most %d characters", most))
 		return ""
 	case strings.ContainsRune(s, 0):
@@ -109,14 +109,19 @@ func (f fields) user() telltale.UserRef {
 	return ref
 }
 
-// object gives an object, which may be JSON in a string; ok is false if it is not there.
+// object gives an object, which may be JSON in a string. An empty array is an
+// empty object, which PHP does not tell apart. ok is false if it is not there.
 func (f fields) object(name string) (o fields, ok bool) {
 	return f.asObject(f.where(name), f.value(name))
 }
 
 func (f fields) asObject(location, value string) (o fields, ok bool) {
 	o = fields{at: location, wrong: f.wrong}
-	switch value = f.unfold(location, value); kind(value) {
+	value = f.unfold(location, value)
+	if value == "[]" {
+		return o, true
+	}
+	switch kind(value) {
 	case 0:
 		return o, false
 	case '{':

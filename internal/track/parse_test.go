@@ -98,6 +98,7 @@ func TestWhatRequestsComeTo(t *testing.T) {
 		{"null and nothing at all are the same", "users/track", asJSON, `{"id":1,"email":null,"data":null,"channels":null,"phone_number":null}`, "", `identify id=1`},
 		{"an empty text says nothing", "users/track", asForm, `id=1&email=&data=&channels=`, "", `identify id="1"`},
 		{"empty data and channels wipe nothing", "users/track", asJSON, `{"id":1,"data":{},"channels":[]}`, "", `identify id=1`},
+		{"an empty array, which is PHP's empty object", "users/track", asJSON, `{"id":1,"data":[ ],"channels":[]}`, "", `identify id=1`},
 		{"only an email", "users/track", asJSON, `{"email":"a@b.c"}`, "", `identify email=a@b.c`},
 		{"a phone number is a property", "users/track", asJSON, `{"id":1,"phone_number":"+61 400","data":{"a":1}}`, "", `identify id=1 data={"a":1,"phone_number":"+61 400"}`},
 		{"a phone number as a number keeps its digits", "users/track", asJSON, `{"id":1,"phone_number":61400000000}`, "", `identify id=1 data={"phone_number":61400000000}`},
@@ -118,6 +119,7 @@ func TestWhatRequestsComeTo(t *testing.T) {
 		{"an edit in a form with tags", "users/edit", asForm, `id=7&changes[city]=Oslo&changes[_tags][add][]=a`, "", `identify id="7" data={"city":"Oslo"} add=a`},
 		{"an edit as JSON text", "users/edit", asJSON, `{"id":7,"changes":"{\"city\":\"Oslo\"}"}`, "", `identify id=7 data={"city":"Oslo"}`},
 		{"an edit of nothing", "users/edit", asJSON, `{"id":7,"changes":{}}`, "", `identify id=7`},
+		{"an edit of nothing in PHP", "users/edit", asJSON, `{"id":7,"changes":[]}`, "", `identify id=7`},
 
 		{"another id", "users/reidentify", asJSON, `{"id":1,"new_id":"x"}`, "", `reidentify id=1 new="x"`},
 		{"an opt-out by email", "users/unsubscribe", asForm, `email=a@b.c`, "", `unsubscribe email=a@b.c`},

@@ -218,7 +218,7 @@ func TestErrorsHaveTheShapeThatClientsKnow(t *testing.T) {
 	}{
 		{name: "nobody", path: "users/track", body: `{}`, status: 400, want: `{"status":400,"message":"id: There is neither an id nor an email. Expected: id or email."}`},
 		{name: "two things", path: "events/track", body: `{"identity":[{"id":true},{}],"event_name":"e"}`, status: 400,
-			want: `{"status":400,"message":"identity[0].id: The value is a boolean. Expected: a string of at most 255 characters. identity[1].id: There is neither an id nor an email. Expected: id or email."}`},
+			want: `{"status":400,"message":"identity[0].id: The value is a boolean. Expected: a string or a number, of at most 255 characters. identity[1].id: There is neither an id nor an email. Expected: id or email."}`},
 		{name: "many things", path: "events/track", body: `{"identity":[` + strings.Repeat(`{},`, 19) + `{}],"event_name":"e"}`, status: 400, want: `{"status":400,"message":"identity[0].id: There is neither an id nor an email. Expected: id or email. identity[1].id: There is neither an id nor an email. Expected: id or email. identity[2].id: There is neither an id nor an email. Expected: id or email. identity[3].id: There is neither an id nor an email. Expected: id or email. identity[4].id: There is neither an id nor an email. Expected: id or email. There are 15 more faults."}`},
 		{name: "broken JSON", path: "users/track", body: `{"id":`, status: 400, want: `{"status":400,"message":"body.id: The input ends too early. Expected: one JSON value in UTF-8."}`},
 		{name: "a compressed body", path: "users/track", body: `x`, header: []string{"Content-Encoding", "gzip"}, status: 400, want: `{"status":400,"message":"The body has the Content-Encoding \"gzip\". Send it uncompressed."}`},

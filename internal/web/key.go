@@ -20,7 +20,7 @@ func (p *keysView) Scopes() []option {
 		chosen = string(telltale.ScopeIngest)
 	}
 	return options(chosen,
-		"ingest", "Ingest: send events", "read", "Read: everything but secrets", "manage", "Manage: read, ingest, webhooks and keys", "track", "Track: the Track API from a browser")
+		"ingest", "Ingest: send events, Track API", "read", "Read: everything but secrets", "manage", "Manage: read, ingest, webhooks and keys", "track", "Track: only the Track API, also from a browser")
 }
 
 func keysPage(c *call) error { return c.showKeys(http.StatusOK, &keysView{}) }

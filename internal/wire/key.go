@@ -34,5 +34,5 @@ func (k Key) WithoutSecrets() any {
 // KeyCreate makes a key.
 type KeyCreate struct {
 	Name  string `json:"name" doc:"1 to 100 bytes, for people." example:"CI"`
-	Scope string `json:"scope" enum:"ingest,read,manage,track,owner" doc:"What the key may do: post events; read all but secrets; both, and change webhooks and keys; call the Track API; all of it on every project. Only an owner key makes owner keys, which belong to no project." example:"ingest"`
+	Scope string `json:"scope" enum:"ingest,read,manage,track,owner" doc:"What the key may do: post events and call the Track API; read all but secrets; both, and change webhooks and keys; call the Track API only; all of it on every project. Only an owner key makes owner keys, which belong to no project." example:"ingest"`
 }
