@@ -25,8 +25,9 @@ test: tools ## install what the tests need, and run them all with the race detec
 	cd bench && $(GO) vet ./... && $(GO) test -race ./...
 
 .PHONY: tools
-tools: # the race detector needs cgo, and cgo a C compiler; the tests of the pages need Chromium
+tools: # the race detector needs cgo, and cgo a C compiler; the tests of the pages need Chromium, and Vero's npm package Node.js
 	@command -v gcc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
+	@command -v node >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs; }
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
 
 check: test lint ## everything that must hold before a change lands: tests, linters, tidy modules

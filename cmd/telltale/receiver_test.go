@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -121,6 +123,22 @@ func waitReceived(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	if n := len(r.requests()); n > want {
 		ts.Fatalf("%s got %d requests, want %d", args[0], n, want)
+	}
+}
+
+var optedOutAt = regexp.MustCompile(`"unsubscribed_at":\d+`)
+
+func printBodies(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: bodies NAME")
+	}
+	var bodies []string
+	for _, got := range storyOf(ts).receiver(ts, args).requests() {
+		bodies = append(bodies, optedOutAt.ReplaceAllString(string(got.body), `"unsubscribed_at":0`))
+	}
+	slices.Sort(bodies)
+	for _, body := range bodies {
+		fmt.Fprintln(ts.Stdout(), body)
 	}
 }
 

@@ -39,6 +39,8 @@ import (
 //	received NAME N          wait until it has got N requests, and not one more
 //	signed NAME SECRET…      every request that it got verifies with the secret
 //	documented NAME          the last 12 requests are the documented samples, key for key
+//	bodies NAME              print the bodies that it got, in the order of the alphabet, with times of opting out as 0
+//	node SCRIPT ARG…         run it in Node.js, where it finds Vero's npm package @getvero/tracking
 //	waitfor REGEXP telltale ARG…     run it until its output matches
 //	field VAR PATH           set VAR to a field of the JSON that was printed last; a path is like webhook.id or 0.id
 //	api METHOD PATH [FILE]   call the API with $TOKEN (- for none); prints status and body
@@ -78,6 +80,8 @@ func TestStories(t *testing.T) {
 			"received":   waitReceived,
 			"signed":     checkSigned,
 			"documented": checkDocumented,
+			"bodies":     printBodies,
+			"node":       runNode,
 			"waitfor":    waitFor,
 			"field":      setField,
 			"api":        callAPI,
@@ -97,6 +101,18 @@ func build(t *testing.T) (binary string) {
 		t.Fatalf("building telltale: %v\n%s", err, out)
 	}
 	return binary
+}
+
+// runNode runs a script that may require the package as its users do.
+func runNode(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) == 0 {
+		ts.Fatalf("usage: node SCRIPT ARG…")
+	}
+	if _, err := exec.LookPath("node"); err != nil {
+		ts.Fatalf("Node.js, which make test installs, is not there: %v", err)
+	}
+	ts.Check(os.CopyFS(ts.MkAbs("node_modules/@getvero/tracking"), os.DirFS("../../internal/track/testdata/getvero-tracking")))
+	ts.Check(ts.Exec("node", args...))
 }
 
 // patience bounds every wait of a story: long, for a machine that does much
