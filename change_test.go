@@ -66,7 +66,9 @@ func TestWhatAChangeComesTo(t *testing.T) {
 			"a new address is told, whatever the case of its key", known(),
 			UserChange{Kind: ChangeIdentify, User: user, Data: object(t, `{"Email":"ann@example.org","ID":9}`)},
 			[]string{`{"action":"user_updated","type":"user_updated","user":{"id":7,"email":"ann@example.org"},"id":"7","email":"ann@example.org","changes":{"email":"ann@example.org"}}`},
-			func(p *Profile) bool { return p.Email == "ann@example.org" && p.UserID == "7" && p.Properties.Len() == 2 },
+			func(p *Profile) bool {
+				return p.Email == "ann@example.org" && p.UserID == "7" && p.Properties.Len() == 2
+			},
 		},
 		{
 			"tags are told as added and removed, each only if it was", known(),

@@ -1,6 +1,8 @@
 package telltale
 
 import (
+	"cmp"
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -122,6 +124,29 @@ type ProfileFilter struct {
 	Match        string
 	Unsubscribed *bool
 	Tag          string
+}
+
+// EventsOfUser lists the events of everything that the user is known under,
+// newest first, as [EventStore.Events] does for one of these.
+func EventsOfUser(ctx context.Context, store EventStore, p *Profile, page Page) ([]*Event, error) {
+	var events []*Event
+	for _, known := range p.Known() {
+		some, err := store.Events(ctx, p.ProjectID, EventFilter{Match: known}, page)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, some...)
+	}
+	slices.SortFunc(events, func(a, b *Event) int { return cmp.Compare(b.Sequence, a.Sequence) })
+	events = slices.CompactFunc(events, func(a, b *Event) bool { return a.Sequence == b.Sequence })
+	switch {
+	case len(events) <= page.Limit:
+	case page.Before != "": // the nearest to it are the oldest
+		events = events[len(events)-page.Limit:]
+	default:
+		events = events[:page.Limit]
+	}
+	return events, nil
 }
 
 // sameName reports whether two names differ by no more than case: such

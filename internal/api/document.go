@@ -27,6 +27,8 @@ const (
 	tagDeliveries = "Deliveries"
 	tagReplays    = "Replays"
 	tagImports    = "Imports"
+	tagUsers      = "Users"
+	tagGoals      = "Conversions"
 	tagAudit      = "Audit log"
 	tagEventTypes = "Event types"
 	tagProjects   = "Projects"
@@ -59,6 +61,8 @@ func (a *api) description() *huma.OpenAPI {
 			{Name: tagDeliveries, Description: "Events owed to webhooks, and every attempt to deliver them."},
 			{Name: tagReplays, Description: "Sending stored events again, or for the first time to a webhook that did not get them."},
 			{Name: tagImports, Description: "Files of users, of what they did, and of who opted out."},
+			{Name: tagUsers, Description: "The people whom messages went to: their profiles, what happened to them and what they did. The Track API and imports write them."},
+			{Name: tagGoals, Description: "What campaigns are to bring about, and which messages are credited with it."},
 			{Name: tagAudit, Description: "Who changed what, from what to what, and when."},
 			{Name: tagEventTypes, Description: "The twelve things that are reported."},
 			{Name: tagProjects, Description: "Owners of webhooks, keys and events. Nothing is shared between them."},

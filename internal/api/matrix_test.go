@@ -17,7 +17,7 @@ const marker = "acme-confidential"
 
 // belongings are fresh objects of the project acme, for one request.
 type belongings struct {
-	webhook, event, delivery, key, bin, replay, imported string
+	webhook, event, delivery, key, bin, replay, imported, user, erasure string
 }
 
 func (w *world) belongings() belongings {
@@ -41,6 +41,20 @@ func (w *world) belongings() belongings {
 		w.t.Fatal(err)
 	}
 	b.imported = string(imported.ID)
+	ref := telltale.NamedUser(marker, marker+"@example.com")
+	if _, err := w.store.ChangeUsers(ctx, telltale.UserChanges{ProjectID: w.acme.ID, Source: "track", Changes: []telltale.UserChange{{Kind: telltale.ChangeIdentify, User: ref}}}); err != nil {
+		w.t.Fatal(err)
+	}
+	user, err := w.store.FindProfile(ctx, w.acme.ID, ref)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b.user = string(user.ID)
+	erasure, err := w.store.Erase(ctx, w.acme.ID, telltale.NamedUser(marker+"-gone", ""))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b.erasure = string(erasure.ID)
 	key, _ := telltale.NewKey(w.acme.ID, marker, telltale.ScopeRead)
 	if err := w.store.CreateKey(ctx, key); err != nil {
 		w.t.Fatal(err)
@@ -101,7 +115,7 @@ type target struct {
 // not listed here fails the test.
 func targetOf(t *testing.T, r route, b belongings, receiver string) target {
 	t.Helper()
-	path := strings.NewReplacer("{slug}", "acme", "{bin}", b.bin, "{type}", "bounced", "{event}", "bounced", "{message_id}", marker).Replace(r.path)
+	path := strings.NewReplacer("{slug}", "acme", "{bin}", b.bin, "{type}", "bounced", "{event}", "bounced", "{message_id}", marker, "{campaign}", "987").Replace(r.path)
 	switch {
 	case strings.HasPrefix(path, "/v1/webhooks"):
 		path = strings.ReplaceAll(path, "{id}", b.webhook)
@@ -113,6 +127,10 @@ func targetOf(t *testing.T, r route, b belongings, receiver string) target {
 		path = strings.ReplaceAll(path, "{id}", b.replay)
 	case strings.HasPrefix(path, "/v1/imports"):
 		path = strings.ReplaceAll(path, "{id}", b.imported)
+	case strings.HasPrefix(path, "/v1/users"):
+		path = strings.ReplaceAll(path, "{id}", b.user)
+	case strings.HasPrefix(path, "/v1/erasures"):
+		path = strings.ReplaceAll(path, "{id}", b.erasure)
 	case strings.HasPrefix(path, "/v1/keys"):
 		path = strings.ReplaceAll(path, "{id}", b.key)
 	}
@@ -144,8 +162,18 @@ func targetOf(t *testing.T, r route, b belongings, receiver string) target {
 		return target{path, "", 204, 404, false}
 	case "enable-webhook", "disable-webhook", "rotate-webhook-secret", "test-webhook":
 		return target{path, "", 200, 404, false}
-	case "list-replays", "list-audit-log":
+	case "list-replays", "list-audit-log", "list-users", "list-erasures", "get-goals":
 		return target{path, "", 200, 200, true}
+	case "get-user", "list-user-events", "list-tracked-events", "get-erasure":
+		return target{path, "", 200, 404, true}
+	case "create-erasure":
+		return target{path, `{"user_id":"nobody"}`, 201, 201, true}
+	case "patch-goals":
+		return target{path, `{"window":"24h"}`, 200, 200, true}
+	case "put-goal", "try-goal":
+		return target{path, `{"event_name":"bought"}`, 200, 200, true}
+	case "delete-goal":
+		return target{path, "", 204, 204, true}
 	case "get-webhook-stats", "get-replay":
 		return target{path, "", 200, 404, true}
 	case "import-profiles", "import-events", "import-unsubscribes":

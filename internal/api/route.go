@@ -83,6 +83,19 @@ func (a *api) routes() []route {
 		{"POST", "/v1/imports/{id}/pause", manageKey, "pause-import", tagImports, "Pause an import", "What went in stays.", gives(a.switchImport(telltale.ImportPaused))},
 		{"POST", "/v1/imports/{id}/resume", manageKey, "resume-import", tagImports, "Let a paused import go on", "", gives(a.switchImport(telltale.ImportRunning))},
 		{"POST", "/v1/imports/{id}/cancel", manageKey, "cancel-import", tagImports, "End an import", "What went in stays. The file is removed.", gives(a.switchImport(telltale.ImportCancelled))},
+		{"GET", "/v1/users", readKey, "list-users", tagUsers, "List users", "", lists(a.listUsers)},
+		{"GET", "/v1/users/{id}", readKey, "get-user", tagUsers, "Get a user", "", gives(a.getUser)},
+		{"GET", "/v1/users/{id}/events", readKey, "list-user-events", tagUsers, "List a user's events", "Of everything that the user is known under: the id, former ids, and the email address.", lists(a.listUserEvents)},
+		{"GET", "/v1/users/{id}/tracked-events", readKey, "list-tracked-events", tagUsers, "List what a user did", "", lists(a.listTrackedEvents)},
+		{"GET", "/v1/erasures", manageKey, "list-erasures", tagUsers, "List erasures", "", lists(a.listErasures)},
+		{"POST", "/v1/erasures", manageKey, "create-erasure", tagUsers, "Forget a person", erasureDetails, makes(a.createErasure, func(e wire.Erasure) string { return e.ID })},
+		{"GET", "/v1/erasures/{id}", manageKey, "get-erasure", tagUsers, "Get an erasure", "", gives(a.getErasure)},
+
+		{"GET", "/v1/goals", readKey, "get-goals", tagGoals, "Get the project's goals", "", gives(a.getGoals)},
+		{"PATCH", "/v1/goals", manageKey, "patch-goals", tagGoals, "Change the conversion windows", patchDetails, gives(a.patchGoals)},
+		{"PUT", "/v1/goals/{campaign}", manageKey, "put-goal", tagGoals, "Set a campaign's goal", "A goal that came with a message goes before it.", gives(a.putGoal)},
+		{"DELETE", "/v1/goals/{campaign}", manageKey, "delete-goal", tagGoals, "Remove a campaign's goal", "", does(a.deleteGoal)},
+		{"POST", "/v1/goals/{campaign}/try", readKey, "try-goal", tagGoals, "See what a goal would have brought", "Counts over the stored events, and changes nothing.", gives(a.tryGoal)},
 
 		{"GET", "/v1/event-types", readKey, "list-event-types", tagEventTypes, "List the event types", "", gives(a.listEventTypes)},
 		{"GET", "/v1/event-types/{type}", readKey, "get-event-type", tagEventTypes, "Get an event type", "", gives(a.getEventType)},
@@ -116,6 +129,9 @@ func (a *api) routes() []route {
 const (
 	replayDetails = "A replay is a durable job: it makes new deliveries of stored events, in order and at its rate, with the same webhook-id as the first time, and survives restarts. " +
 		"Receivers that know repetitions by it skip what they had already."
+
+	erasureDetails = "The profile goes at once; then, in the background, everything that stands under the user's ids and address: events with their payloads, deliveries and attempts, what the user did, and what of deliveries was not finished. " +
+		"The audit log keeps that it was done. It cannot be taken back."
 
 	patchDetails = "JSON Merge Patch (RFC 7396): what is left out stays, null goes back to the default, objects are merged."
 

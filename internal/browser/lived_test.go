@@ -47,6 +47,11 @@ func newLived(t *testing.T) *lived {
 	}
 	event, _ := json.Marshal(map[string]any{"type": "clicked", "user": map[string]any{"id": hostile, "email": "ana@example.com"}, "campaign": map[string]any{"name": hostile}, "message_id": "m/1?" + hostile, "user_agent": hostile})
 	l.api("POST", "/v1/events?project=default", string(event), nil)
+	l.track("users/track", map[string]any{"id": hostile, "email": "ana@example.com", "data": map[string]any{hostile: hostile, "plan": "pro"}, "channels": []any{map[string]any{"type": "push", "address": hostile, "platform": "ios"}}})
+	l.track("users/tags/edit", map[string]any{"id": hostile, "add": []string{"vip", hostile}})
+	l.track("events/track", map[string]any{"identity": map[string]any{"id": hostile}, "event_name": hostile, "data": map[string]any{"sku": hostile}})
+	l.track("users/unsubscribe", map[string]any{"email": "eve@example.com"})
+	l.api("PUT", "/v1/goals/987?project=default", `{"event_name":"purchased item"}`, nil)
 	l.settle(l.healthy, caught)
 	l.bad.await(l.T, 10)
 	l.api("POST", "/v1/webhooks/"+held+"/disable?project=default", "", nil)
@@ -72,6 +77,21 @@ func newLived(t *testing.T) *lived {
 	l.request(l.cookie, http.MethodPost, "/admin/operators/"+member[1]+"/disable", url.Values{})
 	l.enter("/login", url.Values{"email": {"owner@example.com"}, "password": {password}}) // elsewhere
 	return l
+}
+
+// track makes a call of the Track API.
+func (w *world) track(path string, call map[string]any) {
+	w.Helper()
+	if w.trackKey == "" {
+		var key struct{ Key string }
+		w.api("POST", "/v1/keys?project=default", `{"name":"Track","scope":"track"}`, &key)
+		w.trackKey = key.Key
+	}
+	body, err := json.Marshal(call)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.api("POST", "/api/v2/"+path+"?auth_token="+w.trackKey, string(body), nil)
 }
 
 // webhook makes one through the API and gives its id.

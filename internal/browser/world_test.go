@@ -29,6 +29,8 @@ type world struct {
 	app    *app.App
 	config config.Config
 	cookie *http.Cookie // of the owner's session
+
+	trackKey string // of the Track API, made when it is needed first
 }
 
 // newWorld starts a node that may send to this machine, and sets it up.

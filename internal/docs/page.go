@@ -47,6 +47,8 @@ var shelf = []struct{ group, file, path string }{
 	{"What receivers get", "headers.md", Root + "/headers"},
 	{"When something fails", "health.md", Root + "/health"},
 	{"When something fails", "replay.md", Root + "/replay"},
+	{"Users and conversions", "users.md", Root + "/users"},
+	{"Users and conversions", "conversions.md", Root + "/conversions"},
 	{"When something fails", "failures.md", Root + "/failures"},
 	{"API", "api.md", Root + "/guide"},
 	{"API", "track-api.md", Root + "/track-api"},

@@ -62,6 +62,11 @@ func routes() []route {
 		{"GET", project + "/events/{event}", read, eventPage},
 		{"GET", project + "/messages/{message}", read, messagePage},
 
+		{"GET", project + "/users", read, usersPage},
+		{"GET", project + "/users/{user}", read, userPage},
+		{"GET", project + "/users/{user}/erase", secrets, eraseUserPage},
+		{"POST", project + "/users/{user}/erase", secrets, eraseUser},
+
 		{"GET", project + "/deliveries", read, deliveriesPage},
 		{"GET", project + "/deliveries/export.csv", read, exportDeliveries},
 		{"GET", project + "/deliveries/export.ndjson", read, exportDeliveries},
@@ -119,6 +124,10 @@ func routes() []route {
 		{"POST", project + "/settings/project/general", people, saveGeneral},
 		{"GET", project + "/settings/project/event-types", read, typesPage},
 		{"GET", project + "/settings/project/event-types/{type}", read, typePage},
+		{"GET", project + conversionsPath, read, conversionsPage},
+		{"POST", project + conversionsPath, change, saveGoal},
+		{"POST", project + conversionsPath + "/remove", change, removeGoal},
+		{"POST", project + conversionsPath + "/windows", change, saveWindows},
 		{"GET", project + "/settings/project/api-keys", read, keysPage},
 		{"POST", project + "/settings/project/api-keys", secrets, createKey},
 		{"GET", project + "/settings/project/api-keys/{key}/revoke", secrets, confirmRevoke},

@@ -25,6 +25,8 @@ type world struct {
 	t   *testing.T
 	app *app.App
 	*browser
+
+	trackKey string // made when it is needed first
 }
 
 const password = "correct horse battery staple"
@@ -200,6 +202,25 @@ func (w *world) api(method, path, body string, into any) {
 		if err := json.Unmarshal(answer, into); err != nil {
 			w.t.Fatal(err)
 		}
+	}
+}
+
+// ndjson posts events, one to a line.
+func (w *world) ndjson(events string) {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.app.URL()+"/v1/events", strings.NewReader(events))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+w.app.OwnerToken())
+	r.Header.Set("Content-Type", "application/x-ndjson")
+	response, err := new(http.Client).Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusAccepted {
+		w.t.Fatalf("posting events answers %d", response.StatusCode)
 	}
 }
 
