@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,12 +14,15 @@ import (
 
 // parts is a store with erasures of so many parts each.
 type parts struct {
+	mu     sync.Mutex
 	left   map[telltale.ErasureID]int
 	failed int // calls that still fail
 	calls  int
 }
 
 func (p *parts) OpenErasures(context.Context) (open []telltale.Erasure, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for id, n := range p.left {
 		if n > 0 {
 			open = append(open, telltale.Erasure{ID: id, Events: -n})
@@ -28,6 +32,8 @@ func (p *parts) OpenErasures(context.Context) (open []telltale.Erasure, err erro
 }
 
 func (p *parts) AdvanceErasure(_ context.Context, id telltale.ErasureID) (telltale.Erasure, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.calls++; p.failed > 0 {
 		p.failed--
 		return telltale.Erasure{}, errors.New("not now")
@@ -62,20 +68,22 @@ func TestErasuresThatAreOpenAreBroughtToTheirEnd(t *testing.T) {
 				store := &parts{left: map[telltale.ErasureID]int{"ers_1": 20, "ers_2": 3}, failed: test.failed}
 				go func() { ended <- erase(ctx, store, slog.New(slog.DiscardHandler)) }()
 				pass(test.within)
+				store.mu.Lock()
 				if store.left["ers_1"]+store.left["ers_2"] > 0 {
 					t.Errorf("%v are left", store.left)
 				}
 				store.left["ers_3"] = 1
+				store.mu.Unlock()
 				pass(eraseInterval + eraseRest)
+				stop()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
 				if store.left["ers_3"] > 0 {
 					t.Error("one that came later is left")
 				}
 				if store.calls != 24+test.failed {
 					t.Errorf("the store was asked %d times", store.calls)
-				}
-				stop()
-				if err := <-ended; err != nil {
-					t.Error(err)
 				}
 			})
 		})

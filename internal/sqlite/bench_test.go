@@ -522,3 +522,103 @@ func BenchmarkPage(b *testing.B) {
 		})
 	}
 }
+
+// benchUsers is how many profiles BenchmarkChange changes.
+const benchUsers = 100_000
+
+// newUserStore is a store with that many profiles of the one project.
+func newUserStore(b *testing.B) *benchStore {
+	s := newBenchStore(b, 1)
+	for first := 0; first < benchUsers; first += 1000 {
+		changes := make([]telltale.UserChange, 1000)
+		for i := range changes {
+			changes[i] = s.identify(first+i, "free")
+		}
+		if _, err := s.ChangeUsers(b.Context(), telltale.UserChanges{ProjectID: s.hooks[0].ProjectID, Source: "track", Changes: changes}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return s
+}
+
+func (s *benchStore) identify(user int, plan string) telltale.UserChange {
+	data, err := telltale.ParseObject(fmt.Appendf(nil, `{"first_name":"User %d","company":"A company of some name","city":"Oslo","language":"nb-NO","timezone":"Europe/Oslo","seats":%d,"plan":%q}`, user, user%97, plan))
+	if err != nil {
+		s.b.Fatal(err)
+	}
+	ref := telltale.UserRef{ID: fmt.Sprint(user), Email: fmt.Sprintf("user.%d@mail.example", user)}
+	return telltale.UserChange{Kind: telltale.ChangeIdentify, User: ref, Data: data}
+}
+
+// BenchmarkChange compares what 64 callers do, each for itself: changing one of
+// many profiles, which user_updated tells, with accepting an event. Both take
+// turns in the same store, so that what else the machine does is shared.
+func BenchmarkChange(b *testing.B) {
+	s := newUserStore(b)
+	project := s.hooks[0].ProjectID
+	kinds := []struct {
+		name string
+		do   func(i int) (telltale.Accepted, error)
+	}{
+		{"accepts", func(int) (telltale.Accepted, error) {
+			return s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: project, Events: s.newEvents(project, 1), Room: anyRoom{}})
+		}},
+		{"changes", func(i int) (telltale.Accepted, error) {
+			return s.changeOne(project, s.identify(mathrand.IntN(benchUsers), fmt.Sprint("plan ", i)))
+		}},
+		{"tracks", func(i int) (telltale.Accepted, error) {
+			data, err := telltale.ParseObject(fmt.Appendf(nil, `{"sku":"A-%d","price":129.90,"currency":"NOK"}`, i))
+			if err != nil {
+				return telltale.Accepted{}, err
+			}
+			e := &telltale.TrackedEvent{Name: "Bought something", Data: data}
+			return s.changeOne(project, telltale.UserChange{Kind: telltale.ChangeTrack, User: telltale.UserRef{ID: fmt.Sprint(mathrand.IntN(benchUsers))}, Event: e})
+		}},
+	}
+	took, cpu := make([]time.Duration, len(kinds)), make([]time.Duration, len(kinds))
+	const turn = 6400
+	b.ResetTimer()
+	for done := 0; done < b.N; done += turn {
+		for k, kind := range kinds {
+			began, before := time.Now(), cpuTime()
+			s.callers(64, min(turn, b.N-done), func(i int) error {
+				_, err := kind.do(done + i)
+				return err
+			})
+			took[k] += time.Since(began)
+			cpu[k] += cpuTime() - before
+		}
+	}
+	b.StopTimer()
+	for k, kind := range kinds {
+		b.ReportMetric(float64(b.N)/took[k].Seconds(), kind.name+"/s")
+		b.ReportMetric(float64(cpu[k].Microseconds())/float64(b.N), "cpu-µs/"+kind.name)
+	}
+	b.ReportMetric(float64(took[0])/float64(took[1]), "changes/accepts")
+}
+
+func (s *benchStore) changeOne(project telltale.ProjectID, c telltale.UserChange) (telltale.Accepted, error) {
+	changed, err := s.ChangeUsers(s.b.Context(), telltale.UserChanges{
+		ProjectID: project, Source: "track", RepeatWindow: telltale.RepeatWindow, Room: anyRoom{}, Changes: []telltale.UserChange{c},
+	})
+	if err == nil {
+		err = changed.Results[0].Err
+	}
+	return changed.Accepted, err
+}
+
+// callers do n things at once, each its share.
+func (s *benchStore) callers(callers, n int, do func(i int) error) {
+	var wait sync.WaitGroup
+	for c := range callers {
+		wait.Go(func() {
+			for i := c; i < n; i += callers {
+				if err := do(i); err != nil {
+					s.b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
