@@ -1,6 +1,7 @@
 package telltale
 
 import (
+	"errors"
 	"iter"
 	"slices"
 	"strconv"
@@ -26,6 +27,69 @@ type member struct {
 // with it is one [Malformed] or [Invalid] error.
 func ParseObject(raw []byte) (Object, error) {
 	return parse(raw, "object", (*parser).lone)
+}
+
+// StoredObject reads what [Object.AppendJSON] wrote, without checking again what
+// [ParseObject] checked. It keeps the text. An error says that it was written by
+// nothing of the kind.
+func StoredObject(text string) (Object, error) {
+	var o Object
+	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {
+		return o, errStored
+	}
+	for rest := text[1 : len(text)-1]; rest != ""; {
+		name := stringEnd(rest)
+		if name >= len(rest) || rest[name] != ':' {
+			return Object{}, errStored
+		}
+		value := name + 1 + valueEnd(rest[name+1:])
+		if value == name+1 || value == len(rest)-1 { // nothing behind the colon, or behind the comma
+			return Object{}, errStored
+		}
+		o.members = append(o.members, member{rest[:name], rest[name+1 : value]})
+		rest = rest[min(value+1, len(rest)):]
+	}
+	return o, nil
+}
+
+var errStored = errors.New("this is no stored object")
+
+// stringEnd is where the JSON string ends that s begins with; more than all of it
+// if there is none.
+func stringEnd(s string) int {
+	if s == "" || s[0] != '"' {
+		return len(s) + 1
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(s) + 1
+}
+
+// valueEnd is where the comma stands behind the JSON value that s begins with, or
+// the end.
+func valueEnd(s string) int {
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			i += min(stringEnd(s[i:]), len(s)-i) - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(s)
 }
 
 // Len is the number of members.

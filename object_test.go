@@ -100,3 +100,38 @@ func TestObjectIsCompletedByAnother(t *testing.T) {
 		t.Error("the original changed with the clone")
 	}
 }
+
+func TestAStoredObjectIsReadAsItWasWritten(t *testing.T) {
+	for _, text := range []string{
+		`{}`, `{"a":1}`, `{"a":"","b":null,"c":[],"d":{}}`, `{"a, b":"}\"],","c":[{"d":[1,2]},"]"],"e":{"f":"\\","g":-1.50e+3}}`, `{"é\u00e9":"\\\""}`,
+	} {
+		parsed := object(t, text)
+		stored, err := StoredObject(string(parsed.AppendJSON(nil)))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if diff := cmp.Diff(parsed.members, stored.members, cmp.AllowUnexported(member{})); diff != "" {
+			t.Errorf("%s is read otherwise (-parsed +stored):\n%s", text, diff)
+		}
+	}
+}
+
+func FuzzStoredObject(f *testing.F) {
+	for _, text := range []string{`{"a":"}\"],","c":[{"d":[1,2]}]}`, `{"a":1,}`, `{"a"}`, `{"a":}`, `{,}`, `{"`, `{"a":"\`, ``} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		stored, err := StoredObject(text)
+		parsed, invalid := ParseObject([]byte(text))
+		if invalid != nil {
+			return // whatever it is, it must not panic
+		}
+		compact := string(parsed.AppendJSON(nil))
+		if compact != text {
+			stored, err = StoredObject(compact)
+		}
+		if err != nil || string(stored.AppendJSON(nil)) != compact {
+			t.Errorf("%q is read as %q, %v", compact, stored.AppendJSON(nil), err)
+		}
+	})
+}

@@ -40,7 +40,7 @@ func scanProfile(q *query, project telltale.ProjectID) (*profileRow, error) {
 	r := &profileRow{q.getInt(), &telltale.Profile{ID: profileID(q.getBlob()), ProjectID: project}}
 	r.UserID, r.GivenID, r.Email = q.getText(), q.getText(), q.getText()
 	if r.GivenID == "" {
-		r.GivenID = quoted(r.UserID)
+		r.GivenID = `"` + r.UserID + `"`
 	}
 	r.UnsubscribedAt, r.CreatedAt, r.UpdatedAt = milliTime(q.getInt()), milliTime(q.getInt()), milliTime(q.getInt())
 	var channels []storedChannel
@@ -53,13 +53,13 @@ func scanProfile(q *query, project telltale.ProjectID) (*profileRow, error) {
 	for _, c := range channels {
 		r.Channels = append(r.Channels, telltale.Channel(c))
 	}
-	if text := q.getBlob(); text != nil {
+	if text := q.getText(); text != "" {
 		var err error
-		r.Properties, err = telltale.ParseObject(text)
+		r.Properties, err = telltale.StoredObject(text)
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("profile %d: %s", r.number, err.Error()) // not an error of the caller's
+		return nil, fmt.Errorf("profile %d: %w", r.number, err)
 	}
 	return r, nil
 }
@@ -76,12 +76,6 @@ func profileID(blob []byte) telltale.ProfileID {
 	var u ulid.ULID
 	copy(u[:], blob)
 	return telltale.ProfileID(profilePrefix + u.String())
-}
-
-// quoted writes a string as JSON.
-func quoted(s string) string {
-	array := telltale.AppendTexts(nil, []string{s})
-	return string(array[1 : len(array)-1])
 }
 
 // oneProfile reads the profile that the conditions find, or nil.
@@ -218,8 +212,8 @@ func (tx *tx) insertProfile(p *project, profile *telltale.Profile) (*profileRow,
 // bindProfile binds what is in no index.
 func bindProfile(q *query, p *telltale.Profile) *query {
 	given := p.GivenID
-	if given == quoted(p.UserID) {
-		given = ""
+	if given == `"`+p.UserID+`"` {
+		given = "" // no more than the quotes
 	}
 	return q.textOrNull(given).intOrNull(timeMilli(p.CreatedAt)).int(timeMilli(p.UpdatedAt)).
 		textOrNull(textsJSON(p.FormerIDs)).textOrNull(textsJSON(p.Tags)).textOrNull(channelsJSON(p.Channels)).textOrNull(objectJSON(p.Properties))

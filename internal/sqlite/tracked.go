@@ -72,10 +72,10 @@ func scanTracked(q *query) (*telltale.TrackedEvent, error) {
 	e.ReceivedAt = numberTime(e.Sequence)
 	e.OccurredAt = milliTime(numberMilli(e.Sequence) - q.getInt())
 	e.Message, e.CheckID = q.getText(), q.getText()
-	if text := q.getBlob(); text != nil {
+	if text := q.getText(); text != "" {
 		var err error
-		if e.Data, err = telltale.ParseObject(text); err != nil {
-			return nil, fmt.Errorf("tracked event %d: %s", e.Sequence, err.Error()) // not an error of the caller's
+		if e.Data, err = telltale.StoredObject(text); err != nil {
+			return nil, fmt.Errorf("tracked event %d: %w", e.Sequence, err)
 		}
 	}
 	return e, nil

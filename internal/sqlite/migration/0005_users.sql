@@ -7,7 +7,7 @@ CREATE TABLE profile (
 	id              BLOB    NOT NULL,
 	project         INTEGER NOT NULL,
 	user_id         TEXT    NOT NULL, -- canonical
-	given_id        TEXT,             -- JSON; NULL for the string that user_id is
+	given_id        TEXT,             -- JSON; NULL for user_id in quotes
 	email           TEXT,
 	unsubscribed_at INTEGER,
 	created_at      INTEGER,
