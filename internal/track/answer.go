@@ -65,12 +65,15 @@ func preflight(w http.ResponseWriter, methods []string) error {
 	if methods == nil {
 		methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
 	}
-	allowed := strings.Join(append(slices.Clone(methods), http.MethodOptions), ", ")
 	h := w.Header()
-	h.Set("Allow", allowed)
-	h.Set("Access-Control-Allow-Methods", allowed)
+	h.Set("Allow", allowed(methods))
+	h.Set("Access-Control-Allow-Methods", allowed(methods))
 	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, X-Requested-With, *")
 	h.Set("Access-Control-Max-Age", "7200") // the longest that browsers believe
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+func allowed(methods []string) string {
+	return strings.Join(append(slices.Clone(methods), http.MethodOptions), ", ")
 }

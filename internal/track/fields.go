@@ -1,6 +1,7 @@
 package track
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -180,8 +181,8 @@ func (f fields) unfold(location, value string) string {
 }
 
 func (f fields) noteAll(err error) {
-	e, ok := err.(*telltale.Error) //nolint:errorlint // what package telltale's parsers give is not wrapped
-	if !ok {
+	var e *telltale.Error
+	if !errors.As(err, &e) {
 		f.wrong.add(f.at, err.Error(), "")
 		return
 	}

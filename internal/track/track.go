@@ -69,7 +69,7 @@ func (t *tracker) serve(c call, w http.ResponseWriter, r *http.Request) error {
 	case r.Method == http.MethodOptions:
 		return preflight(w, c.methods)
 	case !slices.Contains(c.methods, r.Method):
-		w.Header().Set("Allow", strings.Join(append(slices.Clone(c.methods), http.MethodOptions), ", "))
+		w.Header().Set("Allow", allowed(c.methods))
 		return telltale.Errorf(telltale.MethodNotAllowed, "This path does not take %s. It takes %s.", telltale.CutValue(r.Method), strings.Join(c.methods, " and "))
 	}
 	query, err := parseForm(r.URL.RawQuery, "query")
@@ -96,7 +96,7 @@ func (t *tracker) serve(c call, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for _, result := range changed.Results {
-		if result.Err != nil {
+		if result.Err != nil { // of what breaks a bound, a request has no more than one: nothing else was done
 			return result.Err
 		}
 	}
