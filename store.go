@@ -319,6 +319,16 @@ type DeliveryFilter struct {
 	Since, Until time.Time
 }
 
+// DeliverySearch is a page of a list of deliveries, or as much of it as was
+// found in time.
+type DeliverySearch struct {
+	Found []Delivery // newest first
+	// Reached is where to go on, as [Page.After], or as [Page.Before] if the page
+	// has that; "" if the page is whole. ReachedAt is when that was.
+	Reached   DeliveryID
+	ReachedAt time.Time
+}
+
 // BinStore keeps the inspector's bins.
 type BinStore interface {
 	// CreateBin gives Conflict if the project has [MaxBins] already.
@@ -370,9 +380,14 @@ type DeliveryLogStore interface {
 	// CancelDelivery ends a delivery that is waiting or held: nothing more is
 	// attempted. Conflict in any other state. NotFound.
 	CancelDelivery(ctx context.Context, project ProjectID, id DeliveryID) (Delivery, error)
+	// SearchDeliveries lists as Deliveries does, for someone who waits: a filter
+	// may pass over millions of rows, so it stops soon after its patience is at
+	// an end and tells how far it came. It comes a step further each time,
+	// with a patience of 0 too.
+	SearchDeliveries(ctx context.Context, project ProjectID, f DeliveryFilter, page Page, patience time.Duration) (DeliverySearch, error)
 	// CountDeliveries counts what Deliveries would list, up to limit. It is for
-	// people, and gives up sooner, with more, if that took too long: a filter
-	// may pass over millions of rows.
+	// people, and gives up sooner, with more, if that took too long: n is then
+	// what it found so far.
 	CountDeliveries(ctx context.Context, project ProjectID, f DeliveryFilter, limit int) (n int, more bool, err error)
 	// CountEvents counts what Events would list, likewise.
 	CountEvents(ctx context.Context, project ProjectID, f EventFilter, limit int) (n int, more bool, err error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"telltale.example/telltale"
 )
@@ -19,14 +20,32 @@ func (s *Store) Deliveries(ctx context.Context, project telltale.ProjectID, f te
 	return newestFirst(search.found, page), nil
 }
 
-// CountDeliveries gives up when it has looked at [countRows] rows: it then
-// tells what it has, and that there is more.
+func (s *Store) SearchDeliveries(ctx context.Context, project telltale.ProjectID, f telltale.DeliveryFilter, page telltale.Page, patience time.Duration) (telltale.DeliverySearch, error) {
+	var result telltale.DeliverySearch
+	search, err := s.searchDeliveries(project, f, page)
+	if err != nil || search == nil {
+		return result, err
+	}
+	search.until = time.Now().Add(patience)
+	if err := s.read(ctx, "searching deliveries", search.run); err != nil {
+		return result, err
+	}
+	search.dropBehind()
+	result.Found = newestFirst(search.found, page)
+	if search.reached != 0 {
+		result.Reached, result.ReachedAt = s.ids.id(search.reached), numberTime(search.reached)
+	}
+	return result, nil
+}
+
+// CountDeliveries gives up after [countTime], or when it has looked at
+// [countRows] rows: it then tells what it has, and that there is more.
 func (s *Store) CountDeliveries(ctx context.Context, project telltale.ProjectID, f telltale.DeliveryFilter, limit int) (n int, more bool, err error) {
 	search, err := s.searchDeliveries(project, f, telltale.Page{})
 	if err != nil || search == nil {
 		return 0, false, err
 	}
-	search.count = &count{limit: limit}
+	search.count = newCount(limit)
 	if err := s.read(ctx, "counting deliveries", search.run); err != nil {
 		return 0, false, err
 	}
@@ -105,15 +124,26 @@ type deliverySearch struct {
 	page     telltale.Page
 	within   numbers
 	tail     tail
-	count    *count // nil: the rows are listed
+	count    *count    // nil: the rows are listed
+	until    time.Time // if someone waits; then it stops
 
-	found []telltale.Delivery
+	found   []telltale.Delivery
+	reached int64 // where it stopped; 0: it is through
 }
+
+// A search with someone who waits looks at a few rows first, which is enough
+// for most pages, and then at more and more in one step.
+const (
+	leastStep = 64
+	mostStep  = 4096
+	spanStep  = 10_000 // spans
+)
 
 // A way leads to rows, in the order of their numbers.
 type way struct {
 	from   string
 	key    string
+	few    bool                          // rows: they are looked at in one step
 	narrow func(l *list, within numbers) // to where the index has them
 }
 
@@ -133,11 +163,11 @@ func (s *deliverySearch) run(c *conn) error {
 	case s.filter.Match != "":
 		return s.ofMatches(c)
 	case s.replay != 0:
-		return s.read(c, s.within, way{"delivery d INDEXED BY delivery_replay", "d.number", func(l *list, _ numbers) {
+		return s.read(c, s.within, way{from: "delivery d INDEXED BY delivery_replay", key: "d.number", narrow: func(l *list, _ numbers) {
 			l.where("d.replay = ?", s.replay)
 		}})
 	case s.filter.Answer != nil && (s.filter.State == "" || s.filter.State == telltale.StateFailed || s.filter.State == telltale.StateCancelled):
-		return s.read(c, s.within, way{"delivery d INDEXED BY delivery_answer", "d.number", func(l *list, _ numbers) {
+		return s.read(c, s.within, way{from: "delivery d INDEXED BY delivery_answer", key: "d.number", narrow: func(l *list, _ numbers) {
 			l.where("d.last_error IS NOT NULL")
 			l.where("d.project = ?", s.project.number)
 			l.where(answerClass+" = ?", answerCode(*s.filter.Answer))
@@ -146,7 +176,7 @@ func (s *deliverySearch) run(c *conn) error {
 	if kinds := shownAs(s.filter.State); kinds != nil {
 		ways := make([]way, len(kinds))
 		for i, kind := range kinds {
-			ways[i] = way{"delivery d INDEXED BY delivery_unsettled", "d.number", func(l *list, _ numbers) {
+			ways[i] = way{from: "delivery d INDEXED BY delivery_unsettled", key: "d.number", narrow: func(l *list, _ numbers) {
 				l.where(kind.row)
 				l.where("d.project = ?", s.project.number)
 				l.filter(kind.webhook)
@@ -158,9 +188,28 @@ func (s *deliverySearch) run(c *conn) error {
 	if s.webhook != nil {
 		of = s.webhook.owner()
 	}
-	return s.read(c, s.within, way{"span s CROSS JOIN delivery d", "s.span,d.number", func(l *list, within numbers) {
+	return s.inSpans(c, of)
+}
+
+// inSpans reads the owner's rows. It passes over spans without the type, of
+// which there may be millions, so it goes through some at a time.
+func (s *deliverySearch) inSpans(c *conn, of owner) error {
+	w := way{from: "span s CROSS JOIN delivery d", key: "s.span,d.number", narrow: func(l *list, within numbers) {
 		l.inSpans(of, "d.number", within, s.typeCode)
-	}})
+	}}
+	if s.typeCode < 0 || s.until.IsZero() && s.count == nil {
+		return s.read(c, s.within, w)
+	}
+	for within := s.within; ; {
+		part, rest, err := splitSpans(c, of, within, nearest(s.page), spanStep)
+		if err == nil {
+			err = s.read(c, part, w)
+		}
+		if err != nil || rest.empty() || !s.goOn(rest) {
+			return err
+		}
+		within = rest
+	}
 }
 
 // answerClass is what the index delivery_answer holds, to the letter.
@@ -188,12 +237,7 @@ func (s *deliverySearch) read(c *conn, within numbers, ways ...way) error {
 			}
 			err = s.count.rows(c, within, from, func(within numbers) list { return s.list(w, within) })
 		} else {
-			l := s.list(w, within)
-			l.page.Limit = pageLimit(s.page) - begin
-			err = l.each(c, `SELECT `+deliveryColumns+` FROM `+w.from+` `+deliveryJoins, func(q *query) error {
-				s.found = append(s.found, s.store.scanDelivery(q, s.id))
-				return nil
-			})
+			err = s.collect(c, within, w, pageLimit(s.page)-begin)
 		}
 		if err != nil {
 			return err
@@ -210,6 +254,88 @@ func (s *deliverySearch) read(c *conn, within numbers, ways ...way) error {
 	})
 	s.found = s.found[:min(len(s.found), pageLimit(s.page))]
 	return nil
+}
+
+// collect reads rows on the way, at most that many.
+func (s *deliverySearch) collect(c *conn, within numbers, w way, most int) error {
+	for step := leastStep; ; step = min(2*step, mostStep) {
+		part, rest, err := s.split(c, within, w, step)
+		if err != nil {
+			return err
+		}
+		l := s.list(w, part)
+		l.page.Limit = most
+		err = l.each(c, `SELECT `+deliveryColumns+` FROM `+w.from+` `+deliveryJoins, func(q *query) error {
+			s.found = append(s.found, s.store.scanDelivery(q, s.id))
+			most--
+			return nil
+		})
+		if err != nil || most == 0 || rest.empty() {
+			return err
+		}
+		if s.late() {
+			s.stopAt(rest)
+			return nil
+		}
+		within = rest
+	}
+}
+
+// split divides the numbers behind so many rows on the way.
+func (s *deliverySearch) split(c *conn, within numbers, w way, most int) (part, rest numbers, err error) {
+	if s.until.IsZero() || w.few {
+		return within, numbers{}, nil
+	}
+	l := s.list(w, within)
+	l.filters, l.filterArgs = nil, nil
+	looked, _, last, err := l.count(c, w.from, most)
+	if err != nil || looked < most {
+		return within, numbers{}, err
+	}
+	part, rest = within.splitAt(last, nearest(s.page))
+	return part, rest, nil
+}
+
+// goOn reports whether to look at the rest, too.
+func (s *deliverySearch) goOn(rest numbers) bool {
+	if s.count != nil {
+		return s.count.more()
+	}
+	if s.reached == 0 && s.late() {
+		s.stopAt(rest)
+	}
+	return s.reached == 0 && len(s.found) < pageLimit(s.page)
+}
+
+func (s *deliverySearch) late() bool { return !s.until.IsZero() && !time.Now().Before(s.until) }
+
+// stopAt notes that the rest is not looked at. Of several ways the one that
+// came least far counts.
+func (s *deliverySearch) stopAt(rest numbers) {
+	switch {
+	case nearest(s.page) && (s.reached == 0 || rest.above < s.reached):
+		s.reached = rest.above
+	case !nearest(s.page):
+		s.reached = max(s.reached, rest.below)
+	}
+}
+
+// dropBehind drops what one way found behind the place where another stopped. A
+// page that is whole nevertheless stopped nowhere.
+func (s *deliverySearch) dropBehind() {
+	if s.reached == 0 {
+		return
+	}
+	end := s.store.ids.id(s.reached)
+	s.found = slices.DeleteFunc(s.found, func(d telltale.Delivery) bool {
+		if nearest(s.page) {
+			return d.ID > end
+		}
+		return d.ID < end
+	})
+	if len(s.found) >= pageLimit(s.page) {
+		s.reached = 0
+	}
 }
 
 // list gives the rows on the way that are within the numbers.
@@ -267,7 +393,7 @@ func (s *deliverySearch) ofEvent(c *conn) error {
 	if err != nil {
 		return err
 	}
-	return s.read(c, s.within, behind, way{"delivery d INDEXED BY delivery_replayed", "d.number", func(l *list, _ numbers) {
+	return s.read(c, s.within, behind, way{from: "delivery d INDEXED BY delivery_replayed", key: "d.number", few: true, narrow: func(l *list, _ numbers) {
 		l.where("d.replay IS NOT NULL")
 		l.where("d.event = ?", event)
 	}})
@@ -278,7 +404,7 @@ func (s *deliverySearch) ofEvent(c *conn) error {
 // that a replay made of another one.
 func (s *deliverySearch) behind(c *conn, event int64) (way, error) {
 	end, err := ownEnd(c, event)
-	return way{"delivery d NOT INDEXED", "d.number", func(l *list, _ numbers) { // but for its number
+	return way{from: "delivery d NOT INDEXED", key: "d.number", few: true, narrow: func(l *list, _ numbers) { // but for its number
 		l.where("d.number > ?", event)
 		l.where("d.number < ?", end)
 	}}, err
@@ -305,7 +431,12 @@ func (s *deliverySearch) ofMatches(c *conn) error {
 	if _, err := c.query(`SELECT coalesce(max(number), 1) - 1 FROM event WHERE number <= ?`).int(s.within.above).one(func(q *query) { numbered.above = q.getInt() }); err != nil {
 		return err
 	}
-	return s.tail.search(c, s.id, s.filter.Match, numbered, nearest(s.page), func(number int64) (bool, error) {
+	upwards := nearest(s.page)
+	goOn := func(last int64) bool {
+		_, rest := s.within.splitAt(last, upwards)
+		return rest.empty() || rest == s.within || s.goOn(rest) // it may begin before the numbers
+	}
+	return s.tail.search(c, s.id, s.filter.Match, numbered, upwards, goOn, func(number int64) (bool, error) {
 		w, found, err := s.matching(c, number)
 		if err == nil && found {
 			err = s.read(c, s.within, w)
@@ -328,7 +459,7 @@ func (s *deliverySearch) matching(c *conn, number int64) (w way, found bool, err
 	found, err = c.query(`SELECT 1 FROM delivery d CROSS JOIN event e ON e.number = d.event
 		WHERE d.number = ? AND d.replay IS NOT NULL AND e.project = ? AND ? IN (e.user_id, e.email, e.message_id)`).
 		int(number).int(s.project.number).text(s.filter.Match).one(func(*query) {})
-	return way{"delivery d NOT INDEXED", "d.number", func(l *list, _ numbers) { l.where("d.number = ?", number) }}, found, err
+	return way{from: "delivery d NOT INDEXED", key: "d.number", few: true, narrow: func(l *list, _ numbers) { l.where("d.number = ?", number) }}, found, err
 }
 
 // wantsMore reports whether to look for another event that matches.

@@ -154,13 +154,14 @@ func loadDigest(c *conn) (*digest, error) {
 }
 
 // search gives, in the order of the page, the numbers of events that may have
-// the value as user, address or message, until take wants no more. t is the
+// the value as user, address or message, until take wants no more. Between two
+// digests it asks whether to go on: all up to last were given then. t is the
 // tail as it was before the read transaction began: what it misses is newer,
 // and what it has twice is skipped.
-func (t tail) search(c *conn, project telltale.ProjectID, value string, within numbers, upwards bool, take func(number int64) (more bool, err error)) error {
+func (t tail) search(c *conn, project telltale.ProjectID, value string, within numbers, upwards bool, goOn func(last int64) bool, take func(number int64) (more bool, err error)) error {
 	hash := shortHash(project, value)
-	var last int64
-	if _, err := c.query(`SELECT last FROM digest ORDER BY first DESC LIMIT 1`).one(func(q *query) { last = q.getInt() }); err != nil {
+	var stored int64 // in full digests
+	if _, err := c.query(`SELECT last FROM digest ORDER BY first DESC LIMIT 1`).one(func(q *query) { stored = q.getInt() }); err != nil {
 		return err
 	}
 	offer := func(hits []int64) (bool, error) {
@@ -178,7 +179,7 @@ func (t tail) search(c *conn, project telltale.ProjectID, value string, within n
 		return true, nil
 	}
 	fromTail := func() (bool, error) {
-		hits := slices.DeleteFunc(t.hits(hash), func(number int64) bool { return number <= last })
+		hits := slices.DeleteFunc(t.hits(hash), func(number int64) bool { return number <= stored })
 		return offer(hits)
 	}
 
@@ -190,7 +191,8 @@ func (t tail) search(c *conn, project telltale.ProjectID, value string, within n
 	}
 	q := c.query(`SELECT first, entries FROM digest WHERE first >= coalesce((SELECT max(first) FROM digest WHERE first <= ?), 0) AND first < ?
 		ORDER BY first ` + order).int(within.above).int(within.below)
-	for {
+	var last int64
+	for begun := false; ; begun = true {
 		row, err := q.next()
 		if err != nil {
 			return err
@@ -198,11 +200,19 @@ func (t tail) search(c *conn, project telltale.ProjectID, value string, within n
 		if !row {
 			break
 		}
-		stored := tail{first: q.getInt(), entries: q.getBlob()}
-		if more, err := offer(stored.hits(hash)); err != nil || !more {
+		full := tail{first: q.getInt(), entries: q.getBlob()}
+		if upwards {
+			last = full.first - 1 // deliveries stand behind the last event of the one before
+		}
+		if begun && !goOn(last) {
+			q.done()
+			return nil
+		}
+		if more, err := offer(full.hits(hash)); err != nil || !more {
 			q.done()
 			return err
 		}
+		last = full.first
 	}
 	if upwards {
 		_, err := fromTail()

@@ -339,7 +339,7 @@ func (s *Store) CountEvents(ctx context.Context, project telltale.ProjectID, f t
 	if err != nil || search == nil {
 		return 0, false, err
 	}
-	search.count = &count{limit: limit}
+	search.count = newCount(limit)
 	if err := s.read(ctx, "counting events", search.run); err != nil {
 		return 0, false, err
 	}
@@ -407,7 +407,8 @@ func (s *eventSearch) run(c *conn) error {
 }
 
 func (s *eventSearch) ofMatches(c *conn, within numbers) error {
-	return s.tail.search(c, s.id, s.filter.Match, within, nearest(s.page), func(number int64) (bool, error) {
+	goOn := func(int64) bool { return s.count == nil || s.count.more() }
+	return s.tail.search(c, s.id, s.filter.Match, within, nearest(s.page), goOn, func(number int64) (bool, error) {
 		narrow := func(numbers) list {
 			l := list{page: telltale.Page{Limit: 1}, key: "e.number"}
 			l.where("e.number = ?", number)

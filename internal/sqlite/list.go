@@ -65,12 +65,16 @@ func (l *list) each(c *conn, text string, scan func(*query) error) error {
 }
 
 // count looks at the newest rows from the table that the conditions find, at
-// most that many, and counts those that pass the filters. below is the number
-// of the last row that it looked at.
-func (l *list) count(c *conn, from string, most int) (looked, passed int, below int64, err error) {
+// most that many, and counts those that pass the filters. last is the number
+// of the last row that it looked at. A page that is read upwards is counted so.
+func (l *list) count(c *conn, from string, most int) (looked, passed int, last int64, err error) {
 	number := l.key[strings.LastIndexByte(l.key, ',')+1:]
+	end := "min"
+	if nearest(l.page) {
+		end = "max"
+	}
 	var sql strings.Builder
-	sql.WriteString("SELECT count(*), coalesce(sum(passes), 0), coalesce(min(number), 0) FROM (SELECT " + number + " AS number, ")
+	sql.WriteString("SELECT count(*), coalesce(sum(passes), 0), coalesce(" + end + "(number), 0) FROM (SELECT " + number + " AS number, ")
 	if len(l.filters) == 0 {
 		sql.WriteString("1")
 	}
@@ -84,9 +88,9 @@ func (l *list) count(c *conn, from string, most int) (looked, passed int, below 
 	l.write(&sql, l.conditions)
 	sql.WriteString(")")
 	_, err = l.bind(c.query(sql.String()), l.filterArgs, l.args, []any{int64(most)}).one(func(q *query) {
-		looked, passed, below = int(q.getInt()), int(q.getInt()), q.getInt()
+		looked, passed, last = int(q.getInt()), int(q.getInt()), q.getInt()
 	})
-	return looked, passed, below, err
+	return looked, passed, last, err
 }
 
 // write adds the conditions and the order to the text, and a limit to be bound.
@@ -142,6 +146,14 @@ func (n *numbers) cut(other numbers) {
 }
 
 func (n numbers) empty() bool { return n.below-1 <= n.above }
+
+// splitAt divides the numbers behind the one that is read last.
+func (n numbers) splitAt(last int64, upwards bool) (part, rest numbers) {
+	if upwards {
+		return numbers{n.above, last + 1}, numbers{last, n.below}
+	}
+	return numbers{last - 1, n.below}, numbers{n.above, last}
+}
 
 // cutList cuts a list that is in memory, sorted by id, to a page of it, newest first.
 func cutList[T any](rows []T, id func(T) string, page telltale.Page) []T {

@@ -43,6 +43,27 @@ func (tx *tx) note(o owner, number, typeCode int64) error {
 	return nil
 }
 
+// splitSpans divides the numbers behind so many of the owner's spans.
+func splitSpans(c *conn, o owner, within numbers, upwards bool, most int) (part, rest numbers, err error) {
+	end, order := "min", "DESC"
+	if upwards {
+		end, order = "max", "ASC"
+	}
+	var looked int
+	var last int64
+	_, err = c.query(`SELECT count(*), coalesce(` + end + `(span), 0) FROM (SELECT span FROM span WHERE owner = ? AND span >= ? AND span <= ? ORDER BY span ` + order + ` LIMIT ?)`).
+		int(int64(o)).int(spanOf(within.above)).int(spanOf(within.below)).int(int64(most)).one(func(q *query) { looked, last = int(q.getInt()), q.getInt() })
+	if err != nil || looked < most {
+		return within, numbers{}, err
+	}
+	number := last << spanBits
+	if upwards {
+		number = (last+1)<<spanBits - 1
+	}
+	part, rest = within.splitAt(number, upwards)
+	return part, rest, nil
+}
+
 // inSpans narrows a list to the owner's spans, for the alias s of the table
 // span and the column of the number that follows it.
 func (l *list) inSpans(o owner, column string, within numbers, typeCode int64) {

@@ -51,6 +51,13 @@ func (w *world) counts(f telltale.DeliveryFilter, want int) {
 	}
 }
 
+// beforeAll is the id of the oldest delivery.
+func (w *world) beforeAll() string {
+	w.Helper()
+	all := w.deliveries(telltale.DeliveryFilter{})
+	return string(all[len(all)-1].ID)
+}
+
 var deliveryListTests = []test{
 	{"a delivery tells its event, webhook, type and time", func(w *world) {
 		hook := w.newWebhook()
@@ -280,6 +287,106 @@ var deliveryListTests = []test{
 			pages(w, func(p telltale.Page) ([]telltale.Delivery, error) { return w.Deliveries(w.ctx, w.project.ID, f, p) },
 				func(d telltale.Delivery) string { return string(d.ID) })
 		}
+	}},
+	{"a search that has time lists what a list does", func(w *world) {
+		hooks, _ := w.manyDeliveries()
+		for _, f := range []telltale.DeliveryFilter{{}, {WebhookID: hooks[1].ID}, {State: telltale.StateCancelled}, {Match: "user-1"}, {Match: "nobody"}, {Type: telltale.Bounced}} {
+			got, err := w.SearchDeliveries(w.ctx, w.project.ID, f, telltale.Page{Limit: telltale.MaxPage}, time.Hour)
+			w.must(err)
+			w.equal(fmt.Sprintf("what a search for %+v finds", f), ids(got.Found, deliveryID), ids(w.deliveries(f), deliveryID))
+			w.equal("where it stopped", got.Reached, telltale.DeliveryID(""))
+		}
+	}},
+	{"a search without patience stops, and goes on where it stopped", func(w *world) {
+		hooks, _ := w.manyDeliveries()
+		_, more := w.manyDeliveries()
+		stopped := 0
+		for _, f := range []telltale.DeliveryFilter{
+			{}, {WebhookID: hooks[1].ID}, {State: telltale.StateCancelled}, {State: telltale.StateHeld}, {State: telltale.StateSucceeded}, {State: telltale.StateFailed},
+			{Answer: new(telltale.Answer5xx)}, {Match: "user-1"}, {Match: "nobody"}, {EventID: more[0].ID}, {Type: telltale.Bounced}, {Type: telltale.Complained}, {Type: telltale.Sent, WebhookID: hooks[0].ID},
+		} {
+			name := fmt.Sprintf("what a search for %+v finds", f)
+			want := ids(w.deliveries(f), deliveryID)
+			for _, limit := range []int{1, 3, telltale.MaxPage} {
+				down := []telltale.DeliveryID{}
+				for page := (telltale.Page{Limit: limit}); ; {
+					got, err := w.SearchDeliveries(w.ctx, w.project.ID, f, page, 0)
+					w.must(err)
+					down = append(down, ids(got.Found, deliveryID)...)
+					if page.After = string(got.Reached); page.After == "" {
+						if len(got.Found) < limit {
+							break
+						}
+						page.After = string(down[len(down)-1])
+						continue
+					}
+					stopped++
+					if n := len(got.Found); n >= limit || n > 0 && got.Found[n-1].ID < got.Reached || len(down) > len(want) {
+						w.Fatalf("%s: a page of %d that ends at %s and stopped at %s", name, n, down[len(down)-1], got.Reached)
+					}
+				}
+				w.equal(name+" downwards", down, want)
+
+				up := []telltale.DeliveryID{}
+				for page := (telltale.Page{Limit: limit, Before: w.beforeAll()}); ; {
+					got, err := w.SearchDeliveries(w.ctx, w.project.ID, f, page, 0)
+					w.must(err)
+					up = append(ids(got.Found, deliveryID), up...)
+					if page.Before = string(got.Reached); page.Before == "" {
+						if len(got.Found) < limit {
+							break
+						}
+						page.Before = string(up[0])
+					}
+				}
+				w.equal(name+" upwards", up, slices.DeleteFunc(slices.Clone(want), func(id telltale.DeliveryID) bool { return string(id) <= w.beforeAll() }))
+			}
+		}
+		if stopped == 0 {
+			w.Fatal("no search stopped")
+		}
+	}},
+	{"a search for a user goes on where it stopped", func(w *world) {
+		w.newWebhook()
+		var events []*telltale.Event
+		for i := range 2500 {
+			user := ofUser(fmt.Sprint(i), "", "")
+			if i%1000 == 7 {
+				user = ofUser("rare", "", "")
+			}
+			events = append(events, w.newEvent(user))
+			if len(events) == 500 {
+				_, err := w.AcceptEvents(w.ctx, telltale.Acceptance{ProjectID: w.project.ID, Events: events})
+				w.must(err)
+				events = nil
+			}
+		}
+		f := telltale.DeliveryFilter{Match: "rare"}
+		want := ids(w.deliveries(f), deliveryID)
+		w.equal("the number of deliveries", len(want), 3)
+		down, up := []telltale.DeliveryID{}, []telltale.DeliveryID{}
+		pages := 0
+		for page := (telltale.Page{Limit: 10}); ; pages++ {
+			got, err := w.SearchDeliveries(w.ctx, w.project.ID, f, page, 0)
+			w.must(err)
+			down = append(down, ids(got.Found, deliveryID)...)
+			if page.After = string(got.Reached); page.After == "" {
+				break
+			}
+		}
+		w.equal("what is found downwards", down, want)
+		if pages == 0 {
+			w.Fatal("2500 events are looked through at once")
+		}
+		for page := (telltale.Page{Limit: 10, Before: string(want[2])}); ; {
+			got, err := w.SearchDeliveries(w.ctx, w.project.ID, f, page, 0)
+			w.must(err)
+			up = append(ids(got.Found, deliveryID), up...)
+			if page.Before = string(got.Reached); page.Before == "" {
+				break
+			}
+		}
+		w.equal("what is found upwards", up, want[:2])
 	}},
 	{"what does not exist has no deliveries", func(w *world) {
 		w.newWebhook()

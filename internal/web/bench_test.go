@@ -43,7 +43,7 @@ func (everywhere) Release(*telltale.Webhook)      {}
 // benchWorld is the pages over a log of many deliveries to ten webhooks of one
 // project, of which one in a hundred failed and one in a hundred waits for a retry.
 type benchWorld struct {
-	*testing.B
+	testing.TB
 	store   *sqlite.Store
 	project telltale.Project
 	hooks   []*telltale.Webhook
@@ -51,12 +51,9 @@ type benchWorld struct {
 	cookie  *http.Cookie
 }
 
-func newBenchWorld(b *testing.B) *benchWorld {
+// newBenchWorld keeps its log in the folder. see is what the pages see of the store.
+func newBenchWorld(b testing.TB, folder string, rows int, see func(*sqlite.Store) telltale.Store) *benchWorld {
 	b.Helper()
-	folder := *benchLog
-	if folder == "" {
-		folder = b.TempDir()
-	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		b.Fatal(err)
 	}
@@ -70,16 +67,16 @@ func newBenchWorld(b *testing.B) *benchWorld {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = store.Close() })
-	w := &benchWorld{B: b, store: store}
+	w := &benchWorld{TB: b, store: store}
 	if w.project, err = store.ProjectBySlug(b.Context(), telltale.DefaultProjectSlug); err != nil {
 		b.Fatal(err)
 	}
 	operators := auth.NewOperators(store, false)
 	w.pages = web.New(web.Config{
-		Store: store, Operators: operators, Live: live.New(store), PublicURL: "http://localhost", SigningKey: []byte("key"), Log: slog.New(slog.DiscardHandler),
+		Store: see(store), Operators: operators, Live: live.New(store), PublicURL: "http://localhost", SigningKey: []byte("key"), Log: slog.New(slog.DiscardHandler),
 	})
 	w.signIn(operators)
-	w.fill()
+	w.fill(rows)
 	return w
 }
 
@@ -105,7 +102,7 @@ func (w *benchWorld) signIn(operators *auth.Operators) {
 
 // fill makes the log as long as it is to be. A log that is kept says in the name
 // of its project how long it is.
-func (w *benchWorld) fill() {
+func (w *benchWorld) fill(rows int) {
 	ctx := w.Context()
 	var err error
 	if w.hooks, err = w.store.Webhooks(ctx, w.project.ID, telltale.Page{Limit: 10}); err != nil {
@@ -122,7 +119,7 @@ func (w *benchWorld) fill() {
 	have := 0
 	_, _ = fmt.Sscanf(w.project.Name, "%d deliveries", &have)
 	payload := []byte(`{"type":"sent","user":{"id":1,"email":"user@mail.example"},"campaign":{"name":"Spring","filler":"` + string(bytes.Repeat([]byte("x"), 500)) + `"}}`)
-	for have < *benchRows {
+	for have < rows {
 		now := time.Now().UTC().Truncate(time.Millisecond)
 		events := make([]*telltale.Event, 1000)
 		for i := range events {
@@ -167,13 +164,23 @@ func benchResult(i int, c telltale.Claim) telltale.Result {
 	return r
 }
 
+func (w *benchWorld) request(path string) *http.Request {
+	r := httptest.NewRequestWithContext(context.WithoutCancel(w.Context()), http.MethodGet, "http://localhost"+path, nil)
+	r.AddCookie(w.cookie)
+	return r
+}
+
 // BenchmarkDeliveriesPage makes pages of the delivery log, and tells the 95th
 // percentile of the server's time beside the mean, and the bytes of a page. The
 // published figure is
 //
 //	go test ./internal/web -run '^$' -bench DeliveriesPage -rows 10000000 -log /var/tmp/log -timeout 0
 func BenchmarkDeliveriesPage(b *testing.B) {
-	w := newBenchWorld(b)
+	folder := *benchLog
+	if folder == "" {
+		folder = b.TempDir()
+	}
+	w := newBenchWorld(b, folder, *benchRows, func(s *sqlite.Store) telltale.Store { return s })
 	some, err := w.store.Deliveries(b.Context(), w.project.ID, telltale.DeliveryFilter{}, telltale.Page{Limit: 50})
 	if err != nil || len(some) == 0 {
 		b.Fatal(len(some), err)
@@ -196,12 +203,11 @@ func BenchmarkDeliveriesPage(b *testing.B) {
 			var took []time.Duration
 			size := 0
 			for b.Loop() {
-				r := httptest.NewRequestWithContext(context.WithoutCancel(b.Context()), http.MethodGet, "http://localhost/p/default/deliveries"+row.query, nil)
+				r := w.request("/p/default/deliveries" + row.query)
 				r.Header.Set("Accept-Encoding", "gzip")
 				if row.name == "refresh" {
 					r.Header.Set("HX-Request-Type", "partial")
 				}
-				r.AddCookie(w.cookie)
 				answer := httptest.NewRecorder()
 				began := time.Now()
 				w.pages.ServeHTTP(answer, r)

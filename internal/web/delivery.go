@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
 	"slices"
@@ -16,6 +17,10 @@ import (
 // rowsPerPage is how many rows a list has.
 const rowsPerPage = 50
 
+// patience is how long a page looks for rows that a filter leaves. Then it
+// shows what it found, and the way to look on.
+const patience = 20 * time.Millisecond
+
 // deliveriesView is the delivery log.
 type deliveriesView struct {
 	frame
@@ -23,7 +28,8 @@ type deliveriesView struct {
 	Rows     []deliveryRow
 	Webhooks map[telltale.WebhookID]*telltale.Webhook
 	Count    string
-	Total    int
+	Searched time.Time // how far, if there may be more; else zero
+	Newer    bool      // it went towards the newest
 	Pager    pager
 }
 
@@ -308,9 +314,10 @@ func (c *call) listDeliveries(p *deliveriesView) (err error) {
 	if p.Webhooks, err = c.webhooksByID(); err != nil {
 		return err
 	}
+	var found telltale.DeliverySearch
 	rows, pager, err := c.listed(p.Filter.Query(), func(page telltale.Page) (int, func(int) string, func(int, int), error) {
-		deliveries, err := c.Store.Deliveries(ctx, c.project.ID, p.Filter.DeliveryFilter, page)
-		p.Rows = c.deliveryRows(deliveries, p.Webhooks)
+		found, err = c.Store.SearchDeliveries(ctx, c.project.ID, p.Filter.DeliveryFilter, page, patience)
+		p.Rows, p.Newer = c.deliveryRows(found.Found, p.Webhooks), page.Before != ""
 		return len(p.Rows), func(i int) string { return string(p.Rows[i].ID) }, func(from, to int) { p.Rows = p.Rows[from:to] }, err
 	})
 	if err != nil {
@@ -318,14 +325,20 @@ func (c *call) listDeliveries(p *deliveriesView) (err error) {
 	}
 	p.Pager = pager
 	n, more := rows, false
-	if rows >= rowsPerPage || !c.atTop() {
+	switch {
+	case found.Reached != "":
+		more, p.Searched = true, found.ReachedAt
+		if p.Newer {
+			p.Pager.Newer = c.pageURL(p.Filter.Query(), "before", string(found.Reached))
+		} else {
+			p.Pager.Older = c.pageURL(p.Filter.Query(), "after", string(found.Reached))
+		}
+	case rows >= rowsPerPage || !c.atTop():
 		if n, more, err = c.Store.CountDeliveries(ctx, c.project.ID, p.Filter.DeliveryFilter, telltale.MaxCount); err != nil {
 			return err
 		}
 	}
-	if p.Total, p.Count = n, counted(n, "delivery", "deliveries"); more {
-		p.Count = count(telltale.MaxCount) + "+ deliveries"
-	}
+	p.Count = countedSoFar(max(n, rows), more, "delivery", "deliveries")
 	return nil
 }
 
@@ -355,22 +368,21 @@ func (c *call) listed(query url.Values, read func(telltale.Page) (int, func(int)
 	if page.Before != "" {
 		older, newer = true, more
 	}
-	to2 := func(name, id string) string {
-		next := url.Values{}
-		for key, values := range query {
-			next[key] = values
-		}
-		next.Set(name, id)
-		return c.r.URL.Path + "?" + next.Encode()
-	}
 	if older && to > from {
-		p.Older = to2("after", id(to-1))
+		p.Older = c.pageURL(query, "after", id(to-1))
 	}
 	if newer && to > from {
-		p.Newer = to2("before", id(from))
+		p.Newer = c.pageURL(query, "before", id(from))
 	}
 	cut(from, to)
 	return to - from, p, nil
+}
+
+// pageURL is the list from a row on.
+func (c *call) pageURL(query url.Values, name, id string) string {
+	next := maps.Clone(query)
+	next.Set(name, id)
+	return c.r.URL.Path + "?" + next.Encode()
 }
 
 func (c *call) webhooksByID() (map[telltale.WebhookID]*telltale.Webhook, error) {

@@ -1,13 +1,21 @@
 package web_test
 
 import (
+	"context"
 	"fmt"
+	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/internal/sqlite"
 )
 
 const log = "/p/default/deliveries"
@@ -107,6 +115,65 @@ func TestTheDeliveryLogIsFilteredAndLedThrough(t *testing.T) {
 	if p := w.get(log + "?q=" + done[3].ID).want(http.StatusSeeOther); !strings.HasSuffix(p.Header.Get("Location"), log+"/"+done[3].ID) {
 		t.Errorf("a delivery's id leads to %s", p.Header.Get("Location"))
 	}
+}
+
+// impatient looks at as few rows as it can.
+type impatient struct{ *sqlite.Store }
+
+func (s impatient) SearchDeliveries(ctx context.Context, project telltale.ProjectID, f telltale.DeliveryFilter, page telltale.Page, _ time.Duration) (telltale.DeliverySearch, error) {
+	return s.Store.SearchDeliveries(ctx, project, f, page, 0)
+}
+
+// A page that ran out of time says so, and leads on without a gap, both ways.
+func TestASearchThatTakesLongIsGoneOnWith(t *testing.T) {
+	t.Parallel()
+	w := newBenchWorld(t, t.TempDir(), 1000, func(s *sqlite.Store) telltale.Store { return impatient{s} })
+	read := func(path string) page {
+		answer := httptest.NewRecorder()
+		w.pages.ServeHTTP(answer, w.request(path))
+		return page{Response: answer.Result(), t: t, body: answer.Body.String()}.want(http.StatusOK)
+	}
+	start := log + "?webhook=" + string(w.hooks[3].ID)
+	link := func(p page, name string) string {
+		found := regexp.MustCompile(`href="([^"]*` + name + `=[^"]*)"`).FindStringSubmatch(p.body)
+		if found == nil {
+			return ""
+		}
+		return html.UnescapeString(found[1])
+	}
+
+	first := read(start).says("searched back to", "so far.").lacks("← Newer")
+	down := first.rows()
+	for next := link(first, "after"); next != ""; {
+		p := read(next)
+		down = append(down, p.rows()...)
+		next = link(p, "after")
+	}
+	all, err := w.store.Deliveries(t.Context(), w.project.ID, telltale.DeliveryFilter{WebhookID: w.hooks[3].ID}, telltale.Page{Limit: telltale.MaxPage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, d := range all {
+		want = append(want, string(d.ID))
+	}
+	if len(want) != 100 || !slices.Equal(down, want) {
+		t.Errorf("older and older there are %d: %q; want %d: %q", len(down), down, len(want), want)
+	}
+
+	oldest := want[len(want)-1]
+	up := []string{oldest}
+	for next := start + "&before=" + oldest; next != ""; {
+		p := read(next)
+		up = append(p.rows(), up...)
+		next = link(p, "before")
+	}
+	if !slices.Equal(up, want) {
+		t.Errorf("newer and newer there are %d: %q; want %d", len(up), up, len(want))
+	}
+
+	// The first recipient is behind a digest of eight hundred others.
+	read(log + "?q=user.0@mail.example").says("1 delivery")
 }
 
 func TestADeliverySaysWhatHappened(t *testing.T) {

@@ -113,9 +113,7 @@ func eventsPage(c *call) error {
 			return err
 		}
 	}
-	if p.Count = counted(n, "event", "events"); more {
-		p.Count = count(telltale.MaxCount) + "+ events"
-	}
+	p.Count = countedSoFar(max(n, rows), more, "event", "events")
 	return c.page("events", p)
 }
 

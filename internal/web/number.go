@@ -33,6 +33,19 @@ func counted(n int, one, many string) string {
 	return count(n) + " " + many
 }
 
+// countedSoFar is a count with its noun; if there may be more, only its first
+// digit is told, since the next one may come out otherwise: 4 000+ deliveries.
+func countedSoFar(n int, more bool, one, many string) string {
+	if !more {
+		return counted(n, one, many)
+	}
+	unit := 1
+	for unit*10 <= n {
+		unit *= 10
+	}
+	return count(n/unit*unit) + "+ " + many
+}
+
 // percent writes a share with one decimal, cut and not rounded: 4 214 of 4 215
 // are not 100 %. It is empty where there is nothing to have a share of.
 func percent(part, whole int) string {
