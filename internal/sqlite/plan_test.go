@@ -48,14 +48,18 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 					for _, page := range pages {
 						// Half of the pages are of the other list, and refused.
 						_, _ = s.Events(ctx, project.ID, telltale.EventFilter{Match: match, Type: kind, Since: since, Until: since}, page)
-						_, _, _ = s.CountEvents(ctx, project.ID, telltale.EventFilter{Match: match, Type: kind, Since: since, Until: since}, 10)
+						if page == pages[0] {
+							_, _, _ = s.CountEvents(ctx, project.ID, telltale.EventFilter{Match: match, Type: kind, Since: since, Until: since}, 10)
+						}
 						for _, state := range append(telltale.States(), "") {
 							for _, webhook := range []telltale.WebhookID{"", hook.ID} {
 								for _, of := range []telltale.EventID{"", event.ID} {
 									for _, answer := range []*telltale.Answer{nil, new(telltale.Answer5xx)} {
 										f := telltale.DeliveryFilter{Match: match, Type: kind, Since: since, State: state, WebhookID: webhook, EventID: of, Answer: answer}
-										_, _ = s.Deliveries(ctx, project.ID, f, page)
-										_, _, _ = s.CountDeliveries(ctx, project.ID, f, 10)
+										_, _ = s.SearchDeliveries(ctx, project.ID, f, page, 0)
+										if page == pages[0] {
+											_, _, _ = s.CountDeliveries(ctx, project.ID, f, 10)
+										}
 									}
 								}
 							}

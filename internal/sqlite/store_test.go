@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +56,38 @@ func dataFolder(t testing.TB) string {
 	return folder
 }
 
+// migrated is a database without rows. To make one takes twenty syncs, to copy
+// it none, and there are hundreds of tests.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	folder, err := os.MkdirTemp("", "telltale")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder) //nolint:errcheck // it is the system's to clean
+	path := filepath.Join(folder, "telltale.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		return nil, err
+	}
+	if _, err := Migrate(context.Background(), path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// newDatabase gives the path of a new database.
+func newDatabase(t testing.TB) string {
+	t.Helper()
+	content, err := migrated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dataFolder(t), "telltale.db")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func openStore(t testing.TB, path string) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), path, testOptions(t))
@@ -65,7 +99,7 @@ func openStore(t testing.TB, path string) *Store {
 
 func newStore(t testing.TB) *Store {
 	t.Helper()
-	s := openStore(t, filepath.Join(dataFolder(t), "telltale.db"))
+	s := openStore(t, newDatabase(t))
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("closing: %v", err)
@@ -80,7 +114,7 @@ func TestTheStoreKeepsItsContract(t *testing.T) {
 			test(t, storetest.Harness{
 				Node: testNode,
 				Open: func(t *testing.T) telltale.Store {
-					return openStore(t, filepath.Join(dataFolder(t), "telltale.db"))
+					return openStore(t, newDatabase(t))
 				},
 				Reopen: func(t *testing.T, s telltale.Store) telltale.Store {
 					if err := s.Close(); err != nil {

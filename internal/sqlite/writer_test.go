@@ -374,7 +374,7 @@ func TestTheLogIsReused(t *testing.T) {
 	b := &benchStore{Store: s, b: t}
 	b.makeWebhooks(1)
 	written, largest := 0, int64(0)
-	for written < 8*logPages*pageSize {
+	for written < 6*logPages*pageSize {
 		events := b.newEvents(b.hooks[0].ProjectID, 100)
 		for _, e := range events {
 			e.Payload = make([]byte, 20_000)

@@ -185,6 +185,7 @@ var binTests = []test{
 		w.must(w.CatchRequest(w.ctx, kept))
 		var newest telltale.RequestID
 		for i := range telltale.MaxCaughtRequests + 3 {
+			w.Advance(time.Millisecond) // ids of one rise only if nobody else makes some
 			r := w.newCaught(b.ID)
 			r.Path = fmt.Sprint("/", i)
 			w.must(w.CatchRequest(w.ctx, r))
