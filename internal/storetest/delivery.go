@@ -307,7 +307,7 @@ var deliveryListTests = []test{
 		} {
 			name := fmt.Sprintf("what a search for %+v finds", f)
 			want := ids(w.deliveries(f), deliveryID)
-			for _, limit := range []int{1, 3, telltale.MaxPage} {
+			for _, limit := range []int{17, telltale.MaxPage} {
 				down := []telltale.DeliveryID{}
 				for page := (telltale.Page{Limit: limit}); ; {
 					got, err := w.SearchDeliveries(w.ctx, w.project.ID, f, page, 0)
