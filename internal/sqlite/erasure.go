@@ -198,7 +198,7 @@ func (s *Store) lookForErased(c *conn, t tail, r *erasureRow) (found []int64, re
 	}
 	value, p := r.Known[reached.which], s.known.project(r.ProjectID)
 	began, all := time.Now(), true
-	err = t.search(c, r.ProjectID, value, numbers{above: reached.number, below: r.last}, true, func(number int64) (bool, error) {
+	err = t.search(c, r.ProjectID, value, numbers{above: reached.number, below: r.last}, true, func(int64) bool { return true }, func(number int64) (bool, error) {
 		is, err := c.query(`SELECT 1 FROM event WHERE number = ? AND project = ? AND ? IN (user_id, email)`).int(number).int(p.number).text(value).one(func(*query) {})
 		if is {
 			found = append(found, number)
