@@ -468,9 +468,10 @@ type OperatorStore interface {
 	// exist, has expired or was used.
 	Link(ctx context.Context, hash [32]byte) (Link, error)
 
-	// SaveSession stores or replaces a session. NotFound if its operator does
-	// not exist or is disabled.
-	SaveSession(ctx context.Context, s Session) error
+	// SaveSession stores or replaces a session that was opened with the password
+	// of that hash. NotFound if its operator does not exist, is disabled, or has
+	// another password by now.
+	SaveSession(ctx context.Context, s Session, passwordHash string) error
 	// TouchSession notes that a session is used just now, and from where.
 	// NotFound if it was ended meanwhile: saving would bring it back.
 	TouchSession(ctx context.Context, hash [32]byte, remoteAddr string) error

@@ -19,21 +19,28 @@ func (p *program) inspect() *cobra.Command {
 }
 
 func (p *program) inspectCreate() *cobra.Command {
-	return p.mutates(&cobra.Command{
+	var a binAnswer
+	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "make a bin",
 		Example: `  telltale inspect create
-  telltale inspect create --json
+  telltale inspect create --status 503 --retry-after 60
   telltale webhooks create "$(telltale inspect create --json | jq -r .url)"`,
 		Long: `Whatever is sent to the bin's URL, or below it, is caught: the newest 200 requests,
 for a day. Of a webhook that points there, the bin judges the signature.`,
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := valid(a.Read().Validate()); err != nil {
+				return err
+			}
 			api, err := p.client()
 			if err != nil {
 				return err
 			}
 			w, err := api.CreateBin(cmd.Context())
+			if err == nil && a.BinAnswer != w.Answer {
+				w, err = api.AnswerBin(cmd.Context(), w.ID, a.BinAnswer)
+			}
 			if err != nil {
 				return err
 			}
@@ -45,7 +52,9 @@ for a day. Of a webhook that points there, the bin judges the signature.`,
 			p.hint("See what came:         telltale inspect requests %s", w.ID)
 			return nil
 		},
-	})
+	}
+	a.flags(cmd)
+	return p.mutates(cmd)
 }
 
 // binAnswer is the flags that say what a bin answers.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -27,6 +28,9 @@ const (
 	maxIdempotencyKey   = 255
 	// maxKept bounds an answer that is kept: a test of the largest payload.
 	maxKept = 1 << 20
+	// maxUnderWay bounds the request: after [telltale.IdempotencyInFlight] its name
+	// is free, and a repetition would be carried out beside it.
+	maxUnderWay = telltale.IdempotencyInFlight - 30*time.Second
 )
 
 // secretive is an answer with something that is not to be kept.
@@ -84,6 +88,9 @@ func (a *api) once(c *call, w http.ResponseWriter, next func(huma.Context)) erro
 	case before != nil:
 		return c.repeat(w, before)
 	}
+	bounded, cancel := context.WithTimeout(c.request.Context(), maxUnderWay)
+	defer cancel()
+	c.request = c.request.WithContext(bounded)
 	var kept *telltale.IdempotentAnswer // nil gives the name free again, after a panic too
 	defer func() {
 		if err := a.config.Store.EndIdempotent(ctx, r, kept); err != nil {

@@ -1,10 +1,14 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/wire"
@@ -71,6 +75,38 @@ func TestARequestIsUnderWayOnce(t *testing.T) {
 	if got := w.ask("acme manage", "POST", path, "", "Idempotency-Key: t").want(200); got.Header().Get("Idempotency-Replayed") != "true" {
 		t.Error("the test was made again")
 	}
+}
+
+// A name is not given free while its request is under way.
+func TestARequestWithANameEndsBeforeItsNameIsFree(t *testing.T) {
+	t.Parallel()
+	a := &api{config: Config{Store: &memory{}}}
+	r := httptest.NewRequest("POST", "/v1/inspect", nil)
+	r.Header.Set("Idempotency-Key", "n")
+	c := &call{request: r}
+	began := time.Now()
+	var end time.Time
+	func() {
+		defer func() { _ = recover() }()
+		_ = a.once(c, httptest.NewRecorder(), func(ctx huma.Context) {
+			end, _ = ctx.Context().Deadline()
+			panic("that is all")
+		})
+	}()
+	if free := began.Add(telltale.IdempotencyInFlight); end.IsZero() || !end.Before(free) {
+		t.Errorf("the request may go on until %s; its name is free at %s", end, free)
+	}
+}
+
+// memory takes every name.
+type memory struct{ telltale.Store }
+
+func (*memory) BeginIdempotent(context.Context, telltale.IdempotentRequest) (*telltale.IdempotentAnswer, error) {
+	return nil, nil //nolint:nilnil // none before
+}
+
+func (*memory) EndIdempotent(context.Context, telltale.IdempotentRequest, *telltale.IdempotentAnswer) error {
+	return nil
 }
 
 // What failed did nothing, so it is tried again under its name.

@@ -151,7 +151,10 @@ func (o *Operators) Begin(w http.ResponseWriter, r *http.Request, operator tellt
 		Hash: hash, OperatorID: operator.ID, UserAgent: cut(r.UserAgent(), 256), RemoteAddr: address(r),
 		CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(telltale.SessionLife),
 	}
-	if err := o.store.SaveSession(ctx, session); err != nil {
+	switch err := o.store.SaveSession(ctx, session, operator.PasswordHash); {
+	case telltale.CodeOf(err) == telltale.NotFound: // shut out, or given another password, since the password was checked
+		return telltale.Errorf(telltale.Unauthenticated, "Email or password is wrong.")
+	case err != nil:
 		return fmt.Errorf("auth: opening a session: %w", err)
 	}
 	if err := o.store.NoteLogin(ctx, operator.ID); err != nil {

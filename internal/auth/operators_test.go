@@ -50,9 +50,12 @@ func (h *house) NoteLogin(ctx context.Context, id telltale.OperatorID) error {
 	return h.Audit(ctx, telltale.AuditEntry{Action: telltale.AuditLogin, Target: string(id)})
 }
 
-func (h *house) SaveSession(_ context.Context, s telltale.Session) error {
+func (h *house) SaveSession(_ context.Context, s telltale.Session, passwordHash string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if i := slices.IndexFunc(h.operators, func(o telltale.Operator) bool { return o.ID == s.OperatorID }); i < 0 || h.operators[i].PasswordHash != passwordHash {
+		return errNone
+	}
 	h.sessions[s.Hash] = s
 	return nil
 }

@@ -178,7 +178,7 @@ func askOfPeople(t *testing.T, s *Store, project telltale.Project, hook *telltal
 	must(s.CreateLink(ctx, link))
 	must(s.CreateOperator(ctx, o, link.Hash))
 	must(s.CreateLink(ctx, reset))
-	must(s.SaveSession(ctx, session))
+	must(s.SaveSession(ctx, session, o.PasswordHash))
 	must(s.TouchSession(ctx, session.Hash, "192.0.2.1"))
 	must(s.NoteLogin(ctx, o.ID))
 	_, err := s.OperatorByEmail(ctx, o.Email)

@@ -11,14 +11,14 @@ import (
 )
 
 // SaveSession lets nobody in who was shut out meanwhile.
-func (s *Store) SaveSession(ctx context.Context, session telltale.Session) error {
+func (s *Store) SaveSession(ctx context.Context, session telltale.Session, passwordHash string) error {
 	return s.write(ctx, "saving a session", 300, func(tx *tx) error {
 		if session.OperatorID != "" {
 			o, err := readOperator(tx.conn, session.OperatorID)
 			if err != nil {
 				return err
 			}
-			if !o.DisabledAt.IsZero() {
+			if !o.DisabledAt.IsZero() || o.PasswordHash != passwordHash {
 				return notFound("operator")
 			}
 		}

@@ -50,7 +50,11 @@ func (w *world) newSession(id telltale.OperatorID) telltale.Session {
 		Hash: sha256.Sum256([]byte(telltale.NewRequestID())), OperatorID: id, UserAgent: "Mozilla/5.0", RemoteAddr: "192.0.2.1",
 		CreatedAt: milli(w.Now()), SeenAt: w.Now().UTC().Truncate(time.Minute), ExpiresAt: milli(w.Now().Add(24 * time.Hour)),
 	}
-	w.must(w.SaveSession(w.ctx, s))
+	hash := ""
+	if id != "" {
+		hash = w.operator(id).PasswordHash
+	}
+	w.must(w.SaveSession(w.ctx, s, hash))
 	return s
 }
 
@@ -223,7 +227,7 @@ var operatorTests = []test{
 			s.OperatorID, s.SeenAt = o.ID, s.SeenAt.Add(time.Hour)
 			saved := s
 			saved.SeenAt = s.SeenAt.Add(7 * time.Second)
-			w.must(w.SaveSession(w.ctx, saved))
+			w.must(w.SaveSession(w.ctx, saved, o.PasswordHash))
 			got, err := w.Session(w.ctx, s.Hash)
 			w.must(err)
 			w.equal("the session that was replaced", got, s)
@@ -245,7 +249,7 @@ var operatorTests = []test{
 		w.equal("the sessions", w.sessions(o.ID), []telltale.Session{second, first})
 		w.Advance(5 * time.Minute)
 		first.SeenAt = w.Now().UTC().Truncate(time.Minute)
-		w.must(w.SaveSession(w.ctx, first))
+		w.must(w.SaveSession(w.ctx, first, o.PasswordHash))
 		w.equal("the sessions then", w.sessions(o.ID), []telltale.Session{first, second})
 	}},
 	{"sessions are ended one by one, or all but one", func(w *world) {
@@ -289,9 +293,9 @@ var operatorTests = []test{
 		w.code(telltale.NotFound, err)
 		_, err = w.Link(w.ctx, link.Hash)
 		w.code(telltale.NotFound, err)
-		w.code(telltale.NotFound, w.SaveSession(w.ctx, s))
+		w.code(telltale.NotFound, w.SaveSession(w.ctx, s, o.PasswordHash))
 		s.OperatorID = telltale.NewOperatorID()
-		w.code(telltale.NotFound, w.SaveSession(w.ctx, s))
+		w.code(telltale.NotFound, w.SaveSession(w.ctx, s, o.PasswordHash))
 	}},
 	{"a new password ends all sessions but the one it was set in", func(w *world) {
 		o := w.newOperator("jo@example.com", telltale.RoleMember)
@@ -302,6 +306,14 @@ var operatorTests = []test{
 		w.equal("the operator", w.operator(o.ID), o)
 		w.equal("the sessions", w.sessions(o.ID), []telltale.Session{kept})
 		w.code(telltale.NotFound, w.SetPassword(w.ctx, telltale.NewOperatorID(), "hash", [32]byte{}, [32]byte{}))
+	}},
+	{"who signs in with the password of before, while it is changed, gets no session", func(w *world) {
+		o := w.newOperator("jo@example.com", telltale.RoleMember)
+		s := w.newSession(o.ID)
+		w.must(w.SetPassword(w.ctx, o.ID, "new hash", [32]byte{}, [32]byte{}))
+		w.code(telltale.NotFound, w.SaveSession(w.ctx, s, o.PasswordHash))
+		w.equal("the sessions", len(w.sessions(o.ID)), 0)
+		w.must(w.SaveSession(w.ctx, s, "new hash"))
 	}},
 	{"a link resets its operator's password, once", func(w *world) {
 		o, other := w.newOperator("jo@example.com", telltale.RoleMember), w.newOperator("other@example.com", telltale.RoleMember)

@@ -490,11 +490,12 @@ var sparkSpan = span{Name: "24h", Label: "24 hours", Length: 24 * time.Hour, Ste
 func newSparkline(stats []telltale.Stat, now time.Time) sparkline {
 	steps := sparkSpan.fill(stats, now)
 	whole := total(steps)
-	s := sparkline{Width: sparkWidth, Height: sparkHeight, Summary: "Nothing was delivered in the last 24 hours."}
-	ended := whole.Succeeded + whole.Failed
-	if ended > 0 {
-		s.Share = percent(whole.Succeeded, ended)
-		s.Summary = fmt.Sprintf("%s of %s succeeded in the last 24 hours.", count(whole.Succeeded), counted(ended, "delivery", "deliveries"))
+	s := sparkline{Width: sparkWidth, Height: sparkHeight, Summary: "Nothing was attempted in the last 24 hours."}
+	// Of attempts, as the bars: a delivery that fails ends after days only, and
+	// until then a webhook that takes nothing would show 100 %.
+	if attempts := whole.Succeeded + whole.Retried + whole.Failed; attempts > 0 {
+		s.Share = percent(whole.Succeeded, attempts)
+		s.Summary = fmt.Sprintf("%s of %s succeeded in the last 24 hours.", count(whole.Succeeded), counted(attempts, "attempt", "attempts"))
 	}
 	most := 0
 	for i := range steps {

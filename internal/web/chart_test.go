@@ -144,10 +144,11 @@ func TestSparklines(t *testing.T) {
 		bars           int
 		share, summary string
 	}{
-		{"nothing", nil, 0, "", "Nothing was delivered in the last 24 hours."},
-		{"one that failed", []telltale.Stat{{Start: since, Failed: 1}}, 1, "0\u202f%", "0 of 1 delivery succeeded in the last 24 hours."},
-		{"failures stand on successes", []telltale.Stat{{Start: since, Succeeded: 999, Failed: 1}, {Start: since.Add(5 * time.Hour), Succeeded: 1}}, 3, "99.9\u202f%", "1\u202f000 of 1\u202f001 deliveries succeeded in the last 24 hours."},
-		{"only retries so far", []telltale.Stat{{Start: since, Retried: 5}}, 1, "", "Nothing was delivered in the last 24 hours."},
+		{"nothing", nil, 0, "", "Nothing was attempted in the last 24 hours."},
+		{"one that failed", []telltale.Stat{{Start: since, Failed: 1}}, 1, "0\u202f%", "0 of 1 attempt succeeded in the last 24 hours."},
+		{"failures stand on successes", []telltale.Stat{{Start: since, Succeeded: 999, Failed: 1}, {Start: since.Add(5 * time.Hour), Succeeded: 1}}, 3, "99.9\u202f%", "1\u202f000 of 1\u202f001 attempts succeeded in the last 24 hours."},
+		{"only retries so far", []telltale.Stat{{Start: since, Retried: 5}}, 1, "0\u202f%", "0 of 5 attempts succeeded in the last 24 hours."},
+		{"it fails after successes", []telltale.Stat{{Start: since, Succeeded: 3}, {Start: since.Add(5 * time.Hour), Retried: 1}}, 2, "75\u202f%", "3 of 4 attempts succeeded in the last 24 hours."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -219,6 +219,7 @@ func takeLink(c *call) error {
 		}
 		if f.OK() {
 			err = c.Store.SetPassword(ctx, operator.ID, hash, link.Hash, [32]byte{})
+			operator.PasswordHash = hash
 		}
 		if err != nil {
 			return err

@@ -71,6 +71,8 @@ func TestForms(t *testing.T) {
 	})
 	one := FromDelivery(telltale.Delivery{ID: "dlv_" + ulid, State: telltale.StateSucceeded, CreatedAt: at, CompletedAt: at})
 	one.Attempts = []Attempt{}
+	stat := telltale.Stat{Start: at, Events: 9, Succeeded: 3, Failed: 1, Retried: 2, Answers: [telltale.Answers]int{3, 0, 1, 1, 1}}
+	stat.Took.Observe(12 * time.Millisecond)
 	for name, form := range map[string]any{
 		"project":                FromProject(telltale.Project{ID: "prj_" + ulid, Slug: "default", Name: "Default <project>", IngestRate: 0.5, CreatedAt: at}),
 		"key":                    FromKey(telltale.Key{ID: "key_" + ulid, Name: "CI", Scope: telltale.ScopeIngest, Hash: [32]byte{1}, CreatedAt: at, LastUsedAt: at, RevokedAt: at}),
@@ -90,12 +92,27 @@ func TestForms(t *testing.T) {
 		"event-type":             FromEventType(telltale.Bounced),
 		"event-type-operational": FromEventType(telltale.WebhookFailing),
 		"delivery":               delivery,
-		"delivery-one":           one,
-		"attempt":                FromAttempt(fullAttempt(), []byte(`{"type":"sent"}`)),
-		"attempt-binary":         FromAttempt(binary, []byte(`{}`)),
-		"attempt-unanswered":     FromAttempt(unanswered, []byte(`{}`)),
-		"webhook-tested":         WebhookTested{Success: true, Message: "Test succeeded.", DeliveryID: "dlv_" + ulid, Attempt: FromAttempt(fullAttempt(), nil)},
-		"bin":                    FromBin(telltale.Bin{ID: "kq3jv5m2x7a4d6cbnw2ytrhe", ProjectID: "prj_" + ulid, CreatedAt: at, ExpiresAt: at.Add(telltale.BinLifetime)}, "https://telltale.example"),
+		"replay": FromReplay(telltale.Replay{
+			ID: "rpl_" + ulid, ProjectID: "prj_" + ulid, To: "whk_" + ulid, Rate: 2.5, State: telltale.ReplayFinished, Planned: 12, Made: 11, Succeeded: 9, Failed: 2, CreatedBy: "CI", CreatedAt: at, CompletedAt: at.Add(time.Minute),
+			Selection: telltale.Selection{WebhookID: "whk_" + ulid, Which: telltale.WhichFailed, Types: telltale.NewEventTypeSet(telltale.Bounced), Since: at.Add(-time.Hour), Until: at},
+		}),
+		"replay-of-deliveries": FromReplay(telltale.Replay{ID: "rpl_" + ulid, State: telltale.ReplayRunning, Rate: 10, CreatedAt: at, Selection: telltale.Selection{Deliveries: []telltale.DeliveryID{"dlv_" + ulid}}}),
+		"replay-planned": FromReplayPlan(telltale.ReplayPlan{
+			Count: 25, Complete: true, ByType: map[telltale.EventType]int{telltale.Bounced: 20, telltale.Sent: 5}, ByWebhook: map[telltale.WebhookID]int{"whk_" + ulid: 25}, Oldest: at, OlderThan: 3,
+		}, 10),
+		"stats": Stats{Range: "24h", Total: FromStat(stat), Steps: []Stat{FromStat(telltale.Stat{Start: at, Retried: 1})}},
+		"audit-entry": FromAuditEntry(telltale.AuditEntry{
+			ID: "aud_" + ulid, ProjectID: "prj_" + ulid, At: at, Action: telltale.AuditWebhookChanged, Target: "whk_" + ulid, Name: "https://hooks.example.com/?a&b",
+			Actor:   telltale.Actor{Kind: telltale.ActorOperator, ID: "opr_" + ulid, Name: "jo@example.com", RemoteAddr: "192.0.2.1", RequestID: "req_" + ulid},
+			Changes: []telltale.AuditChange{{Field: "timeout", Before: "5s", After: "10s"}, {Field: "secret", Before: telltale.Redacted, After: telltale.Redacted}},
+		}),
+		"audit-entry-of-the-system": FromAuditEntry(telltale.AuditEntry{ID: "aud_" + ulid, At: at, Action: telltale.AuditLoginFailed, Actor: telltale.Actor{Kind: telltale.ActorSystem, Name: "telltale"}}),
+		"delivery-one":              one,
+		"attempt":                   FromAttempt(fullAttempt(), []byte(`{"type":"sent"}`)),
+		"attempt-binary":            FromAttempt(binary, []byte(`{}`)),
+		"attempt-unanswered":        FromAttempt(unanswered, []byte(`{}`)),
+		"webhook-tested":            WebhookTested{Success: true, Message: "Test succeeded.", DeliveryID: "dlv_" + ulid, Attempt: FromAttempt(fullAttempt(), nil)},
+		"bin":                       FromBin(telltale.Bin{ID: "kq3jv5m2x7a4d6cbnw2ytrhe", ProjectID: "prj_" + ulid, CreatedAt: at, ExpiresAt: at.Add(telltale.BinLifetime)}, "https://telltale.example"),
 		"caught-request": FromCaughtRequest(telltale.CaughtRequest{
 			ID: "req_" + ulid, BinID: "kq3jv5m2x7a4d6cbnw2ytrhe", ReceivedAt: at, RemoteAddr: "127.0.0.1:1", Method: "POST", Path: "/in/x?a=1",
 			Headers: []telltale.Header{{Name: "Host", Value: "x"}}, Body: []byte("hi"), Truncated: true, Verdict: telltale.VerdictValid,
