@@ -83,7 +83,7 @@ type erasurePlace struct {
 	number int64
 }
 
-const erasureColumns = `e.number, e.id, e.project, e.known, e.last, e.which, e.place, e.left_over, e.events, e.created_by, e.created_at, coalesce(e.completed_at, 0)`
+const erasureColumns = `er.number, er.id, er.project, er.known, er.last, er.which, er.place, er.left_over, er.events, er.created_by, er.created_at, coalesce(er.completed_at, 0)`
 
 func (s *Store) scanErasure(q *query) (erasureRow, error) {
 	r := erasureRow{number: q.getInt()}
@@ -102,7 +102,7 @@ func (s *Store) scanErasure(q *query) (erasureRow, error) {
 // erasureRow reads an erasure; NotFound.
 func (s *Store) erasureRow(c *conn, id telltale.ErasureID) (r erasureRow, err error) {
 	var broken error
-	found, err := c.query(`SELECT ` + erasureColumns + ` FROM erasure e WHERE e.id = ?`).text(string(id)).one(func(q *query) { r, broken = s.scanErasure(q) })
+	found, err := c.query(`SELECT ` + erasureColumns + ` FROM erasure er WHERE er.id = ?`).text(string(id)).one(func(q *query) { r, broken = s.scanErasure(q) })
 	switch {
 	case err != nil:
 		return r, err
@@ -137,17 +137,17 @@ func (s *Store) Erasures(ctx context.Context, project telltale.ProjectID, page t
 		return nil, nil
 	}
 	err = s.read(ctx, "listing erasures", func(c *conn) error {
-		l := list{page: page, key: "e.id"}
-		l.where("e.project = ?", p.number)
+		l := list{page: page, key: "er.id"}
+		l.where("er.project = ?", p.number)
 		l.pageByText()
-		return l.each(c, `SELECT `+erasureColumns+` FROM erasure e`, s.collectErasures(&erasures))
+		return l.each(c, `SELECT `+erasureColumns+` FROM erasure er`, s.collectErasures(&erasures))
 	})
 	return newestFirst(erasures, page), err
 }
 
 func (s *Store) OpenErasures(ctx context.Context) (erasures []telltale.Erasure, err error) {
 	err = s.read(ctx, "looking for erasures that are not complete", func(c *conn) error {
-		return c.query(`SELECT ` + erasureColumns + ` FROM erasure e WHERE e.completed_at IS NULL ORDER BY e.number`).each(s.collectErasures(&erasures))
+		return c.query(`SELECT ` + erasureColumns + ` FROM erasure er WHERE er.completed_at IS NULL ORDER BY er.number`).each(s.collectErasures(&erasures))
 	})
 	return erasures, err
 }

@@ -117,6 +117,7 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 			}
 		}
 		askOfPeople(t, s, project, hook)
+		askOfUsers(t, s, project)
 		askOfMessages(t, s, project)
 		askOfImports(t, s, project)
 		_, _, err7 := s.Purge(ctx, telltale.Retention{Events: time.Nanosecond, CallerIDs: time.Nanosecond})
@@ -276,9 +277,73 @@ func askOfMessages(t *testing.T, s *Store, project telltale.Project) {
 	}
 }
 
+// askOfUsers asks all that is asked about users, and changes them in every way.
+func askOfUsers(t *testing.T, s *Store, project telltale.Project) {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ann, bob := telltale.UserRef{ID: "1", Email: "ann@example.com"}, telltale.UserRef{Email: "bob@example.com"}
+	did := &telltale.TrackedEvent{Name: "did"}
+	all := []telltale.UserChange{
+		{Kind: telltale.ChangeIdentify, User: ann, Add: []string{"vip", "new"}},
+		{Kind: telltale.ChangeIdentify, User: telltale.UserRef{ID: "1", Email: "ann@example.org"}, Remove: []string{"new"}},
+		{Kind: telltale.ChangeTrack, User: ann, Event: did}, {Kind: telltale.ChangeTrack, User: ann, Event: did}, {Kind: telltale.ChangeTrack, User: bob, Event: did},
+		{Kind: telltale.ChangeUnsubscribe, User: bob}, {Kind: telltale.ChangeResubscribe, User: bob},
+		{Kind: telltale.ChangeReidentify, User: ann, NewID: "2"}, {Kind: telltale.ChangeReidentify, User: telltale.UserRef{ID: "2"}, NewID: `"bob@example.com"`},
+		{Kind: telltale.ChangeTrack, User: telltale.UserRef{ID: "3"}, Event: did}, {Kind: telltale.ChangeDelete, User: telltale.UserRef{ID: "3"}},
+	}
+	changed, err := s.ChangeUsers(ctx, telltale.UserChanges{ProjectID: project.ID, Source: "track", RepeatWindow: time.Minute, Changes: all})
+	must(err)
+	for i, r := range changed.Results {
+		if r.Err != nil {
+			t.Fatalf("change %d: %v", i, r.Err)
+		}
+	}
+	p, err := s.FindProfile(ctx, project.ID, bob)
+	must(err)
+	_, err = s.Profile(ctx, project.ID, p.ID)
+	must(err)
+	for _, match := range []string{"", "bob"} {
+		for _, out := range []*bool{nil, new(true), new(false)} {
+			for _, tag := range []string{"", "vip"} {
+				f := telltale.ProfileFilter{Match: match, Unsubscribed: out, Tag: tag}
+				for _, page := range []telltale.Page{{Limit: 10}, {Limit: 10, After: string(p.ID)}, {Limit: 10, Before: string(p.ID)}} {
+					_, err := s.Profiles(ctx, project.ID, f, page)
+					must(err)
+				}
+				_, _, err := s.CountProfiles(ctx, project.ID, f, 10)
+				must(err)
+			}
+		}
+	}
+	for _, page := range []telltale.Page{{Limit: 10}, {Limit: 10, After: "1"}, {Limit: 10, Before: "1"}} {
+		_, err := s.TrackedEvents(ctx, project.ID, p.ID, page)
+		must(err)
+	}
+	e, err := s.Erase(ctx, project.ID, bob)
+	must(err)
+	for range 10 {
+		_, err = s.AdvanceErasure(ctx, e.ID)
+		must(err)
+	}
+	_, err = s.Erasure(ctx, project.ID, e.ID)
+	must(err)
+	_, err = s.OpenErasures(ctx)
+	must(err)
+	for _, page := range []telltale.Page{{Limit: 10}, {Limit: 10, After: "ers_1"}, {Limit: 10, Before: "ers_1"}} {
+		_, err := s.Erasures(ctx, project.ID, page)
+		must(err)
+	}
+}
+
 // grows are the tables, and their aliases, that have a row per event or more,
 // or whatever number of them strangers bring about.
-var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "span", "s", "stat", "audit_entry", "idempotency", "session", "link", "caught_request", "name_block", "goal", "own_goal", "tracked_event", "t", "profile", "p"}
+var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "profile_tag", "repetition", "profile_gone", "span", "s", "stat", "audit_entry", "idempotency", "session", "link", "caught_request", "name_block", "goal", "own_goal", "tracked_event", "t", "profile", "p"}
 
 func plan(t *testing.T, c *conn, sql string) []string {
 	t.Helper()
