@@ -36,6 +36,15 @@
 // What is counted for people is kept in rows of its own (stat.go), or counted
 // up to a bound (count.go).
 //
+// # Users
+//
+// A profile is the one row that changes at random: each change writes a page that
+// no other does, and so costs two to three plain events. What a change comes to is
+// decided within the writer, where the profile is what it will still be when it
+// is stored; the events that come of it are accepted in the same transaction
+// (change.go). When a profile goes, the many things that its user did follow in
+// bounded parts (tracked.go, erasure.go).
+//
 // # States
 //
 // Whether a waiting delivery is held or cancelled is not written into its row:
