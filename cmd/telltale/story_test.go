@@ -43,6 +43,7 @@ import (
 //	node SCRIPT ARG…         run it in Node.js, where it finds Vero's npm package @getvero/tracking
 //	waitfor REGEXP telltale ARG…     run it until its output matches
 //	field VAR PATH           set VAR to a field of the JSON that was printed last; a path is like webhook.id or 0.id
+//	users FILE N             write a CSV file of N users
 //	api METHOD PATH [FILE]   call the API with $TOKEN (- for none); prints status and body
 func TestStories(t *testing.T) {
 	t.Parallel()
@@ -85,6 +86,7 @@ func TestStories(t *testing.T) {
 			"waitfor":    waitFor,
 			"field":      setField,
 			"api":        callAPI,
+			"users":      writeUsers,
 		},
 	})
 }
@@ -371,4 +373,16 @@ func callAPI(ts *testscript.TestScript, _ bool, args []string) {
 	text, err := io.ReadAll(resp.Body)
 	ts.Check(err)
 	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", resp.StatusCode, bytes.TrimSpace(text))
+}
+
+// writeUsers writes a file of profiles, some of them over several lines.
+func writeUsers(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var b bytes.Buffer
+	b.WriteString("\xEF\xBB\xBFid,email,Address,plan\r\n")
+	for i := range n {
+		fmt.Fprintf(&b, "%d,user%d@example.com,\"%d, Main Street\r\nSpringfield\",gold\r\n", i, i, i)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
 }

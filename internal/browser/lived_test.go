@@ -62,6 +62,8 @@ func newLived(t *testing.T) *lived {
 		t.Fatalf("a replay does not start: %s", text)
 	}
 
+	l.imported("profiles", "users.csv", "id,plan,tags\n1,gold,unsubscribed\n2\n,"+hostile+",\n")
+
 	l.api("POST", "/v1/keys?project=default", `{"name":"Shop backend","scope":"ingest"}`, nil)
 	var key struct{ ID string }
 	l.api("POST", "/v1/keys?project=default", `{"name":"Old","scope":"read"}`, &key)
@@ -92,6 +94,22 @@ func (w *world) track(path string, call map[string]any) {
 		w.Fatal(err)
 	}
 	w.api("POST", "/api/v2/"+path+"?auth_token="+w.trackKey, string(body), nil)
+}
+
+// imported sends a file, waits until it was read, and gives the import's id.
+func (w *world) imported(kind, name, file string) string {
+	w.Helper()
+	var made struct{ ID, State string }
+	w.call("POST", "/v1/imports/"+kind+"?project=default&name="+name, "text/csv", file, &made)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); made.State == "running"; <-tick.C {
+		if time.Now().After(end) {
+			w.Fatal("the import does not end")
+		}
+		w.api("GET", "/v1/imports/"+made.ID+"?project=default", "", &made)
+	}
+	return made.ID
 }
 
 // webhook makes one through the API and gives its id.

@@ -113,12 +113,17 @@ func (w *world) signedIn(c *http.Cookie) *tab {
 // api makes a request of the API with the owner's token, and decodes the answer.
 func (w *world) api(method, path, body string, into any) {
 	w.Helper()
+	w.call(method, path, "application/json", body, into)
+}
+
+func (w *world) call(method, path, contentType, body string, into any) {
+	w.Helper()
 	r, err := http.NewRequestWithContext(w.Context(), method, w.app.URL()+path, strings.NewReader(body))
 	if err != nil {
 		w.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+w.app.OwnerToken())
-	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Content-Type", contentType)
 	response, err := new(http.Client).Do(r)
 	if err != nil {
 		w.Fatal(err)

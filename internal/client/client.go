@@ -110,6 +110,8 @@ type request struct {
 	method, path string
 	query        url.Values
 	body         []byte
+	file         io.Reader // in place of body: sent as it is read, without a timeout
+	size         int64     // of file; -1: unknown
 	contentType  string
 	ifMatch      string
 }
@@ -164,7 +166,7 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 		c.options.DryRun(r.method, path, r.body)
 		return ErrDryRun
 	}
-	if c.options.Timeout > 0 {
+	if c.options.Timeout > 0 && r.file == nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.options.Timeout)
 		defer cancel()
@@ -204,14 +206,21 @@ func (c *Client) Head(ctx context.Context) (http.Header, error) {
 
 // exchange makes the request and understands the answer. outcome is its status line.
 func (c *Client) exchange(ctx context.Context, r request, path string, out any) (outcome string, err error) {
-	req, err := http.NewRequestWithContext(ctx, r.method, c.options.Server+path, bytes.NewReader(r.body))
+	var body io.Reader = bytes.NewReader(r.body)
+	if r.file != nil {
+		body = r.file
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, c.options.Server+path, body)
 	if err != nil {
 		return "", fmt.Errorf("client: %s %s: %w", r.method, path, err)
+	}
+	if r.file != nil {
+		req.ContentLength = r.size
 	}
 	req.Header.Set("Authorization", "Bearer "+c.options.Token)
 	req.Header.Set("Accept", "application/json, application/problem+json")
 	req.Header.Set("User-Agent", c.options.UserAgent)
-	if len(r.body) > 0 {
+	if len(r.body) > 0 || r.file != nil {
 		req.Header.Set("Content-Type", r.contentType)
 	}
 	if r.ifMatch != "" {
@@ -231,15 +240,15 @@ func (c *Client) exchange(ctx context.Context, r request, path string, out any) 
 	case out == nil:
 		return resp.Status, nil
 	}
-	body, err := readBounded(resp.Body, maxAnswer)
+	answer, err := readBounded(resp.Body, maxAnswer)
 	if err != nil {
 		return resp.Status, c.unreachable(ctx, err)
 	}
 	if raw, ok := out.(*[]byte); ok {
-		*raw = body
+		*raw = answer
 		return resp.Status, nil
 	}
-	if err := json.Unmarshal(body, out); err != nil {
+	if err := json.Unmarshal(answer, out); err != nil {
 		return resp.Status, fmt.Errorf("%w: what answers at %s does not speak Telltale's API: %w", ErrUnreachable, c.options.Server, err)
 	}
 	return resp.Status, nil

@@ -48,6 +48,7 @@ var shelf = []struct{ group, file, path string }{
 	{"When something fails", "health.md", Root + "/health"},
 	{"When something fails", "replay.md", Root + "/replay"},
 	{"Users and conversions", "users.md", Root + "/users"},
+	{"Users and conversions", "imports.md", Root + "/imports"},
 	{"Users and conversions", "conversions.md", Root + "/conversions"},
 	{"When something fails", "failures.md", Root + "/failures"},
 	{"API", "api.md", Root + "/guide"},

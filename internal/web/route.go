@@ -83,6 +83,13 @@ func routes() []route {
 		{"GET", project + replaysPath + "/{replay}", read, replayPage},
 		{"POST", project + replaysPath + "/{replay}", change, switchReplay},
 
+		{"GET", project + importsPath, read, importsPage},
+		{"GET", project + importsPath + "/new", change, newImportPage},
+		{"POST", project + importsPath + "/new", change, beginImport},
+		{"GET", project + importsPath + "/{import}", read, importPage},
+		{"POST", project + importsPath + "/{import}", change, switchImport},
+		{"GET", project + importsPath + "/{import}/refused.csv", bodies, exportRefused},
+
 		{"GET", webhooks, read, webhooksPage},
 		{"GET", webhooks + "/new", change, newWebhookPage},
 		{"POST", webhooks + "/new", change, saveNewWebhook},

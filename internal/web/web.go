@@ -40,6 +40,7 @@ type Config struct {
 	Keys       *auth.Keys
 	Dispatcher Dispatcher
 	Replays    Replays
+	Imports    Imports
 	Guard      *egress.Guard
 	Live       *live.Log
 	Ingest     *ingest.Ingest

@@ -119,6 +119,11 @@ func (b *browser) send(method, path string, form url.Values, header http.Header)
 	if method == http.MethodPost {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
+	return b.do(r)
+}
+
+func (b *browser) do(r *http.Request) page {
+	b.t.Helper()
 	response, err := b.client.Do(r)
 	if err != nil {
 		b.t.Fatal(err)
