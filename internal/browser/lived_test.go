@@ -63,6 +63,9 @@ func newLived(t *testing.T) *lived {
 	}
 
 	l.imported("profiles", "users.csv", "id,plan,tags\n1,gold,unsubscribed\n2\n,"+hostile+",\n")
+	var paused struct{ ID string }
+	l.call("POST", "/v1/imports/profiles?project=default", "text/csv", "id,plan\n"+strings.Repeat("1\n", 200_000), &paused) // none goes in
+	l.api("POST", "/v1/imports/"+paused.ID+"/pause?project=default", "", nil)
 
 	l.api("POST", "/v1/keys?project=default", `{"name":"Shop backend","scope":"ingest"}`, nil)
 	var key struct{ ID string }
