@@ -18,7 +18,10 @@ import (
 	"telltale.example/telltale/internal/live"
 )
 
-const importsPath = "/users/imports"
+const (
+	importsPath = "/users/imports"
+	importPath  = importsPath + "/jobs/" // of one; what may be done with a user has three parts, too
+)
 
 // Imports is what the pages ask of the one that runs imports.
 type Imports interface {
@@ -91,7 +94,7 @@ func (r importRow) Percent() int64 {
 }
 
 func importsPage(c *call) error {
-	p := &importsView{frame: frame{Title: "Imports", Section: "users", Wide: true}}
+	p := &importsView{frame: frame{Title: "Imports", Section: "users", Wide: true, Crumbs: []link{{"Users", c.path("/users")}, {"Imports", ""}}}}
 	var err error
 	_, p.Pager, err = c.listed(nil, func(page telltale.Page) (int, func(int) string, func(int, int), error) {
 		imports, err := c.Store.Imports(c.r.Context(), c.project.ID, page)
@@ -135,7 +138,7 @@ func newImportPage(c *call) error {
 }
 
 func (c *call) showNewImport(status int, p *newImportView) error {
-	p.frame = frame{Title: "New import", Section: "users", Crumbs: []link{{"Imports", c.path(importsPath)}, {"New import", ""}}}
+	p.frame = frame{Title: "New import", Section: "users", Crumbs: []link{{"Users", c.path("/users")}, {"Imports", c.path(importsPath)}, {"New import", ""}}}
 	return c.answer(status, "import-new", p)
 }
 
@@ -200,7 +203,7 @@ func (c *call) startImport(p *newImportView, name string, file io.Reader) error 
 	i, err := c.Imports.Start(c.r.Context(), telltale.Import{ProjectID: c.project.ID, Kind: p.Kind, Name: name, Conversions: p.Conversions && p.Kind == telltale.ImportEvents}, file)
 	switch telltale.CodeOf(err) {
 	case "":
-		return c.done(c.path(importsPath+"/"+string(i.ID)), notice{Kind: "ok", Text: "Import started.", Detail: "It goes on when you leave this page."})
+		return c.done(c.path(importPath+string(i.ID)), notice{Kind: "ok", Text: "Import started.", Detail: "It goes on when you leave this page."})
 	case telltale.Invalid, telltale.TooLarge:
 		p.Form.fault("file", messageOf(err))
 		return c.showNewImport(http.StatusUnprocessableEntity, p)
@@ -231,7 +234,7 @@ func importPage(c *call) error {
 		return orNoPage(err, "There is no such import.")
 	}
 	p := &importView{importRow: importRow{i}}
-	p.frame = frame{Title: "Import", Section: "users", Crumbs: []link{{"Imports", c.path(importsPath)}, {p.Called(), ""}}}
+	p.frame = frame{Title: "Import", Section: "users", Crumbs: []link{{"Users", c.path("/users")}, {"Imports", c.path(importsPath)}, {p.Called(), ""}}}
 	p.Poll = i.State == telltale.ImportRunning
 	if p.Poll {
 		p.frame.State = fmt.Sprintf("(%d%%)", p.Percent())
@@ -280,7 +283,7 @@ func switchImport(c *call) error {
 		return orNoPage(err, "There is no such import.")
 	}
 	c.Imports.Wake()
-	return c.done(c.path(importsPath+"/"+string(id)), n)
+	return c.done(c.path(importPath+string(id)), n)
 }
 
 // exportRefused streams the rows that did not go in.

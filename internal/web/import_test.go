@@ -50,9 +50,9 @@ func TestAFileIsImported(t *testing.T) {
 	}
 	w.follow(w.post(at, url.Values{"to": {"paused"}})).says("The import has ended: it is finished.")
 	w.post(at, url.Values{"to": {"finished"}}).want(http.StatusBadRequest)
-	w.get(imports + "/imp_01JD0000000000000000000000").want(http.StatusNotFound)
-	w.post(imports+"/imp_01JD0000000000000000000000", url.Values{"to": {"paused"}}).want(http.StatusNotFound)
-	w.get(imports + "/imp_01JD0000000000000000000000/refused.csv").want(http.StatusNotFound)
+	w.get(imports + "/jobs/imp_01JD0000000000000000000000").want(http.StatusNotFound)
+	w.post(imports+"/jobs/imp_01JD0000000000000000000000", url.Values{"to": {"paused"}}).want(http.StatusNotFound)
+	w.get(imports + "/jobs/imp_01JD0000000000000000000000/refused.csv").want(http.StatusNotFound)
 }
 
 func TestAFileThatIsNotImportedComesBackWithTheReason(t *testing.T) {

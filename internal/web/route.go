@@ -86,9 +86,9 @@ func routes() []route {
 		{"GET", project + importsPath, read, importsPage},
 		{"GET", project + importsPath + "/new", change, newImportPage},
 		{"POST", project + importsPath + "/new", change, beginImport},
-		{"GET", project + importsPath + "/{import}", read, importPage},
-		{"POST", project + importsPath + "/{import}", change, switchImport},
-		{"GET", project + importsPath + "/{import}/refused.csv", bodies, exportRefused},
+		{"GET", project + importPath + "{import}", read, importPage},
+		{"POST", project + importPath + "{import}", change, switchImport},
+		{"GET", project + importPath + "{import}/refused.csv", bodies, exportRefused},
 
 		{"GET", webhooks, read, webhooksPage},
 		{"GET", webhooks + "/new", change, newWebhookPage},
