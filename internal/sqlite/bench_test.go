@@ -377,6 +377,37 @@ func BenchmarkLifeOnLog(b *testing.B) {
 	s.measure(b, func() { s.lives(b.N, 100) })
 }
 
+// BenchmarkMessages looks for messages among -rows events, one at a time and a
+// hundred at a time. An operation is one message.
+func BenchmarkMessages(b *testing.B) {
+	s := newBenchStore(b, 1)
+	project := s.hooks[0].ProjectID
+	var ids []string
+	for done := 0; done < *benchRows; done += 1000 {
+		events := s.newEvents(project, 1000)
+		if _, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: project, Events: events}); err != nil {
+			b.Fatal(err)
+		}
+		ids = append(ids, events[0].MessageID)
+	}
+	for _, batch := range []int{1, 100} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			wanted := make([]string, batch)
+			s.measure(b, func() {
+				for done := 0; done < b.N; done += batch {
+					for i := range wanted {
+						wanted[i] = ids[mathrand.IntN(len(ids))]
+					}
+					found, err := s.Messages(b.Context(), project, wanted)
+					if err != nil || found[0] == nil {
+						b.Fatal(found, err)
+					}
+				}
+			})
+		})
+	}
+}
+
 // BenchmarkPurge removes events, with a delivery and an attempt each.
 func BenchmarkPurge(b *testing.B) {
 	s := newBenchStore(b, 1)

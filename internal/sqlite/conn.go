@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -229,6 +230,13 @@ func (q *query) getBlob() []byte {
 	b := make([]byte, n)
 	q.stmt.ColumnBytes(i, b)
 	return b
+}
+
+// getBlobInto is getBlob in the memory of b, which what it gave before loses.
+func (q *query) getBlobInto(b []byte) []byte {
+	i := q.column()
+	b = slices.Grow(b[:0], q.stmt.ColumnLen(i))
+	return b[:q.stmt.ColumnBytes(i, b[:cap(b)])]
 }
 
 // isNull looks at the coming column without taking it.

@@ -30,6 +30,11 @@
 // where rows of a project or webhook are, digests (digest.go) in which events
 // a user may be found. docs/decisions/0003 has the figures.
 //
+// What has to be found at once, the events of a message and the messages of a
+// user, is found by names (name.go), which are gathered in memory, written as
+// sorted runs and merged little by little. A message has no row of its own: it
+// is what its events say (message.go). docs/decisions/0009 has the figures.
+//
 // An event's deliveries stand right behind it, but for those that a replay
 // made: small partial indexes find these (delivery.replay is not NULL).
 //

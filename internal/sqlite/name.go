@@ -376,13 +376,13 @@ func (f fresh) find(c *conn, wanted []name, above int64) (map[name][]int64, erro
 	if err != nil {
 		return nil, err
 	}
+	var block namedBlock
 	for _, r := range runs {
-		var block namedBlock
 		at := int64(-1)
 		for _, n := range sorted {
 			if b := blockOf(n, r.level); b != at {
-				at, block = b, nil
-				if _, err := c.query(`SELECT entries FROM name_block WHERE key = ?`).int(r.number<<runShift | b).one(func(q *query) { block = q.getBlob() }); err != nil {
+				at, block = b, block[:0]
+				if _, err := c.query(`SELECT entries FROM name_block WHERE key = ?`).int(r.number<<runShift | b).one(func(q *query) { block = q.getBlobInto(block) }); err != nil {
 					return nil, err
 				}
 			}

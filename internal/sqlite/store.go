@@ -222,13 +222,15 @@ func prepareWriter(c *conn) error {
 // have hit. A check of all pages is for after a restore, not for every start:
 // it would read ten million rows.
 func checkRows(c *conn) error {
-	for _, table := range []string{"event", "delivery", "attempt", "profile", "tracked_event", "span", "digest"} {
+	for _, table := range []string{"event", "delivery", "attempt", "profile", "tracked_event", "span", "digest", "name_block"} {
 		order := "number"
 		switch table {
 		case "span":
 			order = "owner, span"
 		case "digest":
 			order = "first"
+		case "name_block":
+			order = "key"
 		}
 		err := c.query(`SELECT * FROM ` + table + ` ORDER BY ` + order + ` LIMIT 10`).run()
 		if err == nil && table != "span" {
