@@ -144,7 +144,7 @@ func (g *Goals) Convert(e *TrackedEvent, at time.Time, messages []*Message) (*Me
 			continue
 		}
 		if age <= g.Window {
-			if e.Message != "" && slices.Contains([]string{m.MessageID, m.ProviderMessageID}, CanonicalMessageID(e.Message)) {
+			if e.Message != "" && m.named(e.Message) {
 				named = m
 			}
 			clicked = latest(clicked, m, at, func(m *Message) time.Time { return m.ClickedAt })
@@ -165,6 +165,12 @@ func (g *Goals) Convert(e *TrackedEvent, at time.Time, messages []*Message) (*Me
 		return received, CreditIndirect
 	}
 	return nil, ""
+}
+
+// named reports whether the id, not empty, is one of the message's two.
+func (m *Message) named(id string) bool {
+	id = CanonicalMessageID(id)
+	return id == m.MessageID || id == CanonicalMessageID(m.ProviderMessageID)
 }
 
 // latest is the message to which something happened later, but not after at.

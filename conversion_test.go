@@ -19,6 +19,7 @@ func TestWhichMessageIsCredited(t *testing.T) {
 	clicked := func(ago float64) func(*Message) { return func(m *Message) { m.ClickedAt = days(ago) } }
 	opened := func(ago float64) func(*Message) { return func(m *Message) { m.OpenedAt = days(ago) } }
 	delivered := func(ago float64) func(*Message) { return func(m *Message) { m.DeliveredAt = days(ago) } }
+	provided := func(id string) func(*Message) { return func(m *Message) { m.ProviderMessageID = id } }
 	converted := func(m *Message) { m.ConvertedAt = days(0.1) }
 	own := func(goal string) func(*Message) { return func(m *Message) { m.Goal = goal } }
 	other := func(m *Message) { m.Campaign = object(t, `{"id":5}`) }
@@ -40,6 +41,7 @@ func TestWhichMessageIsCredited(t *testing.T) {
 		{"the one opened last", "", []*Message{sent("a", 2, opened(1)), sent("b", 1.5, opened(1.2))}, "a", CreditViewed},
 		{"a clicked one before an opened one", "", []*Message{sent("a", 3, clicked(2)), sent("b", 1, opened(0.5))}, "a", CreditDirect},
 		{"the one that is named before a clicked one", "<a>", []*Message{sent("a", 3), sent("b", 1, clicked(0.5))}, "a", CreditDirect},
+		{"by the provider's id, too, with its brackets or without", "<p>", []*Message{sent("a", 3, provided("<p>")), sent("b", 1, clicked(0.5))}, "a", CreditDirect},
 		{"a name that nobody knows says nothing", "zzz", []*Message{sent("a", 3), sent("b", 1, clicked(0.5))}, "b", CreditDirect},
 		{"who converted converts no more", "a", []*Message{sent("a", 1, converted)}, "", ""},
 		{"what was sent after it has no part in it", "", []*Message{sent("a", -1)}, "", ""},
