@@ -27,20 +27,13 @@ func (w *world) happened(kind telltale.EventType, id string, ago time.Duration, 
 	return w.telling(fmt.Sprintf(`{%s"type":%q,"message_id":%q%s}`, stamp, kind, id, more))
 }
 
-// did is what user 5 did, that long ago.
-func did(name string, ago time.Duration, w *world, change ...func(*telltale.TrackedEvent)) telltale.UserChange {
+// doing is what user 5 did, that long ago.
+func (w *world) doing(name string, ago time.Duration) telltale.UserChange {
 	e := &telltale.TrackedEvent{Name: name}
 	if ago != 0 {
 		e.OccurredAt = w.Now().Add(-ago)
 	}
-	for _, c := range change {
-		c(e)
-	}
 	return telltale.UserChange{Kind: telltale.ChangeTrack, User: telltale.UserRef{ID: "5"}, Event: e}
-}
-
-func naming(message string) func(*telltale.TrackedEvent) {
-	return func(e *telltale.TrackedEvent) { e.Message = message }
 }
 
 // conversions gives the events converted that the store has, oldest first, as
@@ -63,7 +56,7 @@ var conversionTests = []test{
 		w.setGoal("7", "bought")
 		w.accept(w.happened(telltale.Sent, "a", 2*hour, ""))
 		w.Advance(time.Minute)
-		changed := w.change(did("Bought", 0, w))
+		changed := w.change(w.doing("Bought", 0))
 		w.equal("the events that came of it", []int{changed.Results[0].Events, len(changed.Accepted.Events)}, []int{2, 2}) // user_created, too
 		w.equal("the webhooks with something waiting", ids(changed.Waiting, webhookID), []telltale.WebhookID{hook.ID})
 		events, err := w.Events(w.ctx, w.project.ID, telltale.EventFilter{Type: telltale.Converted}, telltale.Page{Limit: 10})
@@ -78,12 +71,12 @@ var conversionTests = []test{
 	{"a message converts once, and an event converts one message", func(w *world) {
 		w.setGoal("7", "bought")
 		w.accept(w.happened(telltale.Sent, "a", 3*hour, ""), w.happened(telltale.Sent, "b", 2*hour, ""))
-		w.change(did("bought", 0, w))
+		w.change(w.doing("bought", 0))
 		w.equal("after one event", w.conversions(), []string{"b indirect"})
-		w.change(did("bought", 0, w), did("bought", 0, w), did("bought", 0, w))
+		w.change(w.doing("bought", 0), w.doing("bought", 0), w.doing("bought", 0))
 		w.equal("after four", w.conversions(), []string{"b indirect", "a indirect"})
 		w.restart()
-		w.change(did("bought", 0, w))
+		w.change(w.doing("bought", 0))
 		w.equal("after a restart", w.conversions(), []string{"b indirect", "a indirect"})
 	}},
 	{"what is credited follows what happened to the messages", func(w *world) {
@@ -137,7 +130,7 @@ var conversionTests = []test{
 				w.accept(w.happened(telltale.EventType(parts[0]), id, time.Duration(hours)*hour, more))
 			}
 			known += strings.Count(strings.Join(c.events, "\n"), "converted ")
-			change := did(c.does, 0, w)
+			change := w.doing(c.does, 0)
 			change.User = whose(fmt.Sprint(user))
 			if c.naming != "" {
 				change.Event.Message = fmt.Sprintf("<%d-%s>", user, strings.Trim(c.naming, "<>"))
@@ -157,7 +150,7 @@ var conversionTests = []test{
 			w.happened(telltale.Sent, "a", 10*hour, ""), w.happened(telltale.Opened, "a", 9*hour, ""), w.happened(telltale.Opened, "a", 1*hour, ""),
 			w.happened(telltale.Sent, "b", 10*hour, ""), w.happened(telltale.Clicked, "b", 2*hour, ""), w.happened(telltale.Sent, "c", 3*hour, ""),
 		)
-		w.change(did("bought", 5*hour, w))
+		w.change(w.doing("bought", 5*hour))
 		w.equal("what is credited", w.conversions(), []string{"a view_through"})
 		w.equal("when", w.message("a").ConvertedAt, milli(w.Now().Add(-5*hour)))
 	}},
@@ -168,7 +161,7 @@ var conversionTests = []test{
 			w.happened(telltale.Sent, "c", hour, `,"user":{"id":"another","email":"kim@example.com"}`))
 		w.change(reidentified(whose(`"old"`), `"new"`))
 		for range 3 {
-			change := did("bought", 0, w)
+			change := w.doing("bought", 0)
 			change.User = whose(`"new"`)
 			w.change(change)
 		}
@@ -180,11 +173,11 @@ var conversionTests = []test{
 	{"a repetition converts nothing, nor does what is to leave messages alone", func(w *world) {
 		w.setGoal("7", "bought")
 		w.accept(w.happened(telltale.Sent, "a", 3*hour, ""))
-		w.changeWith(telltale.UserChanges{NoConversions: true, RepeatWindow: time.Minute, Changes: []telltale.UserChange{did("bought", 0, w)}})
-		w.changeWith(telltale.UserChanges{RepeatWindow: time.Minute, Changes: []telltale.UserChange{did("bought", 0, w)}})
+		w.changeWith(telltale.UserChanges{NoConversions: true, RepeatWindow: time.Minute, Changes: []telltale.UserChange{w.doing("bought", 0)}})
+		w.changeWith(telltale.UserChanges{RepeatWindow: time.Minute, Changes: []telltale.UserChange{w.doing("bought", 0)}})
 		w.equal("what is credited", len(w.conversions()), 0)
 		w.Advance(2 * time.Minute)
-		w.changeWith(telltale.UserChanges{RepeatWindow: time.Minute, Changes: []telltale.UserChange{did("bought", 0, w)}})
+		w.changeWith(telltale.UserChanges{RepeatWindow: time.Minute, Changes: []telltale.UserChange{w.doing("bought", 0)}})
 		w.equal("what is credited later", w.conversions(), []string{"a indirect"})
 	}},
 	{"projects do not convert each other's messages", func(w *world) {
@@ -192,20 +185,20 @@ var conversionTests = []test{
 		w.accept(w.happened(telltale.Sent, "a", 3*hour, ""))
 		other := w.newProject("other")
 		w.must(w.SetGoal(w.ctx, other.ID, telltale.Goal{CampaignID: "7", EventName: "bought"}))
-		w.changeWith(telltale.UserChanges{ProjectID: other.ID, Changes: []telltale.UserChange{did("bought", 0, w)}})
+		w.changeWith(telltale.UserChanges{ProjectID: other.ID, Changes: []telltale.UserChange{w.doing("bought", 0)}})
 		w.equal("what is credited", len(w.conversions()), 0)
 	}},
 	{"a goal that came with a message is known after a restart, and a goal of a campaign from when it is set", func(w *world) {
 		w.accept(w.happened(telltale.Sent, "a", 3*hour, `,"telltale":{"conversion_event":"bought"}`), w.happened(telltale.Sent, "b", 3*hour, ""))
 		w.restart()
-		w.change(did("bought", 0, w), did("called", 0, w))
+		w.change(w.doing("bought", 0), w.doing("called", 0))
 		w.equal("after the restart", w.conversions(), []string{"a indirect"})
 		w.setGoal("7", "called")
-		w.change(did("called", 0, w))
+		w.change(w.doing("called", 0))
 		w.equal("after the goal is set", w.conversions(), []string{"a indirect", "b indirect"})
 		w.setGoal("7", "")
 		w.accept(w.happened(telltale.Sent, "c", hour, ""))
-		w.change(did("called", 0, w))
+		w.change(w.doing("called", 0))
 		w.equal("after it is removed", len(w.conversions()), 2)
 	}},
 	{"of many who report at once, each message converts once and each event one", func(w *world) {
@@ -219,7 +212,7 @@ var conversionTests = []test{
 		converted := 0
 		for range events {
 			wait.Go(func() {
-				changed, err := w.ChangeUsers(w.ctx, telltale.UserChanges{ProjectID: w.project.ID, Source: "track", Changes: []telltale.UserChange{did("bought", 0, w)}})
+				changed, err := w.ChangeUsers(w.ctx, telltale.UserChanges{ProjectID: w.project.ID, Source: "track", Changes: []telltale.UserChange{w.doing("bought", 0)}})
 				if err != nil {
 					w.Error(err)
 					return
@@ -243,7 +236,7 @@ var conversionTests = []test{
 			w.happened(telltale.Sent, "a", 9*hour, ""), w.happened(telltale.Clicked, "a", 8*hour, ""), w.happened(telltale.Sent, "b", 7*hour, ""),
 			w.happened(telltale.Sent, "c", 7*hour, `,"campaign":{"id":8,"name":"Other"}`),
 		)
-		w.change(did("called", 0, w), did("Bought", 6*hour, w), did("bought", 5*hour, w), did("bought", 4*hour, w))
+		w.change(w.doing("called", 0), w.doing("Bought", 6*hour), w.doing("bought", 5*hour), w.doing("bought", 4*hour))
 		w.Advance(time.Second)
 		later := w.Now()
 		w.Advance(time.Second)
@@ -263,7 +256,7 @@ var conversionTests = []test{
 		w.equal("the conversions", len(w.conversions()), 0)
 
 		w.setGoal("7", "bought")
-		w.change(did("bought", 3*hour, w))
+		w.change(w.doing("bought", 3*hour))
 		w.equal("the conversions", w.conversions(), []string{"a direct"})
 		want.Events++
 		w.equal("the trial of the goal that it has", try(goal, time.Time{}), want)
