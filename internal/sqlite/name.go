@@ -41,10 +41,12 @@ const (
 	runBlockBits = 4 // of a run of level 0: its blocks fill a page to four fifths
 	mergeBits    = 2 // 1<<mergeBits runs become one
 	maxRunLevel  = 10
-	// Each time so many names came in, a step of a merge is made: a block of
-	// each source. A level needs a step for every 2048 names, so this is enough
+	// Each time so many names came in, a step of a merge is made: so many blocks
+	// of each source. Blocks beside each other share the pages that are written
+	// when they go. A level needs a step for every 16,384 names, so this is enough
 	// for eight at work.
-	mergeEvery = 256
+	mergeEvery  = 2048
+	mergeBlocks = 8
 
 	// nameEntry is a name and a number, of 6 and 7 bytes.
 	nameEntry = 13
@@ -77,7 +79,26 @@ type named struct {
 }
 
 func compareNamed(a, b named) int {
-	return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.number, b.number))
+	if a.name != b.name {
+		return cmp.Compare(a.name, b.name)
+	}
+	return cmp.Compare(a.number, b.number)
+}
+
+// mergeNamed makes one of two sorted lists.
+func mergeNamed(a, b []named) []named {
+	if len(a) == 0 {
+		return b
+	}
+	merged := make([]named, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if compareNamed(a[0], b[0]) <= 0 {
+			merged, a = append(merged, a[0]), a[1:]
+		} else {
+			merged, b = append(merged, b[0]), b[1:]
+		}
+	}
+	return append(append(merged, a...), b...)
 }
 
 // appendNames appends the names that an event bears.
@@ -288,7 +309,7 @@ func (tx *tx) beginMerge(level int64) error {
 	return nil
 }
 
-// mergeNames moves one block of each run that is being merged into another. So
+// mergeNames moves the next blocks of runs that are being merged into another. So
 // an entry is always in one of them, and whoever looks need not know of merges.
 func (tx *tx) mergeNames() error {
 	var target, place int64
@@ -313,23 +334,27 @@ func (tx *tx) mergeNames() error {
 	var entries []named
 	for _, source := range sources {
 		key := source<<runShift | place
-		if _, err := tx.query(`SELECT entries FROM name_block WHERE key = ?`).int(key).one(func(q *query) {
-			block := namedBlock(q.getBlob())
+		var its []named
+		err := tx.query(`SELECT entries FROM name_block WHERE key >= ? AND key < ? ORDER BY key`).int(key).int(key + mergeBlocks).each(func(q *query) error {
+			tx.buffer = q.getBlobInto(tx.buffer)
+			block := namedBlock(tx.buffer)
 			for i := range block.len() {
-				entries = append(entries, block.at(i))
+				its = append(its, block.at(i))
 			}
-		}); err != nil {
+			return nil
+		})
+		if err != nil {
 			return err
 		}
-		if err := tx.change(`DELETE FROM name_block WHERE key = ?`).int(key).run(); err != nil {
+		if err := tx.change(`DELETE FROM name_block WHERE key >= ? AND key < ?`).int(key).int(key + mergeBlocks).run(); err != nil {
 			return err
 		}
+		entries = mergeNamed(entries, its)
 	}
-	slices.SortFunc(entries, compareNamed)
 	if err := tx.storeBlocks(target, level, trimNamed(entries)); err != nil {
 		return err
 	}
-	if place++; place < 1<<runBits(level-1) {
+	if place += mergeBlocks; place < 1<<runBits(level-1) {
 		return tx.change(`UPDATE name_run SET place = ? WHERE number = ?`).int(place).int(target).run()
 	}
 	if err := tx.change(`UPDATE name_run SET place = NULL WHERE number = ?`).int(target).run(); err != nil {
