@@ -1,3 +1,5 @@
+//go:build unix
+
 package track_test
 
 import (
@@ -12,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +25,9 @@ import (
 // stored as user_updated, beside events that are posted to /v1/events, both by
 // HTTP to the same node, in turn: a second of the one and a second of the other
 // make an iteration. ratio is the median over the iterations of changes a second
-// ÷ events a second; -benchtime 5x makes five.
+// ÷ events a second, with the least and the most beside it; -benchtime 5x makes
+// five. ratio-cpu is what it would be if the processors' time set the pace: it
+// moves less when others use the machine.
 func BenchmarkChangesBesideEvents(b *testing.B) {
 	const users, connections, length = 10_000, 64, time.Second
 	n := newBareNode(b)
@@ -38,13 +43,19 @@ func BenchmarkChangesBesideEvents(b *testing.B) {
 
 	var ratios []float64
 	var posted, changed float64
+	var eventCPU, changeCPU float64 // seconds for each
 	for b.Loop() {
-		e, c := events.during(length), changes.during(length)
+		e, eCPU := events.during(length)
+		c, cCPU := changes.during(length)
 		ratios = append(ratios, c/e)
 		posted, changed = posted+e, changed+c
+		eventCPU, changeCPU = eventCPU+eCPU, changeCPU+cCPU
 	}
 	slices.Sort(ratios)
 	b.ReportMetric(ratios[len(ratios)/2], "ratio")
+	b.ReportMetric(ratios[0], "ratio-least")
+	b.ReportMetric(ratios[len(ratios)-1], "ratio-most")
+	b.ReportMetric(eventCPU/changeCPU, "ratio-cpu")
 	b.ReportMetric(posted/float64(len(ratios)), "events/s")
 	b.ReportMetric(changed/float64(len(ratios)), "changes/s")
 	b.ReportMetric(0, "ns/op") // it says nothing
@@ -79,11 +90,20 @@ func newLoad(b *testing.B, n *node, connections int) *load {
 	return l
 }
 
-// during makes requests for that long, and gives how many a second were done.
-func (l *load) during(length time.Duration) float64 {
-	started := time.Now()
+// during makes requests for that long, and gives how many a second were done, and
+// how many seconds of the processors each took, on both sides.
+func (l *load) during(length time.Duration) (rate, cpu float64) {
+	started, used := time.Now(), l.cpu()
 	n := l.each(func() bool { return time.Since(started) < length })
-	return float64(n) / time.Since(started).Seconds()
+	return float64(n) / time.Since(started).Seconds(), (l.cpu() - used) / float64(n)
+}
+
+func (l *load) cpu() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		l.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
 // requests makes that many, or a few more.
