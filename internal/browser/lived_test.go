@@ -29,6 +29,10 @@ func newLived(t *testing.T) *lived {
 	t.Helper()
 	l := &lived{world: newWorld(t), good: newReceiver(t), bad: newReceiver(t)}
 	l.bad.answers(http.StatusInternalServerError, 0)
+	l.imported("profiles", "users.csv", "id,plan,tags\n2\n,"+hostile+",\n") // none goes in
+	var paused struct{ ID string }
+	l.call("POST", "/v1/imports/profiles?project=default", "text/csv", "id,plan\n"+strings.Repeat("1\n", 200_000), &paused)
+	l.api("POST", "/v1/imports/"+paused.ID+"/pause?project=default", "", nil)
 	l.healthy = l.webhook(map[string]any{"url": l.good.url, "events": []string{"*"}, "description": "Into the CRM", "headers": map[string]any{"X-Team": "growth", "X-Token": map[string]any{"value": "s3cret", "secret": true}}})
 	l.failing = l.webhook(map[string]any{"url": l.bad.url + "/a/very/long/path/that/goes/on/and/on?with=" + strings.Repeat("x", 200), "events": []string{"sent", "bounced", "opened", "clicked", "converted"}})
 	l.off = l.webhook(map[string]any{"url": "https://off.example.com/hook", "events": []string{"complained"}, "retry_schedule": []string{}, "basic_auth": map[string]any{"username": "telltale", "password": password}})
@@ -61,11 +65,6 @@ func newLived(t *testing.T) *lived {
 	if r, text := l.request(l.cookie, http.MethodPost, "/p/default/replays", url.Values{"webhook": {l.healthy}, "which": {"all"}, "range": {"24h"}, "to": {l.healthy}, "rate": {"0.1"}}); r.StatusCode != http.StatusSeeOther {
 		t.Fatalf("a replay does not start: %s", text)
 	}
-
-	l.imported("profiles", "users.csv", "id,plan,tags\n1,gold,unsubscribed\n2\n,"+hostile+",\n")
-	var paused struct{ ID string }
-	l.call("POST", "/v1/imports/profiles?project=default", "text/csv", "id,plan\n"+strings.Repeat("1\n", 200_000), &paused) // none goes in
-	l.api("POST", "/v1/imports/"+paused.ID+"/pause?project=default", "", nil)
 
 	l.api("POST", "/v1/keys?project=default", `{"name":"Shop backend","scope":"ingest"}`, nil)
 	var key struct{ ID string }
