@@ -166,7 +166,7 @@ func (tx *tx) findDuplicates(events []*telltale.Event, rows []eventRow, answers 
 }
 
 const insertEvent = `INSERT INTO event (number, id, project, type, test, source, lag, occurred, user_id, email, message_id, campaign_id,
-	url, ip, machine, provider_message_id, conversion_event, caller_id, payload, credit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	url, ip, machine, provider_message_id, conversion_event, caller_id, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // insertEvent stores the event under its sequence number.
 func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
@@ -183,12 +183,17 @@ func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
 	} else {
 		q.bool(*e.Machine)
 	}
-	err := q.textOrNull(e.ProviderMessageID).textOrNull(e.ConversionEvent).textOrNull(e.CallerID).blob(e.Payload).intOrNull(row.credit).run()
+	err := q.textOrNull(e.ProviderMessageID).textOrNull(e.ConversionEvent).textOrNull(e.CallerID).blob(e.Payload).run()
 	if isConstraint(err) {
 		return telltale.Errorf(telltale.Conflict, "The event %s was accepted before.", e.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("event %s: %w", e.ID, err)
+	}
+	if row.credit != 0 {
+		if err := tx.change(`INSERT INTO credit (event, credit) VALUES (?, ?)`).int(e.Sequence).int(row.credit).run(); err != nil {
+			return fmt.Errorf("event %s: the credit: %w", e.ID, err)
+		}
 	}
 	if !e.Test {
 		tx.countEvent(e.Sequence, p.number, row.code)
@@ -250,7 +255,8 @@ func (s *Store) AcceptTest(ctx context.Context, event telltale.Event, id telltal
 }
 
 const eventColumns = `e.number, e.id, e.project, e.type, e.test, e.source, e.lag, e.occurred, e.user_id, e.email, e.message_id, e.campaign_id,
-	e.url, e.ip, e.machine, e.provider_message_id, e.conversion_event, e.caller_id, e.payload, e.credit`
+	e.url, e.ip, e.machine, e.provider_message_id, e.conversion_event, e.caller_id, e.payload,
+	(SELECT c.credit FROM credit c WHERE c.event = e.number)`
 
 func (s *Store) scanEvent(q *query, project telltale.ProjectID) *telltale.Event {
 	e := &telltale.Event{Sequence: q.getInt(), ID: eventID(q.getBlob()), ProjectID: project}

@@ -135,6 +135,9 @@ func (tx *tx) removeEvent(event int64, deliveries []eventDelivery) (rows int, er
 			return rows, err
 		}
 	}
+	if err := tx.change(`DELETE FROM credit WHERE event = ?`).int(event).run(); err != nil {
+		return rows, err
+	}
 	return rows + len(deliveries) + 1, tx.change(`DELETE FROM event WHERE number = ?`).int(event).run()
 }
 

@@ -212,29 +212,73 @@ func BenchmarkDeliveriesPage(b *testing.B) {
 		{"refresh", ""},
 	} {
 		b.Run(row.name, func(b *testing.B) {
-			var took []time.Duration
-			size, used := 0, processor(b)
-			for b.Loop() {
-				r := w.request("/p/default/deliveries" + row.query)
-				r.Header.Set("Accept-Encoding", "gzip")
-				if row.name == "refresh" {
-					r.Header.Set("HX-Request-Type", "partial")
-				}
-				answer := httptest.NewRecorder()
-				began := time.Now()
-				w.pages.ServeHTTP(answer, r)
-				took = append(took, time.Since(began))
-				if size = answer.Body.Len(); answer.Code != http.StatusOK {
-					b.Fatalf("%d: %s", answer.Code, answer.Body)
-				}
+			r := w.request("/p/default/deliveries" + row.query)
+			if row.name == "refresh" {
+				r.Header.Set("HX-Request-Type", "partial")
 			}
-			used = processor(b) - used
-			slices.Sort(took)
-			for _, percent := range []int{50, 95} {
-				b.ReportMetric(float64(took[len(took)*percent/100])/float64(time.Millisecond), fmt.Sprintf("p%d-ms", percent))
-			}
-			b.ReportMetric(float64(used)/float64(len(took))/float64(time.Millisecond), "CPU-ms")
-			b.ReportMetric(float64(size), "page-B")
+			w.measure(b, r)
 		})
 	}
+}
+
+// measure makes the page again and again.
+func (w *benchWorld) measure(b *testing.B, r *http.Request) {
+	b.Helper()
+	r.Header.Set("Accept-Encoding", "gzip")
+	var took []time.Duration
+	size, used := 0, processor(b)
+	for b.Loop() {
+		answer := httptest.NewRecorder()
+		began := time.Now()
+		w.pages.ServeHTTP(answer, r.Clone(r.Context()))
+		took = append(took, time.Since(began))
+		if size = answer.Body.Len(); answer.Code != http.StatusOK {
+			b.Fatalf("%d: %s", answer.Code, answer.Body)
+		}
+	}
+	used = processor(b) - used
+	slices.Sort(took)
+	for _, percent := range []int{50, 95} {
+		b.ReportMetric(float64(took[len(took)*percent/100])/float64(time.Millisecond), fmt.Sprintf("p%d-ms", percent))
+	}
+	b.ReportMetric(float64(used)/float64(len(took))/float64(time.Millisecond), "CPU-ms")
+	b.ReportMetric(float64(size), "page-B")
+}
+
+// BenchmarkUserPage makes the page of a user to whom 10,000 events happened, and
+// who did 10,000 things, in a log that holds everybody's. The published figure is
+//
+//	go test ./internal/web -run '^$' -bench UserPage -rows 1000000 -timeout 0
+func BenchmarkUserPage(b *testing.B) {
+	const events = 10_000
+	w := newBenchWorld(b, b.TempDir(), *benchRows, func(s *sqlite.Store) telltale.Store { return s })
+	user := telltale.NamedUser("bench-user", "bench-user@mail.example")
+	changes := telltale.UserChanges{ProjectID: w.project.ID, Source: "track", Room: everywhere{}}
+	for i := range events {
+		changes.Changes = append(changes.Changes, telltale.UserChange{Kind: telltale.ChangeTrack, User: user, Event: &telltale.TrackedEvent{Name: fmt.Sprintf("step %d", i)}})
+		if len(changes.Changes) < 1000 {
+			continue
+		}
+		if _, err := w.store.ChangeUsers(b.Context(), changes); err != nil {
+			b.Fatal(err)
+		}
+		changes.Changes = changes.Changes[:0]
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		accepted := make([]*telltale.Event, 1000)
+		for j := range accepted {
+			accepted[j] = &telltale.Event{
+				ID: telltale.NewEventID(), ProjectID: w.project.ID, Type: telltale.Opened, Source: "api", OccurredAt: now, ReceivedAt: now,
+				Payload: []byte(`{"type":"opened","user":{"id":"bench-user","email":"bench-user@mail.example"},"campaign":{"name":"Spring"}}`),
+				UserID:  "bench-user", Email: "bench-user@mail.example", MessageID: fmt.Sprint(i, j),
+			}
+		}
+		if _, err := w.store.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: w.project.ID, Events: accepted, Room: everywhere{}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	profile, err := w.store.FindProfile(b.Context(), w.project.ID, user)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w.measure(b, w.request("/p/default/users/"+string(profile.ID)))
 }

@@ -20,8 +20,13 @@ CREATE TABLE name_block (
 -- named after the fact.
 INSERT INTO meta VALUES ('named', coalesce((SELECT max(number) FROM event), 0));
 
--- Why the message of a conversion is credited with it: see code.go.
-ALTER TABLE event ADD COLUMN credit INTEGER;
+-- Why the message of a conversion is credited with it: see code.go. A column of
+-- the event would be simpler to read, and have every row of the table checked
+-- when it is added.
+CREATE TABLE credit (
+	event  INTEGER PRIMARY KEY, -- number
+	credit INTEGER NOT NULL
+) STRICT;
 
 -- The events that campaigns are to bring about.
 CREATE TABLE goal (
