@@ -46,16 +46,16 @@ func newLived(t *testing.T) *lived {
 	l.api("POST", "/v1/webhooks/"+l.healthy+"/test?project=default", "{}", nil)
 	l.api("POST", "/v1/webhooks/"+l.failing+"/test?project=default", "{}", nil)
 
-	for _, t := range telltale.EventTypes() {
-		l.post(string(t))
-	}
-	event, _ := json.Marshal(map[string]any{"type": "clicked", "user": map[string]any{"id": hostile, "email": "ana@example.com"}, "campaign": map[string]any{"name": hostile}, "message_id": "m/1?" + hostile, "user_agent": hostile})
-	l.api("POST", "/v1/events?project=default", string(event), nil)
 	l.track("users/track", map[string]any{"id": hostile, "email": "ana@example.com", "data": map[string]any{hostile: hostile, "plan": "pro"}, "channels": []any{map[string]any{"type": "push", "address": hostile, "platform": "ios"}}})
 	l.track("users/tags/edit", map[string]any{"id": hostile, "add": []string{"vip", hostile}})
 	l.track("events/track", map[string]any{"identity": map[string]any{"id": hostile}, "event_name": hostile, "data": map[string]any{"sku": hostile}})
 	l.track("users/unsubscribe", map[string]any{"email": "eve@example.com"})
 	l.api("PUT", "/v1/goals/987?project=default", `{"event_name":"purchased item"}`, nil)
+	for _, t := range telltale.EventTypes() {
+		l.post(string(t))
+	}
+	event, _ := json.Marshal(map[string]any{"type": "clicked", "user": map[string]any{"id": hostile, "email": "ana@example.com"}, "campaign": map[string]any{"name": hostile}, "message_id": "m/1?" + hostile, "user_agent": hostile})
+	l.api("POST", "/v1/events?project=default", string(event), nil)
 	l.settle(l.healthy, caught)
 	l.bad.await(l.T, 10)
 	l.api("POST", "/v1/webhooks/"+held+"/disable?project=default", "", nil)
