@@ -6,9 +6,6 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 LINTER    = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 20s
-# SQLite is C made into Go: to watch each of its reads and writes takes most of
-# the time of the tests, and its locks are its own.
-RACE      = -race -gcflags=modernc.org/...=-race=false
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test check lint fuzz golden flood bench
@@ -24,8 +21,8 @@ run: build ## build and run the server on a data folder of its own, ./telltale-d
 
 test: tools ## install what the tests need, and run them all with the race detector
 	$(GO) vet ./...
-	$(GO) test $(RACE) -timeout 30m ./...
-	cd bench && $(GO) vet ./... && $(GO) test $(RACE) ./...
+	$(GO) test -race -timeout 30m ./...
+	cd bench && $(GO) vet ./... && $(GO) test -race ./...
 
 .PHONY: tools
 tools: # the race detector needs cgo, and cgo a C compiler; the tests of the pages need Chromium, and Vero's npm package Node.js

@@ -143,7 +143,7 @@ func TestUsageErrorsSayWhatWasMeant(t *testing.T) {
 		{"a bin that cannot be one", []string{"inspect", "requests", "a/b"}, 4, `there is no bin "a/b"; expected an id of small letters and digits, as telltale inspect list shows it`},
 		{"a setting that is wrong", []string{"serve", "--listen", "8484"}, 2, `flag --listen: "8484"; expected host:port, such as 127.0.0.1:8484`},
 		{"a misspelt event type", []string{"trigger", "bouncd"}, 2, `there is no event type "bouncd"; did you mean bounced?`},
-		{"an event type like none", []string{"trigger", "xyz"}, 2, `There is no event type "xyz"; there are sent, delivered, opened, clicked, failed, bounced, converted, unsubscribed, resubscribed, complained, user_created, user_updated.`},
+		{"an event type like none", []string{"trigger", "xyz"}, 2, `There is no event type "xyz"; there are sent, delivered, opened, clicked, failed, bounced, converted, unsubscribed, resubscribed, complained, user_created, user_updated, webhook.failing, webhook.disabled, webhook.recovered, delivery.failed.`},
 		{"a count of none", []string{"trigger", "sent", "--count", "0"}, 2, `flag --count: "0"; expected 1 to 100000`},
 		{"data for all types", []string{"trigger", "all", "--data", "{}"}, 2, "flag --data: it is one event; name its type instead of all"},
 		{"changes to a test", []string{"trigger", "sent", "--to", id, "--set", "a=b"}, 2, "flag --to: a single webhook gets the documented samples as tests, so --set and --data have no effect; leave them out, or leave --to out"},

@@ -29,7 +29,7 @@ func (s *Store) CountProfiles(ctx context.Context, project telltale.ProjectID, f
 	if err != nil || search == nil {
 		return 0, false, err
 	}
-	search.count = &count{limit: limit}
+	search.count = newCount(limit)
 	if err := s.read(ctx, "counting users", search.run); err != nil {
 		return 0, false, err
 	}

@@ -81,7 +81,7 @@
   D.addEventListener('signed-out', () => location.reload())
   const missed = () => { if (++lost > 3) show('off', 'Live updates are off. Refresh'); else show('lost', 'Reconnecting…') }
   D.addEventListener('htmx:sse:error', e => { if (e.detail.status == 401) location.reload(); else missed() })
-  D.addEventListener('htmx:finally:request', e => { if (e.target.matches('[hx-sse\\:connect]') && !e.target._htmx?.sse) if (e.detail.ctx.response?.status == 401) location.reload(); else missed() }) // it never began
+  D.addEventListener('htmx:finally:request', e => { if (e.target.matches?.('[hx-sse\\:connect]') && !e.target._htmx?.sse) if (e.detail.ctx.response?.status == 401) location.reload(); else missed() }) // it never began
   D.addEventListener('htmx:sse:after:connection', () => { lost = 0; if (pulse.dataset.state != 'paused') show('live', 'Live') })
   // Keys in lists: j and k move, Enter opens, x selects, r replays, / searches, ? tells of them.
   D.addEventListener('keydown', e => {
