@@ -100,8 +100,18 @@ func TestAPageIsToldOncePerPaceAndKeepsUpWithAnyLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeLog{}
 		enough := errors.New("enough")
-		var grow *time.Timer
-		grow = time.AfterFunc(0, func() { f.add(100); grow.Reset(10 * time.Millisecond) }) // 10,000 a second
+		grow := time.NewTicker(10 * time.Millisecond)
+		grown := make(chan struct{})
+		go func() { // 10,000 a second
+			for {
+				select {
+				case <-grow.C:
+					f.add(100)
+				case <-grown:
+					return
+				}
+			}
+		}()
 		var told []telltale.Cursor
 		began := time.Now()
 		err := New(f).Tell(t.Context(), "", 0, time.Second, func(p telltale.LogPage) error {
@@ -113,7 +123,7 @@ func TestAPageIsToldOncePerPaceAndKeepsUpWithAnyLog(t *testing.T) {
 		if !errors.Is(err, enough) {
 			t.Fatal(err)
 		}
-		grow.Stop()
+		close(grown)
 		synctest.Wait()
 		if took := time.Since(began); took < 9*time.Second || took > 10*time.Second {
 			t.Errorf("ten tellings took %v", took)
