@@ -95,7 +95,7 @@ func (p *program) openUpload(path string) (io.ReadCloser, int64, error) {
 	if path == "-" {
 		return io.NopCloser(p.stdin), -1, nil
 	}
-	file, err := os.Open(path) //nolint:gosec // whoever runs the command names it
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, 0, usage("import: %v", err)
 	}

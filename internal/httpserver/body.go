@@ -69,7 +69,7 @@ func (s *streamedBody) Read(p []byte) (int, error) {
 	if s.left -= int64(n); s.left < 0 {
 		return 0, tooLargeError(s.limit)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = readError(err)
 	}
 	return n, err

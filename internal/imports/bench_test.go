@@ -82,7 +82,7 @@ func insert(b *testing.B, store *sqlite.Store, project telltale.ProjectID, n int
 func openStore(b *testing.B) (*sqlite.Store, telltale.ProjectID) {
 	b.Helper()
 	folder := b.TempDir()
-	if err := os.Chmod(folder, 0o700); err != nil { //nolint:gosec // a folder is searched
+	if err := os.Chmod(folder, 0o700); err != nil {
 		b.Fatal(err)
 	}
 	store, err := sqlite.Open(b.Context(), filepath.Join(folder, "telltale.db"), sqlite.Options{Node: telltale.NewNodeID(), Sealer: plain{}, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { b.Error(err) }})

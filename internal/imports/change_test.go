@@ -86,7 +86,7 @@ func TestRowsBecomeChanges(t *testing.T) {
 			if got != test.want {
 				t.Errorf("the row is\n%s, not\n%s", got, test.want)
 			}
-			if _, err := r.next(); err != io.EOF && row.wrong == "" { //nolint:errorlint // rows give it as it is
+			if _, err := r.next(); err != io.EOF && row.wrong == "" {
 				t.Errorf("there is more: %v", err)
 			}
 		})

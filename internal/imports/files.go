@@ -89,7 +89,7 @@ func unstored(err error) error {
 }
 
 func syncFolder(path string) error {
-	folder, err := os.Open(path) //nolint:gosec // the operator's own folder
+	folder, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (r *rows) fill() error {
 		n, err := r.file.Read(r.buffer[r.end:])
 		r.end += n
 		switch {
-		case err == io.EOF: //nolint:errorlint // readers give it as it is
+		case err == io.EOF:
 			r.over = true
 		case err != nil:
 			return fmt.Errorf("imports: reading at byte %d: %w", r.place+int64(r.end), err)

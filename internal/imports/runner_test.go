@@ -174,7 +174,7 @@ func TestEveryRowGoesInOnceHoweverOftenTheRunnerOrTheStoreFails(t *testing.T) {
 		i := start(t, newRunner(t, m, folder), "prj_1", users(rows))
 		for range 500 {
 			stop := run(t, newRunner(t, m, folder))
-			time.Sleep(time.Duration(nap.IntN(3000)) * time.Millisecond)
+			<-time.After(time.Duration(nap.IntN(3000)) * time.Millisecond)
 			stop()
 		}
 		got := m.state(i.ID)
@@ -205,7 +205,7 @@ func TestImportsStopAndGoOnAsTheyAreTold(t *testing.T) {
 		m.set(i.ID, telltale.ImportPaused)
 		stop := run(t, r)
 		defer stop()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		if got := m.state(i.ID); got.Rows != 0 || !slices.Equal(filesIn(t, folder), []string{string(i.ID) + ".csv"}) {
 			t.Fatalf("while it is paused, %d rows were read, and there is %q", got.Rows, filesIn(t, folder))
@@ -249,11 +249,11 @@ func TestAnImportWaitsForTheStore(t *testing.T) {
 		i := start(t, r, "prj_1", users(10))
 		m.down = &telltale.Error{Code: telltale.Unavailable, Message: "The disk is full.", RetryAfter: 20 * time.Second}
 		defer run(t, r)()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		m.mu.Lock()
 		m.down = nil
 		m.mu.Unlock()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		if got := m.state(i.ID); got.State != telltale.ImportFinished || got.Rows != 10 {
 			t.Errorf("it is %s with %d rows", got.State, got.Rows)
@@ -289,7 +289,7 @@ func TestAnImportWhoseFileIsGoneOrChangedFails(t *testing.T) {
 				if got.State != telltale.ImportFailed || !slices.ContainsFunc(strings.Split(test.want, "|"), func(s string) bool { return strings.Contains(got.Failure, s) }) {
 					t.Errorf("it is %s: %q", got.State, got.Failure)
 				}
-				time.Sleep(time.Minute)
+				<-time.After(time.Minute)
 				synctest.Wait()
 				if left := filesIn(t, folder); len(left) > 0 {
 					t.Errorf("there is still %q", left)

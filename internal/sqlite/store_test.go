@@ -63,7 +63,7 @@ var migrated = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(folder) //nolint:errcheck // it is the system's to clean
+	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "telltale.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		return nil, err
