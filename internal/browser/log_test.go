@@ -62,15 +62,22 @@ func TestWhatIsEmptySaysWhatToDo(t *testing.T) {
 	b.says("#content", "Events received") // by itself
 }
 
+// follows opens the delivery log, which has so many rows and is live.
+func (w *world) follows(rows int) *tab {
+	w.Helper()
+	b := w.owner()
+	b.open(deliveries)
+	b.listed(rows)
+	b.says("#pulse", "Live")
+	return b
+}
+
 func TestANewDeliveryAppearsByItself(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.hook(newReceiver(t), "")
 	w.send(1, 1)
-	b := w.owner()
-	b.open(deliveries)
-	b.listed(1)
-	b.says("#pulse", "Live")
+	b := w.follows(1)
 	w.send(2, 1)
 	b.listed(2)
 	b.says("#live", "user2@example.com")
@@ -99,10 +106,7 @@ func TestANewRowIsThereWithinASecond(t *testing.T) {
 	w := newWorld(t)
 	w.hook(newReceiver(t), "")
 	w.send(1, 1)
-	b := w.owner()
-	b.open(deliveries)
-	b.listed(1)
-	b.says("#pulse", "Live")
+	b := w.follows(1)
 	js[any](b, `shown = {}, new MutationObserver(() => document.querySelectorAll('#live tr').forEach(r => shown[r.innerText.match(/user(\d+)@/)[1]] ??= Date.now()))
 		.observe(document.querySelector('#content'), {childList: true, subtree: true, characterData: true}), 0`)
 	best := time.Hour
@@ -124,10 +128,7 @@ func TestAStreamGoesOnAfterARestart(t *testing.T) {
 	w := newWorld(t)
 	w.hook(newReceiver(t), "")
 	w.send(1, 3)
-	b := w.owner()
-	b.open(deliveries)
-	b.listed(3)
-	b.says("#pulse", "Live")
+	b := w.follows(3)
 	w.stop()
 	b.says("#pulse", "Reconnecting…")
 	w.config.Listen = strings.TrimPrefix(b.url, "http://")
@@ -316,10 +317,7 @@ func TestADeliveryBesideTheListIsLive(t *testing.T) {
 	r.answers(http.StatusBadGateway, 0)
 	w.hook(r, `,"retry_schedule":["1s"]`)
 	w.send(1, 1)
-	b := w.owner()
-	b.open(deliveries)
-	b.listed(1)
-	b.says("#pulse", "Live")
+	b := w.follows(1)
 	b.click("link", "Sent")
 	b.says("dialog.drawer", "Failed after 2 attempts.", "Attempt 2")
 }
@@ -329,10 +327,7 @@ func TestNewRowsAreReadOutToWhoeverAsks(t *testing.T) {
 	w := newWorld(t)
 	w.hook(newReceiver(t), "")
 	w.send(1, 1)
-	b := w.owner()
-	b.open(deliveries)
-	b.listed(1)
-	b.says("#pulse", "Live")
+	b := w.follows(1)
 	w.send(2, 1)
 	b.listed(2)
 	b.the("log", "New rows")
