@@ -27,6 +27,7 @@ type (
 	ProfileID  string // prf_…
 	ImportID   string // imp_…
 	ErasureID  string // ers_…
+	SourceID   string // src_…
 )
 
 const ulidLength = 26
@@ -46,6 +47,7 @@ const (
 	profilePrefix  = "prf_"
 	importPrefix   = "imp_"
 	erasurePrefix  = "ers_"
+	sourcePrefix   = "src_"
 )
 
 func NewProjectID() ProjectID   { return ProjectID(newID(projectPrefix)) }
@@ -61,6 +63,7 @@ func NewAuditID() AuditID       { return AuditID(newID(auditPrefix)) }
 func NewProfileID() ProfileID   { return ProfileID(newID(profilePrefix)) }
 func NewImportID() ImportID     { return ImportID(newID(importPrefix)) }
 func NewErasureID() ErasureID   { return ErasureID(newID(erasurePrefix)) }
+func NewSourceID() SourceID     { return SourceID(newID(sourcePrefix)) }
 
 // ids is the one source of ULIDs in a process: strictly rising within a
 // millisecond, which [ulid.MonotonicEntropy] gives only under a lock.

@@ -30,10 +30,22 @@ type Profile struct {
 
 	// UnsubscribedAt is since when the user is opted out; zero while subscribed.
 	UnsubscribedAt time.Time
+	// Suppression says why messages to the user's email should not be sent, and
+	// SuppressedAt since when. Telltale sends none itself: it is for those who do.
+	Suppression  Suppression
+	SuppressedAt time.Time // zero while there is no reason
 
 	CreatedAt time.Time // when the user was identified; zero if only the opt-out is known
 	UpdatedAt time.Time
 }
+
+// Suppression is a reason not to send messages to an email address; empty for none.
+type Suppression string
+
+const (
+	SuppressedBounced    Suppression = "bounced"    // a message bounced hard
+	SuppressedComplained Suppression = "complained" // the user marked a message as spam
+)
 
 // Bounds of a profile beyond those of an event.
 const (

@@ -2,6 +2,7 @@ package telltale
 
 import (
 	"context"
+	"crypto/sha256"
 	"time"
 )
 
@@ -182,6 +183,17 @@ type Acceptance struct {
 	// It keeps a pointer to them in claims: they are not to be changed after.
 	Events []*Event
 	Room   Room // nil: every delivery waits
+	// Nonces are remembered with the events, as long as callers' ids: one that is
+	// known with another hash gives Conflict, with a fault "nonces[i]", and
+	// nothing is stored.
+	Nonces []Nonce
+}
+
+// Nonce is what a sender may use once, such as the token in a signature that
+// does not cover what was sent.
+type Nonce struct {
+	Name string            // at most [MaxIDChars] characters
+	Hash [sha256.Size]byte // of what it was used for
 }
 
 // Room says how many deliveries the local dispatcher takes over at once. Its
@@ -659,4 +671,44 @@ type ErasureStore interface {
 	Erasures(ctx context.Context, project ProjectID, page Page) ([]Erasure, error)
 	// OpenErasures lists those of every project that are not complete.
 	OpenErasures(ctx context.Context) ([]Erasure, error)
+}
+
+// SourceStore keeps the feeds of mail providers. Where a project is asked for, a
+// source of another one is NotFound, like one that does not exist or is deleted.
+// What is returned carries its credentials in the clear.
+type SourceStore interface {
+	// CreateSource gives Conflict if the project has [MaxSources]; NotFound for a project.
+	CreateSource(ctx context.Context, s Source) (*Source, error)
+	// Source gives NotFound.
+	Source(ctx context.Context, project ProjectID, id SourceID) (*Source, error)
+	// SourceByToken finds a source by its address, since providers know no
+	// project. NotFound.
+	SourceByToken(ctx context.Context, token SourceToken) (*Source, error)
+	// Sources lists newest first.
+	Sources(ctx context.Context, project ProjectID, page Page) ([]*Source, error)
+	// UpdateSource replaces name, credentials, options and whether it is enabled,
+	// if s.Version is still the stored version, and gives PreconditionFailed
+	// otherwise. NotFound.
+	UpdateSource(ctx context.Context, s Source) (*Source, error)
+	// DeleteSource removes a source for good with what it kept; its events stay.
+	// PreconditionFailed if the version is not the stored one; 0 stands for
+	// whichever that is. NotFound.
+	DeleteSource(ctx context.Context, project ProjectID, id SourceID, version int64) (*Source, error)
+	// NoteSources adds to the tallies of sources ([SourceTally.Add]). One that is
+	// gone is passed over.
+	NoteSources(ctx context.Context, tallies map[SourceID]SourceTally) error
+
+	// KeepUnrecognised keeps requests of one source, of which there are the
+	// newest [MaxUnrecognised] at most. One whose body the source keeps already is
+	// not kept again. NotFound.
+	KeepUnrecognised(ctx context.Context, requests []UnrecognisedRequest) error
+	// UnrecognisedRequests lists newest first, without the bodies. NotFound for
+	// the source.
+	UnrecognisedRequests(ctx context.Context, project ProjectID, source SourceID, page Page) ([]UnrecognisedRequest, error)
+	// UnrecognisedRequest gives one with its body. NotFound.
+	UnrecognisedRequest(ctx context.Context, project ProjectID, source SourceID, id RequestID) (UnrecognisedRequest, error)
+	// CountUnrecognised counts what a source keeps. NotFound for the source.
+	CountUnrecognised(ctx context.Context, project ProjectID, source SourceID) (int, error)
+	// DropUnrecognised removes those of the ids; what is not there is no error.
+	DropUnrecognised(ctx context.Context, project ProjectID, source SourceID, ids []RequestID) error
 }

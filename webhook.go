@@ -38,6 +38,7 @@ type Webhook struct {
 
 	Headers         []CustomHeader
 	BasicAuth       *BasicAuth
+	SkipMachines    bool   // opens and clicks that a machine made are not owed to it
 	Extensions      bool   // the body gains what Telltale knows, under the key "telltale"
 	LegacySignature bool   // adds X-Signature: sha256=…
 	Format          string // which contract the payload follows: [FormatVero2]
@@ -329,6 +330,7 @@ func WebhookChanges(before, after *Webhook) []AuditChange {
 	note("retry_schedule", before.RetrySchedule.String(), after.RetrySchedule.String())
 	note("rate_limit", settingOf(before.RateLimit), settingOf(after.RateLimit))
 	note("concurrency", settingOf(before.Concurrency), settingOf(after.Concurrency))
+	note("skip_machines", settingOf(before.SkipMachines), settingOf(after.SkipMachines))
 	note("extensions", settingOf(before.Extensions), settingOf(after.Extensions))
 	note("legacy_signature", settingOf(before.LegacySignature), settingOf(after.LegacySignature))
 	note("format", before.Format, after.Format)
