@@ -45,15 +45,16 @@ var floors = []struct {
 	{"internal/ingest", []string{"."}},
 	{"internal/track", []string{".", "internal/auth", "internal/httpserver"}},
 	{"internal/inspect", []string{".", "signature", "internal/httpserver"}},
-	{"internal/api", []string{".", "schema", "internal/wire", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver", "internal/live"}},
-	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/auth", "internal/egress", "internal/httpserver", "internal/live", "internal/docs"}},
+	{"internal/feed", []string{".", "internal/ingest", "internal/httpserver"}},
+	{"internal/api", []string{".", "schema", "internal/wire", "internal/ingest", "internal/feed", "internal/auth", "internal/egress", "internal/httpserver", "internal/live"}},
+	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/feed", "internal/auth", "internal/egress", "internal/httpserver", "internal/live", "internal/docs"}},
 	// Floor 3: everything is built, started and stopped here.
 	{"internal/app", []string{
 		".", "schema", "signature", "internal/egress", "internal/wire", "internal/httpserver", "internal/auth", "internal/sqlite",
-		"internal/dispatch", "internal/replay", "internal/imports", "internal/send", "internal/config", "internal/ingest", "internal/track", "internal/inspect", "internal/live", "internal/api", "internal/web",
+		"internal/dispatch", "internal/replay", "internal/imports", "internal/send", "internal/config", "internal/ingest", "internal/track", "internal/feed", "internal/inspect", "internal/live", "internal/api", "internal/web",
 	}},
 	// Floor 4: flags in, exit codes out.
-	{"cmd/telltale", []string{".", "schema", "signature", "internal/app", "internal/config", "internal/client", "internal/wire"}},
+	{"cmd/telltale", []string{".", "schema", "signature", "internal/app", "internal/feed", "internal/config", "internal/client", "internal/wire"}},
 }
 
 // fences keep what is third-party, or dangerous, where it belongs: a package
