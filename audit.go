@@ -55,6 +55,9 @@ const (
 	AuditImportPaused      AuditAction = "import.pause"
 	AuditImportResumed     AuditAction = "import.resume"
 	AuditImportCancelled   AuditAction = "import.cancel"
+	AuditSourceCreated     AuditAction = "source.create"
+	AuditSourceChanged     AuditAction = "source.update"
+	AuditSourceDeleted     AuditAction = "source.delete"
 	AuditGoalSet           AuditAction = "goal.set"
 	AuditGoalRemoved       AuditAction = "goal.remove"
 	AuditWindowsChanged    AuditAction = "goal.windows"
@@ -83,6 +86,9 @@ var auditActions = []struct {
 	{AuditImportPaused, "Import paused"},
 	{AuditImportResumed, "Import resumed"},
 	{AuditImportCancelled, "Import cancelled"},
+	{AuditSourceCreated, "Source added"},
+	{AuditSourceChanged, "Source changed"},
+	{AuditSourceDeleted, "Source deleted"},
 	{AuditGoalSet, "Goal set"},
 	{AuditGoalRemoved, "Goal removed"},
 	{AuditWindowsChanged, "Conversion windows changed"},

@@ -106,7 +106,7 @@ const (
 	MaxUnrecognised    = 10_000  // that a source keeps: the newest
 	MaxFeedBody        = 5 << 20 // bytes of a request to a source
 	MaxFeedEvents      = 10_000  // events of a request to a source
-	MaxSourceFailure   = 500     // bytes of the sentence
+	MaxSourceFailure   = 500     // bytes of a sentence that says why; longer ones are cut
 	MaxUnrecognisedAge = 30 * 24 * time.Hour
 )
 

@@ -30,6 +30,7 @@ type Store interface {
 	ReplayStore
 	ImportStore
 	UserStore
+	SourceStore
 	ErasureStore
 	UndeleteStore
 	OperatorStore
@@ -44,7 +45,8 @@ type Store interface {
 	// removes an event with a delivery that is waiting, sending or held; with
 	// an event go its deliveries and their attempts. What has expired goes too:
 	// bins, links, sessions, the memory of requests and of callers' ids, the
-	// secrets of what was deleted, and audit entries after [AuditMemory].
+	// secrets of what was deleted, unrecognised requests after [MaxUnrecognisedAge],
+	// and audit entries after [AuditMemory].
 	Purge(ctx context.Context, retention Retention) (removed int, more bool, err error)
 
 	// Ready reports why the store cannot be used now, or nil.
@@ -499,7 +501,7 @@ type OperatorStore interface {
 }
 
 // AuditStore keeps who did what. The store itself writes an entry for every
-// change of a webhook, key, project, operator, delivery or replay that someone
+// change of a webhook, source, key, project, operator, delivery or replay that someone
 // asks for, in the transaction of the change, with [ActorOf] of the context.
 // Who signs in, or comes by a link, is nobody yet: an actor without an id gets
 // the operator's.

@@ -59,12 +59,14 @@ func (tx *tx) audit(actor telltale.Actor, e telltale.AuditEntry) error {
 	return nil
 }
 
-// cutText bounds a text, never inside a character.
-func cutText(s string) string {
-	if len(s) <= maxAuditText {
+func cutText(s string) string { return cutTo(s, maxAuditText) }
+
+// cutTo bounds a text, never inside a character.
+func cutTo(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	return strings.ToValidUTF8(s[:maxAuditText], "") + "…"
+	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
 }
 
 func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f telltale.AuditFilter, page telltale.Page) ([]telltale.AuditEntry, error) {

@@ -90,7 +90,7 @@ func TestWhatCannotBeTrustedIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			alter(t, path, `UPDATE webhook SET secrets = x'00112233'`)
-		}, "opening secrets: this was sealed for another row"},
+		}, "/secrets: this was sealed for another row"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

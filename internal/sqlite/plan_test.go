@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -120,6 +121,7 @@ func TestNoQueryScansOrSortsWhatGrows(t *testing.T) {
 		askOfUsers(t, s, project)
 		askOfMessages(t, s, project)
 		askOfImports(t, s, project)
+		askOfSources(t, s, project)
 		_, _, err7 := s.Purge(ctx, telltale.Retention{Events: time.Nanosecond, CallerIDs: time.Nanosecond})
 		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9} {
 			if err != nil {
@@ -343,7 +345,7 @@ func askOfUsers(t *testing.T, s *Store, project telltale.Project) {
 
 // grows are the tables, and their aliases, that have a row per event or more,
 // or whatever number of them strangers bring about.
-var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "profile_tag", "repetition", "profile_gone", "span", "s", "stat", "audit_entry", "idempotency", "session", "link", "caught_request", "name_block", "goal", "own_goal", "tracked_event", "t", "profile", "p"}
+var grows = []string{"event", "e", "delivery", "d", "attempt", "a", "caller", "profile_tag", "repetition", "profile_gone", "span", "s", "stat", "audit_entry", "idempotency", "session", "link", "caught_request", "unrecognised_request", "nonce", "name_block", "goal", "own_goal", "tracked_event", "t", "profile", "p"}
 
 func plan(t *testing.T, c *conn, sql string) []string {
 	t.Helper()
@@ -390,5 +392,35 @@ func askOfImports(t *testing.T, s *Store, project telltale.Project) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// askOfSources asks all that can be asked of sources.
+func askOfSources(t *testing.T, s *Store, project telltale.Project) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := s.CreateSource(ctx, telltale.NewSource(project.ID, "sendgrid", "Newsletters"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := telltale.UnrecognisedRequest{ID: telltale.NewRequestID(), SourceID: made.ID, ProjectID: project.ID, ReceivedAt: time.Now()}
+	_, err1 := s.SourceByToken(ctx, made.Token)
+	err2 := s.NoteSources(ctx, map[telltale.SourceID]telltale.SourceTally{made.ID: {Requests: 1}})
+	err3 := s.KeepUnrecognised(ctx, []telltale.UnrecognisedRequest{request})
+	_, err4 := s.UnrecognisedRequest(ctx, project.ID, made.ID, request.ID)
+	_, err5 := s.CountUnrecognised(ctx, project.ID, made.ID)
+	err6 := s.DropUnrecognised(ctx, project.ID, made.ID, []telltale.RequestID{request.ID})
+	for _, page := range []telltale.Page{{Limit: 10}, {Limit: 10, After: string(made.ID)}, {Limit: 10, Before: string(made.ID)}} {
+		_, err1 := s.Sources(ctx, project.ID, page)
+		_, err2 := s.UnrecognisedRequests(ctx, project.ID, made.ID, page)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made.Name = "Mails"
+	updated, err7 := s.UpdateSource(ctx, *made)
+	_, err8 := s.DeleteSource(ctx, project.ID, made.ID, updated.Version)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8); err != nil {
+		t.Fatal(err)
 	}
 }

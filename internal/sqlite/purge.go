@@ -35,6 +35,7 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 		steps := []func() (bool, error){
 			func() (bool, error) { return tx.purgeCallers(retention.CallerIDs) },
 			tx.purgeBins,
+			tx.purgeUnrecognised,
 			func() (bool, error) { return tx.purgeStats(retention.Events) },
 			func() (bool, error) { return tx.purgeReplays(retention.Events) },
 			func() (bool, error) { return tx.purgeImports(retention.Events) },

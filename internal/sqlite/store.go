@@ -20,7 +20,7 @@ import (
 type Options struct {
 	// Node names this process in attempts and claims.
 	Node telltale.NodeID
-	// Sealer seals what is secret in webhooks before it is stored.
+	// Sealer seals what is secret in webhooks and sources before it is stored.
 	Sealer telltale.Sealer
 	// Logger hears of checkpoints that fail and of the end; nil discards.
 	Logger *slog.Logger

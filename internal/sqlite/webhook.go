@@ -91,7 +91,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 	}
 	return s.changeWebhook(ctx, "updating a webhook", w.ProjectID, w.ID, func(tx *tx, hook *webhook, state *webhookState) error {
 		if state.Version != w.Version {
-			return changedMeanwhile(state.Version, w.Version)
+			return changedMeanwhile("webhook", state.Version, w.Version)
 		}
 		before, made := state.Webhook, *wanted
 		made.Enabled, made.DisabledReason, made.Deleted, made.Health = before.Enabled, before.DisabledReason, before.Deleted, before.Health
@@ -109,8 +109,8 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 	})
 }
 
-func changedMeanwhile(is, was int64) error {
-	return telltale.Errorf(telltale.PreconditionFailed, "The webhook was changed meanwhile: it is at version %d, not %d.", is, was)
+func changedMeanwhile(noun string, is, was int64) error {
+	return telltale.Errorf(telltale.PreconditionFailed, "The %s was changed meanwhile: it is at version %d, not %d.", noun, is, was)
 }
 
 func (s *Store) DisableWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID, reason telltale.DisabledReason) (*telltale.Webhook, error) {
@@ -155,7 +155,7 @@ func (tx *tx) enable(w *webhook, state *webhookState) error {
 func (s *Store) DeleteWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID, version int64) (*telltale.Webhook, error) {
 	return s.changeWebhook(ctx, "deleting a webhook", project, id, func(tx *tx, hook *webhook, state *webhookState) error {
 		if version != 0 && state.Version != version {
-			return changedMeanwhile(state.Version, version)
+			return changedMeanwhile("webhook", state.Version, version)
 		}
 		made := *state.Webhook
 		made.Deleted = true
@@ -298,16 +298,16 @@ func (s *Store) sealWebhook(w *telltale.Webhook) (row webhookRow, err error) {
 		}
 		row.schedule = new(string(text))
 	}
-	if row.secrets, err = s.seal(w.ID, "secrets", w.Secrets); err != nil {
+	if row.secrets, err = s.seal(sealedPlace(w.ID, "secrets"), w.Secrets); err != nil {
 		return row, err
 	}
 	if len(w.Headers) > 0 {
-		if row.headers, err = s.seal(w.ID, "headers", w.Headers); err != nil {
+		if row.headers, err = s.seal(sealedPlace(w.ID, "headers"), w.Headers); err != nil {
 			return row, err
 		}
 	}
 	if w.BasicAuth != nil {
-		row.basicAuth, err = s.seal(w.ID, "basic_auth", w.BasicAuth)
+		row.basicAuth, err = s.seal(sealedPlace(w.ID, "basic_auth"), w.BasicAuth)
 	}
 	return row, err
 }
@@ -329,28 +329,30 @@ func sealedPlace(id telltale.WebhookID, column string) string {
 	return "webhook/" + string(id) + "/" + column
 }
 
-func (s *Store) seal(id telltale.WebhookID, column string, value any) ([]byte, error) {
+// seal seals the value, as JSON, for that place.
+func (s *Store) seal(place string, value any) ([]byte, error) {
 	plain, err := json.Marshal(value)
 	if err != nil {
-		return nil, fmt.Errorf("webhook %s: %s: %w", id, column, err)
+		return nil, fmt.Errorf("%s: %w", place, err)
 	}
-	sealed, err := s.options.Sealer.Seal(plain, sealedPlace(id, column))
+	sealed, err := s.options.Sealer.Seal(plain, place)
 	if err != nil {
-		return nil, fmt.Errorf("webhook %s: sealing %s: %w", id, column, err)
+		return nil, fmt.Errorf("sealing %s: %w", place, err)
 	}
 	return sealed, nil
 }
 
-func (s *Store) openSealed(id telltale.WebhookID, column string, sealed []byte, value any) error {
+// openSealed reads what seal made of a value; nil leaves it as it is.
+func (s *Store) openSealed(place string, sealed []byte, value any) error {
 	if sealed == nil {
 		return nil
 	}
-	plain, err := s.options.Sealer.Open(sealed, sealedPlace(id, column))
+	plain, err := s.options.Sealer.Open(sealed, place)
 	if err != nil {
-		return fmt.Errorf("webhook %s: opening %s: %w", id, column, err)
+		return fmt.Errorf("opening %s: %w", place, err)
 	}
 	if err := json.Unmarshal(plain, value); err != nil {
-		return fmt.Errorf("webhook %s: %s: %w", id, column, err)
+		return fmt.Errorf("%s: %w", place, err)
 	}
 	return nil
 }
@@ -407,13 +409,13 @@ func (s *Store) scanWebhook(q *query, state *webhookState) error {
 	headers, basicAuth := q.getBlob(), q.getBlob()
 	w.Extensions, w.LegacySignature, w.Format = q.getBool(), q.getBool(), q.getText()
 	secrets := q.getBlob()
-	if err := s.openSealed(w.ID, "headers", headers, &w.Headers); err != nil {
+	if err := s.openSealed(sealedPlace(w.ID, "headers"), headers, &w.Headers); err != nil {
 		return err
 	}
-	if err := s.openSealed(w.ID, "basic_auth", basicAuth, &w.BasicAuth); err != nil {
+	if err := s.openSealed(sealedPlace(w.ID, "basic_auth"), basicAuth, &w.BasicAuth); err != nil {
 		return err
 	}
-	return s.openSealed(w.ID, "secrets", secrets, &w.Secrets)
+	return s.openSealed(sealedPlace(w.ID, "secrets"), secrets, &w.Secrets)
 }
 
 // cloneWebhook makes a snapshot that shares nothing with w, as it would be

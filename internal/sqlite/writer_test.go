@@ -413,7 +413,17 @@ func TestSecretsAreNotInTheFiles(t *testing.T) {
 	if _, err := s.UpdateWebhook(t.Context(), changed); err != nil {
 		t.Fatal(err)
 	}
-	secrets := []string{"the-secret-of-the-header", "the-password"}
+	source := telltale.NewSource(project.ID, "sendgrid", "Newsletters")
+	source.Credentials = map[string]string{"key": "the-first-credential"}
+	feed, err := s.CreateSource(t.Context(), source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed.Credentials["key"] = "the-next-credential"
+	if _, err := s.UpdateSource(t.Context(), *feed); err != nil {
+		t.Fatal(err)
+	}
+	secrets := []string{"the-secret-of-the-header", "the-password", "the-first-credential", "the-next-credential"}
 	for _, secret := range changed.Secrets {
 		secrets = append(secrets, strings.TrimPrefix(secret.Value, "whsec_"))
 	}

@@ -72,6 +72,7 @@ func Run(t *testing.T, engine Engine) {
 		{"replay", replayTests},
 		{"import", importTests},
 		{"user", userTests},
+		{"source", sourceTests},
 		{"erasure", erasureTests},
 		{"bin", binTests},
 		{"operator", operatorTests},
