@@ -28,6 +28,10 @@ type Provider struct {
 	// Mapping is what each of the provider's events becomes, in its documents'
 	// order.
 	Mapping []Mapping
+	// Metadata says how the sender attaches the [Vocabulary] to a message, in the
+	// provider's words, as a sentence or two. MetadataExample shows it as the
+	// sender writes it: lines of JSON or of a header.
+	Metadata, MetadataExample string
 	// Retries says how long the provider repeats what is not answered with
 	// success, as a sentence.
 	Retries string

@@ -48,6 +48,13 @@ var sendgrid = &Provider{
 		{"group_unsubscribe", telltale.Unsubscribed, ""},
 		{"group_resubscribe", telltale.Resubscribed, ""},
 	},
+	Metadata: "Set it as custom_args of the message, or of each personalization; over SMTP as unique_args in the header X-SMTPAPI. Categories of the form name:value do as well.",
+	MetadataExample: `{
+  "personalizations": [{
+    "to": [{"email": "steve@example.com"}],
+    "custom_args": {"user_id": "123", "campaign_id": "987", "campaign_name": "Welcome"}
+  }]
+}`,
 	Retries:    "SendGrid repeats a request that is not answered with success for 24 hours.",
 	Overloaded: http.StatusServiceUnavailable,
 	Verify:     verifySendGrid,
