@@ -17,7 +17,6 @@ func (p *program) auditLog() *cobra.Command {
 }
 
 func (p *program) auditList() *cobra.Command {
-	var l listing
 	var s span
 	var action, actor, target string
 	var server bool
@@ -29,32 +28,6 @@ func (p *program) auditList() *cobra.Command {
   telltale audit-log list --server-wide --json`,
 		Long: `Entries are kept for 400 days. What changed, from what to what, is in --json.`,
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			q := url.Values{}
-			if err := s.query(q); err != nil {
-				return err
-			}
-			set(q, "action", action)
-			set(q, "actor", actor)
-			set(q, "target", target)
-			if server {
-				q.Set("scope", "owner")
-			}
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			t := newTable("AT", "ACTION", "BY", "FROM", "TARGET", "NAME")
-			return list(p, t, func(e wire.AuditEntry) {
-				t.row(stamp(e.At.Time), e.Action, orDash(e.Actor.Name), orDash(e.Actor.RemoteAddr), orDash(e.Target), orDash(e.Name))
-			}, func(each func(wire.AuditEntry) error) (string, error) {
-				return api.AuditLog(cmd.Context(), q, page, each)
-			})
-		},
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&action, "action", "", "this `action` only, such as webhook.update")
@@ -62,6 +35,23 @@ func (p *program) auditList() *cobra.Command {
 	cmd.Flags().StringVar(&target, "target", "", "only what was done to this `id`")
 	cmd.Flags().BoolVar(&server, "server-wide", false, "what concerns the whole server instead of the project; for owner keys")
 	s.flags(cmd)
-	l.flags(cmd)
-	return p.speaks(cmd)
+	return listing[wire.AuditEntry]{
+		query: func([]string) (url.Values, error) {
+			q := url.Values{}
+			set(q, "action", action)
+			set(q, "actor", actor)
+			set(q, "target", target)
+			if server {
+				q.Set("scope", "owner")
+			}
+			return q, s.query(q)
+		},
+		head: []string{"AT", "ACTION", "BY", "FROM", "TARGET", "NAME"},
+		row: func(e wire.AuditEntry) []any {
+			return []any{stamp(e.At.Time), e.Action, orDash(e.Actor.Name), orDash(e.Actor.RemoteAddr), orDash(e.Target), orDash(e.Name)}
+		},
+		read: func(q asked, each func(wire.AuditEntry) error) (string, error) {
+			return q.AuditLog(q.ctx, q.query, q.page, each)
+		},
+	}.verb(p, cmd)
 }

@@ -22,7 +22,6 @@ func (p *program) deliveries() *cobra.Command {
 }
 
 func (p *program) deliveriesList() *cobra.Command {
-	var l listing
 	var s span
 	var webhook, state, event, eventType, match, replay, answer string
 	cmd := &cobra.Command{
@@ -35,59 +34,6 @@ func (p *program) deliveriesList() *cobra.Command {
 receiver answered 2xx), failed (the retry schedule is used up, or the receiver
 answered 410), held (the webhook is disabled), cancelled (it was deleted).`,
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			q := url.Values{}
-			if err := s.query(q); err != nil {
-				return err
-			}
-			if webhook != "" {
-				if err := checkWebhook(webhook); err != nil {
-					return err
-				}
-			}
-			if event != "" {
-				if err := checkEvent(event); err != nil {
-					return err
-				}
-			}
-			if eventType != "" {
-				if err := checkEventType(eventType); err != nil {
-					return err
-				}
-			}
-			if state != "" && !slices.Contains(telltale.States(), telltale.State(state)) {
-				return usage("flag --state: %q; expected waiting, sending, succeeded, failed, held or cancelled", telltale.CutValue(state))
-			}
-			if replay != "" {
-				if err := checkReplay(replay); err != nil {
-					return err
-				}
-			}
-			if answer != "" && !slices.Contains([]string{"2xx", "3xx", "4xx", "5xx", "none"}, answer) {
-				return usage("flag --answer: %q; expected 2xx, 3xx, 4xx, 5xx or none", telltale.CutValue(answer))
-			}
-			set(q, "replay_id", replay)
-			set(q, "answer", answer)
-			set(q, "webhook", webhook)
-			set(q, "state", state)
-			set(q, "event", eventType)
-			set(q, "event_id", event)
-			set(q, "q", match)
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			t := newTable("ID", "EVENT", "WEBHOOK", "STATE", "ATTEMPTS", "LAST", "CREATED", "DUE")
-			return list(p, t, func(w wire.Delivery) {
-				t.row(w.ID, w.EventType, w.WebhookID, stateCell(w.State), w.AttemptCount, orDash(lastOf(w)), stamp(w.CreatedAt.Time), stamp(w.DueAt.Time))
-			}, func(each func(wire.Delivery) error) (string, error) {
-				return api.Deliveries(cmd.Context(), q, page, each)
-			})
-		},
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&webhook, "webhook", "", "to this webhook `id` only")
@@ -98,8 +44,43 @@ answered 410), held (the webhook is disabled), cancelled (it was deleted).`,
 	cmd.Flags().StringVar(&answer, "answer", "", "whose last attempt got this `class` of answer only: 2xx, 3xx, 4xx, 5xx or none")
 	cmd.Flags().StringVar(&event, "event-id", "", "of the event with this `id` only")
 	s.flags(cmd)
-	l.flags(cmd)
-	return p.speaks(cmd)
+	return listing[wire.Delivery]{
+		query: func([]string) (url.Values, error) {
+			for _, f := range []struct {
+				value string
+				check func(string) error
+			}{{webhook, checkWebhook}, {event, checkEvent}, {eventType, checkEventType}, {replay, checkReplay}} {
+				if f.value == "" {
+					continue
+				}
+				if err := f.check(f.value); err != nil {
+					return nil, err
+				}
+			}
+			if state != "" && !slices.Contains(telltale.States(), telltale.State(state)) {
+				return nil, usage("flag --state: %q; expected waiting, sending, succeeded, failed, held or cancelled", telltale.CutValue(state))
+			}
+			if answer != "" && !slices.Contains([]string{"2xx", "3xx", "4xx", "5xx", "none"}, answer) {
+				return nil, usage("flag --answer: %q; expected 2xx, 3xx, 4xx, 5xx or none", telltale.CutValue(answer))
+			}
+			q := url.Values{}
+			set(q, "replay_id", replay)
+			set(q, "answer", answer)
+			set(q, "webhook", webhook)
+			set(q, "state", state)
+			set(q, "event", eventType)
+			set(q, "event_id", event)
+			set(q, "q", match)
+			return q, s.query(q)
+		},
+		head: []string{"ID", "EVENT", "WEBHOOK", "STATE", "ATTEMPTS", "LAST", "CREATED", "DUE"},
+		row: func(w wire.Delivery) []any {
+			return []any{w.ID, w.EventType, w.WebhookID, stateCell(w.State), w.AttemptCount, orDash(lastOf(w)), stamp(w.CreatedAt.Time), stamp(w.DueAt.Time)}
+		},
+		read: func(q asked, each func(wire.Delivery) error) (string, error) {
+			return q.Deliveries(q.ctx, q.query, q.page, each)
+		},
+	}.verb(p, cmd)
 }
 
 func stateCell(state string) cell {

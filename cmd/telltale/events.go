@@ -27,7 +27,6 @@ func (p *program) events() *cobra.Command {
 }
 
 func (p *program) eventsList() *cobra.Command {
-	var l listing
 	var s span
 	var eventType, match string
 	cmd := &cobra.Command{
@@ -37,40 +36,31 @@ func (p *program) eventsList() *cobra.Command {
   telltale events list --event bounced --since 1h
   telltale events list --match steve@example.com --json | jq .payload`,
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			q := url.Values{}
-			if err := s.query(q); err != nil {
-				return err
-			}
-			if eventType != "" {
-				if err := checkEventType(eventType); err != nil {
-					return err
-				}
-			}
-			set(q, "type", eventType)
-			set(q, "q", match)
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			t := newTable("ID", "EVENT", "USER", "EMAIL", "OCCURRED", "RECEIVED", "SOURCE")
-			return list(p, t, func(w wire.Event) {
-				t.row(w.ID, w.Type, orDash(w.UserID), orDash(w.Email), stamp(w.OccurredAt.Time), stamp(w.ReceivedAt.Time), w.Source)
-			}, func(each func(wire.Event) error) (string, error) {
-				return api.Events(cmd.Context(), q, page, each)
-			})
-		},
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&eventType, "event", "", "of this `type` only")
 	cmd.Flags().StringVar(&match, "match", "", "with this `text` as user id, email or message id only")
 	s.flags(cmd)
-	l.flags(cmd)
-	return p.speaks(cmd)
+	return listing[wire.Event]{
+		query: func([]string) (url.Values, error) {
+			if eventType != "" {
+				if err := checkEventType(eventType); err != nil {
+					return nil, err
+				}
+			}
+			q := url.Values{}
+			set(q, "type", eventType)
+			set(q, "q", match)
+			return q, s.query(q)
+		},
+		head: []string{"ID", "EVENT", "USER", "EMAIL", "OCCURRED", "RECEIVED", "SOURCE"},
+		row: func(w wire.Event) []any {
+			return []any{w.ID, w.Type, orDash(w.UserID), orDash(w.Email), stamp(w.OccurredAt.Time), stamp(w.ReceivedAt.Time), w.Source}
+		},
+		read: func(q asked, each func(wire.Event) error) (string, error) {
+			return q.Events(q.ctx, q.query, q.page, each)
+		},
+	}.verb(p, cmd)
 }
 
 func (p *program) eventsGet() *cobra.Command {

@@ -215,51 +215,37 @@ func checkImport(id string) error { return checkID("import", "imp_", id) }
 func (p *program) imports() *cobra.Command {
 	return group("imports", "", "the imports: how far they are, what was refused; pause, resume, cancel",
 		`  telltale imports list
-  telltale imports show imp_01JD0000000000000000000000
+  telltale imports get imp_01JD0000000000000000000000
   telltale imports refused imp_01JD0000000000000000000000 > refused.csv`,
-		p.importsList(), p.importsShow(), p.importsRefused(),
+		p.importsList(), p.importsGet(), p.importsRefused(),
 		p.importsSwitch("pause", "let an import read no more for now"),
 		p.importsSwitch("resume", "let a paused import go on"),
 		p.importsSwitch("cancel", "end an import; what went in stays"))
 }
 
 func (p *program) importsList() *cobra.Command {
-	var l listing
-	cmd := &cobra.Command{
+	return listing[wire.Import]{
+		head: []string{"ID", "STATE", "KIND", "NAME", "READ", "ROWS", "WENT IN", "REFUSED", "BY", "CREATED"},
+		row: func(i wire.Import) []any {
+			return []any{i.ID, i.State, i.Kind, orDash(i.Name), readText(i), grouped(i.Rows), grouped(i.Applied), grouped(i.Refused), i.CreatedBy, stamp(i.CreatedAt.Time)}
+		},
+		read: func(q asked, each func(wire.Import) error) (string, error) { return q.Imports(q.ctx, q.page, each) },
+	}.verb(p, &cobra.Command{
 		Use:   "list",
 		Short: "list imports, newest first",
 		Example: `  telltale imports list
   telltale imports list --limit 0
   telltale imports list --json | jq -r 'select(.state=="running").id'`,
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			t := newTable("ID", "STATE", "KIND", "NAME", "READ", "ROWS", "WENT IN", "REFUSED", "BY", "CREATED")
-			return list(p, t, func(i wire.Import) {
-				t.row(i.ID, i.State, i.Kind, orDash(i.Name), readText(i), grouped(i.Rows), grouped(i.Applied), grouped(i.Refused), i.CreatedBy, stamp(i.CreatedAt.Time))
-			}, func(each func(wire.Import) error) (string, error) {
-				return api.Imports(cmd.Context(), page, each)
-			})
-		},
-	}
-	l.flags(cmd)
-	return p.speaks(cmd)
+	})
 }
 
-func (p *program) importsShow() *cobra.Command {
+func (p *program) importsGet() *cobra.Command {
 	return p.speaks(&cobra.Command{
-		Use:     "show IMPORT",
-		Aliases: []string{"get"},
-		Short:   "show an import and how far it is",
-		Example: `  telltale imports show imp_01JD0000000000000000000000
-  telltale imports show imp_01JD0000000000000000000000 --json | jq .applied
+		Use:   "get IMPORT",
+		Short: "show an import and how far it is",
+		Example: `  telltale imports get imp_01JD0000000000000000000000
+  telltale imports get imp_01JD0000000000000000000000 --json | jq .applied
   telltale imports refused imp_01JD0000000000000000000000`,
 		Args: args("IMPORT"),
 		RunE: func(cmd *cobra.Command, args []string) error {

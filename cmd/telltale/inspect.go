@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -122,67 +123,41 @@ func answerText(a wire.BinAnswer) string {
 }
 
 func (p *program) inspectList() *cobra.Command {
-	return p.speaks(&cobra.Command{
+	return listing[wire.Bin]{
+		head:  []string{"ID", "URL", "ANSWERS", "UNTIL"},
+		row:   func(w wire.Bin) []any { return []any{w.ID, w.URL, answerText(w.Answer), stamp(w.ExpiresAt.Time)} },
+		whole: true,
+		read:  func(q asked, each func(wire.Bin) error) (string, error) { return "", q.Bins(q.ctx, each) },
+	}.verb(p, &cobra.Command{
 		Use:   "list",
 		Short: "list the project's bins",
 		Example: `  telltale inspect list
   telltale inspect list --json | jq -r .url
   telltale inspect list --project newsletter`,
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			t := newTable("ID", "URL", "ANSWERS", "UNTIL")
-			return list(p, t, func(w wire.Bin) {
-				t.row(w.ID, w.URL, answerText(w.Answer), stamp(w.ExpiresAt.Time))
-			}, func(each func(wire.Bin) error) (string, error) {
-				return "", api.Bins(cmd.Context(), each)
-			})
-		},
 	})
 }
 
 func (p *program) inspectRequests() *cobra.Command {
-	var l listing
-	cmd := &cobra.Command{
+	return listing[wire.CaughtRequest]{
+		query: func(args []string) (url.Values, error) { return nil, checkBin(args[0]) },
+		show: func(w wire.CaughtRequest) {
+			p.say("%s  %s %s  from %s  signature: %s", stamp(w.ReceivedAt.Time), w.Method, w.Path, w.RemoteAddr, w.Verdict)
+			p.sayHeaders("  ", w.Headers)
+			p.sayBody("  ", w.Body, w.BodyBase64, w.Truncated)
+			p.say("")
+		},
+		read: func(q asked, each func(wire.CaughtRequest) error) (string, error) {
+			return q.CaughtRequests(q.ctx, q.args[0], q.page, each)
+		},
+	}.verb(p, &cobra.Command{
 		Use:   "requests BIN",
 		Short: "show what a bin caught, newest first",
 		Example: `  telltale inspect requests kq3jv5m2x7a4d6cbnw2ytrhe
   telltale inspect requests kq3jv5m2x7a4d6cbnw2ytrhe --limit 1
   telltale inspect requests kq3jv5m2x7a4d6cbnw2ytrhe --json | jq -r .verdict`,
 		Args: args("BIN"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkBin(args[0]); err != nil {
-				return err
-			}
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			next, err := api.CaughtRequests(cmd.Context(), args[0], page, func(w wire.CaughtRequest) error {
-				if p.json {
-					return p.writeJSON(w)
-				}
-				p.say("%s  %s %s  from %s  signature: %s", stamp(w.ReceivedAt.Time), w.Method, w.Path, w.RemoteAddr, w.Verdict)
-				p.sayHeaders("  ", w.Headers)
-				p.sayBody("  ", w.Body, w.BodyBase64, w.Truncated)
-				p.say("")
-				return nil
-			})
-			if err == nil && next != "" {
-				p.hint("There is more: --after %s", next)
-			}
-			return err
-		},
-	}
-	l.flags(cmd)
-	return p.speaks(cmd)
+	})
 }
 
 func (p *program) inspectDelete() *cobra.Command {

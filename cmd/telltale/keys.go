@@ -19,7 +19,6 @@ func (p *program) keys() *cobra.Command {
 }
 
 func (p *program) keysList() *cobra.Command {
-	var l listing
 	var owner bool
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -29,30 +28,19 @@ func (p *program) keysList() *cobra.Command {
   telltale keys list --json | jq -r 'select(.last_used_at == null) | .name'`,
 		Long: "The keys themselves are not kept, and cannot be shown again.",
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			t := newTable("ID", "NAME", "SCOPE", "CREATED", "LAST USED", "REVOKED")
-			return list(p, t, func(w wire.Key) {
-				revoked := cell{stamp(w.RevokedAt.Time), plain}
-				if !w.RevokedAt.IsZero() {
-					revoked.tone = bad
-				}
-				t.row(w.ID, w.Name, w.Scope, stamp(w.CreatedAt.Time), stamp(w.LastUsedAt.Time), revoked)
-			}, func(each func(wire.Key) error) (string, error) {
-				return api.Keys(cmd.Context(), owner, page, each)
-			})
-		},
 	}
-	l.flags(cmd)
 	cmd.Flags().BoolVar(&owner, "owner", false, "owners' keys, which work on every project, and not the project's")
-	return p.speaks(cmd)
+	return listing[wire.Key]{
+		head: []string{"ID", "NAME", "SCOPE", "CREATED", "LAST USED", "REVOKED"},
+		row: func(w wire.Key) []any {
+			revoked := cell{stamp(w.RevokedAt.Time), plain}
+			if !w.RevokedAt.IsZero() {
+				revoked.tone = bad
+			}
+			return []any{w.ID, w.Name, w.Scope, stamp(w.CreatedAt.Time), stamp(w.LastUsedAt.Time), revoked}
+		},
+		read: func(q asked, each func(wire.Key) error) (string, error) { return q.Keys(q.ctx, owner, q.page, each) },
+	}.verb(p, cmd)
 }
 
 func (p *program) keysCreate() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/url"
 	"strconv"
 	"time"
@@ -11,37 +12,73 @@ import (
 	"telltale.example/telltale/internal/client"
 )
 
-// listing is what the list verbs have in common.
-type listing struct {
-	limit int
-	after string
+// listing is a verb that lists things: as JSON lines when they come, or in a
+// table when all are there.
+type listing[T any] struct {
+	head []string
+	row  func(T) []any // strings and cells below the head
+	show func(T)       // prints one thing, where a table has no room for it
+
+	// query reads the arguments, and the verb's own flags; nil if there are none.
+	query func(args []string) (url.Values, error)
+	// whole is for lists that are never so long that they have pages.
+	whole bool
+	// read hands each thing to each, and gives the cursor behind the last one.
+	read func(q asked, each func(T) error) (next string, err error)
+}
+
+// asked is what a list is asked for, and where.
+type asked struct {
+	*client.Client
+	ctx   context.Context
+	args  []string
+	query url.Values
+	page  client.Page
 }
 
 const defaultLimit = 50
 
-func (l *listing) flags(cmd *cobra.Command) {
+// verb makes the command of the list; cmd has the rest of it.
+func (l listing[T]) verb(p *program, cmd *cobra.Command) *cobra.Command {
+	limit, after := 0, ""
 	cmd.Flags().SortFlags = false
-	cmd.Flags().IntVar(&l.limit, "limit", defaultLimit, "at most this many `rows`, newest first; 0 for all")
-	cmd.Flags().StringVar(&l.after, "after", "", "go on after this `cursor`, which the list before gave")
-}
-
-func (l *listing) page() (client.Page, error) {
-	if l.limit < 0 {
-		return client.Page{}, usage("flag --limit: \"%d\"; expected 0 for all, or more", l.limit)
+	if !l.whole {
+		cmd.Flags().IntVar(&limit, "limit", defaultLimit, "at most this many `rows`, newest first; 0 for all")
+		cmd.Flags().StringVar(&after, "after", "", "go on after this `cursor`, which the list before gave")
 	}
-	return client.Page{Limit: l.limit, After: l.after}, nil
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if limit < 0 {
+			return usage("flag --limit: \"%d\"; expected 0 for all, or more", limit)
+		}
+		q := asked{ctx: cmd.Context(), args: args, page: client.Page{Limit: limit, After: after}}
+		var err error
+		if l.query != nil {
+			if q.query, err = l.query(args); err != nil {
+				return err
+			}
+		}
+		if q.Client, err = p.client(); err != nil {
+			return err
+		}
+		return l.print(p, q)
+	}
+	return p.speaks(cmd)
 }
 
-// list prints rows as they come: JSON lines at once, a table when all are there.
-func list[T any](p *program, t *table, row func(T), read func(each func(T) error) (next string, err error)) error {
-	next, err := read(func(v T) error {
-		if p.json {
+func (l listing[T]) print(p *program, q asked) error {
+	t := newTable(l.head...)
+	next, err := l.read(q, func(v T) error {
+		switch {
+		case p.json:
 			return p.writeJSON(v)
+		case l.show != nil:
+			l.show(v)
+		default:
+			t.row(l.row(v)...)
 		}
-		row(v)
 		return nil
 	})
-	if !p.json && (err == nil || len(t.rows) > 0) {
+	if !p.json && l.show == nil && (err == nil || len(t.rows) > 0) {
 		p.printTable(t)
 	}
 	if err == nil && next != "" {

@@ -18,7 +18,14 @@ func (p *program) projects() *cobra.Command {
 }
 
 func (p *program) projectsList() *cobra.Command {
-	return p.speaks(&cobra.Command{
+	return listing[wire.Project]{
+		head: []string{"SLUG", "NAME", "EVENTS/S", "CREATED", "ID"},
+		row: func(w wire.Project) []any {
+			return []any{w.Slug, w.Name, perSecond(w.IngestRate), stamp(w.CreatedAt.Time), w.ID}
+		},
+		whole: true,
+		read:  func(q asked, each func(wire.Project) error) (string, error) { return "", q.Projects(q.ctx, each) },
+	}.verb(p, &cobra.Command{
 		Use:   "list",
 		Short: "list the projects",
 		Example: `  telltale projects list
@@ -26,18 +33,6 @@ func (p *program) projectsList() *cobra.Command {
   telltale projects list --json | jq -r .slug`,
 		Long: "An owner's key sees all of them, any other its own.",
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			t := newTable("SLUG", "NAME", "EVENTS/S", "CREATED", "ID")
-			return list(p, t, func(w wire.Project) {
-				t.row(w.Slug, w.Name, perSecond(w.IngestRate), stamp(w.CreatedAt.Time), w.ID)
-			}, func(each func(wire.Project) error) (string, error) {
-				return "", api.Projects(cmd.Context(), each)
-			})
-		},
 	})
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -275,33 +274,20 @@ func (p *program) replays() *cobra.Command {
 }
 
 func (p *program) replaysList() *cobra.Command {
-	var l listing
-	cmd := &cobra.Command{
+	return listing[wire.Replay]{
+		head: []string{"ID", "STATE", "WHICH", "PLANNED", "MADE", "SUCCEEDED", "FAILED", "BY", "CREATED"},
+		row: func(r wire.Replay) []any {
+			return []any{r.ID, r.State, orDash(r.Selection.Which), grouped(r.Planned), grouped(r.Made), grouped(r.Succeeded), grouped(r.Failed), r.CreatedBy, stamp(r.CreatedAt.Time)}
+		},
+		read: func(q asked, each func(wire.Replay) error) (string, error) { return q.Replays(q.ctx, q.page, each) },
+	}.verb(p, &cobra.Command{
 		Use:   "list",
 		Short: "list replays, newest first",
 		Example: `  telltale replays list
   telltale replays list --limit 0
   telltale replays list --json | jq -r 'select(.state=="running").id'`,
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			t := newTable("ID", "STATE", "WHICH", "PLANNED", "MADE", "SUCCEEDED", "FAILED", "BY", "CREATED")
-			return list(p, t, func(r wire.Replay) {
-				t.row(r.ID, r.State, orDash(r.Selection.Which), grouped(r.Planned), grouped(r.Made), grouped(r.Succeeded), grouped(r.Failed), fmt.Sprint(r.CreatedBy), stamp(r.CreatedAt.Time))
-			}, func(each func(wire.Replay) error) (string, error) {
-				return api.Replays(cmd.Context(), page, each)
-			})
-		},
-	}
-	l.flags(cmd)
-	return p.speaks(cmd)
+	})
 }
 
 func (p *program) replaysGet() *cobra.Command {

@@ -19,7 +19,6 @@ func (p *program) users() *cobra.Command {
 }
 
 func (p *program) usersList() *cobra.Command {
-	var l listing
 	var match, tag string
 	var unsubscribed bool
 	cmd := &cobra.Command{
@@ -29,35 +28,29 @@ func (p *program) usersList() *cobra.Command {
   telltale users list --match steve@ --tag vip
   telltale users list --unsubscribed --limit 0 --json | jq -r .email`,
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&match, "match", "", "whose id or email address begins with this `text` only")
+	cmd.Flags().StringVar(&tag, "tag", "", "with this `tag` only")
+	cmd.Flags().BoolVar(&unsubscribed, "unsubscribed", false, "who opted out only; =false: who did not")
+	return listing[wire.User]{
+		query: func([]string) (url.Values, error) {
 			q := url.Values{}
 			set(q, "q", match)
 			set(q, "tag", tag)
 			if cmd.Flags().Changed("unsubscribed") {
 				q.Set("subscribed", strconv.FormatBool(!unsubscribed))
 			}
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			t := newTable("USER", "EMAIL", "SUBSCRIBED", "TAGS", "UPDATED", "ID")
-			return list(p, t, func(w wire.User) {
-				t.row(userID(w), orDash(w.Email), yesNo(w.Subscribed), orDash(strings.Join(w.Tags, " ")), stamp(w.UpdatedAt.Time), w.ID)
-			}, func(each func(wire.User) error) (string, error) {
-				return api.Users(cmd.Context(), q, page, each)
-			})
+			return q, nil
 		},
-	}
-	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&match, "match", "", "whose id or email address begins with this `text` only")
-	cmd.Flags().StringVar(&tag, "tag", "", "with this `tag` only")
-	cmd.Flags().BoolVar(&unsubscribed, "unsubscribed", false, "who opted out only; =false: who did not")
-	l.flags(cmd)
-	return p.speaks(cmd)
+		head: []string{"USER", "EMAIL", "SUBSCRIBED", "TAGS", "UPDATED", "ID"},
+		row: func(w wire.User) []any {
+			return []any{userID(w), orDash(w.Email), yesNo(w.Subscribed), orDash(strings.Join(w.Tags, " ")), stamp(w.UpdatedAt.Time), w.ID}
+		},
+		read: func(q asked, each func(wire.User) error) (string, error) {
+			return q.Users(q.ctx, q.query, q.page, each)
+		},
+	}.verb(p, cmd)
 }
 
 // userID is the user's own id as text.
@@ -104,8 +97,15 @@ func (p *program) usersGet() *cobra.Command {
 }
 
 func (p *program) usersEvents() *cobra.Command {
-	var l listing
-	cmd := &cobra.Command{
+	return listing[wire.Event]{
+		head: []string{"ID", "EVENT", "CAMPAIGN", "OCCURRED", "SOURCE"},
+		row: func(w wire.Event) []any {
+			return []any{w.ID, w.Type, orDash(w.CampaignID), stamp(w.OccurredAt.Time), w.Source}
+		},
+		read: func(q asked, each func(wire.Event) error) (string, error) {
+			return q.UserEvents(q.ctx, q.args[0], q.page, each)
+		},
+	}.verb(p, &cobra.Command{
 		Use:   "events USER",
 		Short: "list what happened to a user, newest first",
 		Example: `  telltale users events 123
@@ -113,55 +113,26 @@ func (p *program) usersEvents() *cobra.Command {
   telltale users events steve@example.com --json | jq .payload`,
 		Long: "Events of everything that the user is known under: the id, former ids, and the email address.",
 		Args: args("USER"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			t := newTable("ID", "EVENT", "CAMPAIGN", "OCCURRED", "SOURCE")
-			return list(p, t, func(w wire.Event) {
-				t.row(w.ID, w.Type, orDash(w.CampaignID), stamp(w.OccurredAt.Time), w.Source)
-			}, func(each func(wire.Event) error) (string, error) {
-				return api.UserEvents(cmd.Context(), args[0], page, each)
-			})
-		},
-	}
-	l.flags(cmd)
-	return p.speaks(cmd)
+	})
 }
 
 func (p *program) usersTracked() *cobra.Command {
-	var l listing
-	cmd := &cobra.Command{
+	return listing[wire.TrackedEvent]{
+		head: []string{"EVENT", "OCCURRED", "DATA"},
+		row: func(w wire.TrackedEvent) []any {
+			return []any{w.Name, stamp(w.OccurredAt.Time), string(w.Data)}
+		},
+		read: func(q asked, each func(wire.TrackedEvent) error) (string, error) {
+			return q.TrackedEvents(q.ctx, q.args[0], q.page, each)
+		},
+	}.verb(p, &cobra.Command{
 		Use:   "tracked USER",
 		Short: "list what a user did, newest first",
 		Example: `  telltale users tracked 123
   telltale users tracked steve@example.com --limit 10
   telltale users tracked steve@example.com --json | jq .data`,
 		Args: args("USER"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			t := newTable("EVENT", "OCCURRED", "DATA")
-			return list(p, t, func(w wire.TrackedEvent) {
-				t.row(w.Name, stamp(w.OccurredAt.Time), string(w.Data))
-			}, func(each func(wire.TrackedEvent) error) (string, error) {
-				return api.TrackedEvents(cmd.Context(), args[0], page, each)
-			})
-		},
-	}
-	l.flags(cmd)
-	return p.speaks(cmd)
+	})
 }
 
 func (p *program) usersErase() *cobra.Command {
@@ -204,31 +175,20 @@ func (p *program) showErasure(w wire.Erasure) error {
 }
 
 func (p *program) usersErasures() *cobra.Command {
-	var l listing
-	cmd := &cobra.Command{
+	return listing[wire.Erasure]{
+		head: []string{"ID", "COMPLETE", "EVENTS", "BY", "CREATED", "COMPLETED"},
+		row: func(w wire.Erasure) []any {
+			return []any{w.ID, yesNo(w.Complete), grouped(w.Events), w.CreatedBy, stamp(w.CreatedAt.Time), orDash(stamp(w.CompletedAt.Time))}
+		},
+		read: func(q asked, each func(wire.Erasure) error) (string, error) {
+			return q.Erasures(q.ctx, q.page, each)
+		},
+	}.verb(p, &cobra.Command{
 		Use:   "erasures",
 		Short: "list who was forgotten, by the erasure's id, newest first",
 		Example: `  telltale users erasures
   telltale users erasures --limit 0
   telltale users erasures --json | jq 'select(.complete | not)'`,
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			t := newTable("ID", "COMPLETE", "EVENTS", "BY", "CREATED", "COMPLETED")
-			return list(p, t, func(w wire.Erasure) {
-				t.row(w.ID, yesNo(w.Complete), grouped(w.Events), w.CreatedBy, stamp(w.CreatedAt.Time), orDash(stamp(w.CompletedAt.Time)))
-			}, func(each func(wire.Erasure) error) (string, error) {
-				return api.Erasures(cmd.Context(), page, each)
-			})
-		},
-	}
-	l.flags(cmd)
-	return p.speaks(cmd)
+	})
 }

@@ -24,33 +24,20 @@ func (p *program) webhooks() *cobra.Command {
 }
 
 func (p *program) webhooksList() *cobra.Command {
-	var l listing
-	cmd := &cobra.Command{
+	return listing[wire.Webhook]{
+		head: []string{"ID", "URL", "EVENTS", "ENABLED", "HEALTH"},
+		row: func(w wire.Webhook) []any {
+			return []any{w.ID, w.URL, strings.Join(w.Events, ","), enabledCell(w), healthCell(w.Health)}
+		},
+		read: func(q asked, each func(wire.Webhook) error) (string, error) { return q.Webhooks(q.ctx, q.page, each) },
+	}.verb(p, &cobra.Command{
 		Use:   "list",
 		Short: "list the project's webhooks",
 		Example: `  telltale webhooks list
   telltale webhooks list --project newsletter
   telltale webhooks list --json | jq -r 'select(.health == "failing") | .id'`,
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			page, err := l.page()
-			if err != nil {
-				return err
-			}
-			t := newTable("ID", "URL", "EVENTS", "ENABLED", "HEALTH")
-			return list(p, t, func(w wire.Webhook) {
-				t.row(w.ID, w.URL, strings.Join(w.Events, ","), enabledCell(w), healthCell(w.Health))
-			}, func(each func(wire.Webhook) error) (string, error) {
-				return api.Webhooks(cmd.Context(), page, each)
-			})
-		},
-	}
-	l.flags(cmd)
-	return p.speaks(cmd)
+	})
 }
 
 func enabledCell(w wire.Webhook) cell {
