@@ -24,6 +24,7 @@ import (
 	"telltale.example/telltale/internal/config"
 	"telltale.example/telltale/internal/dispatch"
 	"telltale.example/telltale/internal/egress"
+	"telltale.example/telltale/internal/feed"
 	"telltale.example/telltale/internal/httpserver"
 	"telltale.example/telltale/internal/imports"
 	"telltale.example/telltale/internal/ingest"
@@ -139,6 +140,10 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	}
 	in := ingest.New(store, dispatcher, registry)
 	in.RepeatWindow = cfg.RepeatWindow
+	feeds := feed.New(feed.Config{
+		Store: store, Ingest: in, PublicURL: a.url, Fetch: fetcher(guard), Post: toSelf(reachable(apiListener.Addr())), Log: a.log,
+	})
+	a.onStop(feeds.Close)
 	rest := api.New(api.Config{
 		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher, Replays: replays, Imports: imported,
 		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Live: log, Compose: sender,
@@ -150,6 +155,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	handler := http.NewServeMux()
 	handler.Handle("/in/", inspect.New(store))
 	handler.Handle(track.Prefix, track.New(keys, in))
+	handler.Handle(feed.Prefix, feeds)
 	for _, path := range []string{"/v1/", "/schemas/", "/openapi.json", "/openapi.yaml"} {
 		handler.Handle(path, rest)
 	}

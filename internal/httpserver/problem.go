@@ -123,7 +123,9 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	h.Set("Cache-Control", "no-store")
 	switch e.Code {
 	case telltale.Unauthenticated:
-		h.Set("WWW-Authenticate", `Bearer realm="telltale"`) // RFC 6750, section 3, wants a parameter
+		if h.Get("WWW-Authenticate") == "" { // the handler may know better
+			h.Set("WWW-Authenticate", `Bearer realm="telltale"`) // RFC 6750, section 3, wants a parameter
+		}
 	case telltale.RateLimited, telltale.Unavailable:
 		h.Set("Retry-After", retryAfter(e.RetryAfter))
 	}

@@ -81,9 +81,14 @@ func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string,
 	if err != nil {
 		return telltale.Accepted{}, err
 	}
-	events, err := newEvents(p.ID, source, activities, completed)
-	if err != nil {
-		return telltale.Accepted{}, err
+	events, wrong := newEvents(p.ID, source, activities, completed)
+	if wrong != nil {
+		return telltale.Accepted{}, together(wrong)
+	}
+	for i, e := range events {
+		if e.CallerID != "" {
+			e.ContentHash = contentHash(&activities[i])
+		}
 	}
 	r.name(activities, events)
 	accepted, err := in.store.AcceptEvents(ctx, telltale.Acceptance{ProjectID: p.ID, Events: events, Room: in.dispatcher})
@@ -98,34 +103,38 @@ func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string,
 	return accepted, nil
 }
 
-// newEvents makes the activities of one request into events, or gives every
-// fault that they have. came is what they were before they were completed: what
-// would make one past the bounds is left out again.
-func newEvents(project telltale.ProjectID, source string, came, completed []telltale.Activity) ([]*telltale.Event, error) {
+// newEvents makes the activities of one request into events. Of those that break
+// the contract of their type it gives the faults instead; wrong is nil if there
+// are none. came is what they were before they were completed: what would make one
+// past the bounds is left out again.
+func newEvents(project telltale.ProjectID, source string, came, completed []telltale.Activity) (events []*telltale.Event, wrong []error) {
 	// To the millisecond, as times are stored.
 	receivedAt := time.Now().UTC().Truncate(time.Millisecond)
-	events := make([]*telltale.Event, len(came))
-	var found faults
+	events = make([]*telltale.Event, len(came))
 	for i := range came {
-		a := &completed[i]
-		e, wrong := a.Event(project, source, receivedAt)
-		if len(wrong) > 0 {
-			a = &came[i]
-			e, wrong = a.Event(project, source, receivedAt)
+		e, faults := completed[i].Event(project, source, receivedAt)
+		if len(faults) > 0 {
+			e, faults = came[i].Event(project, source, receivedAt)
 		}
-		if len(wrong) > 0 {
-			found.add(telltale.Faulty("", wrong), 0)
+		if len(faults) > 0 {
+			if wrong == nil {
+				wrong = make([]error, len(came))
+			}
+			wrong[i] = telltale.Faulty("The event is not valid.", faults)
 			continue
-		}
-		if a.CallerID != "" {
-			e.ContentHash = contentHash(&came[i])
 		}
 		events[i] = e
 	}
-	if err := found.err(len(came)); err != nil {
-		return nil, err
+	return events, wrong
+}
+
+// together is one error of everything that is wrong with the activities of a request.
+func together(wrong []error) error {
+	var found faults
+	for _, err := range wrong {
+		found.add(err, 0)
 	}
-	return events, nil
+	return found.err(len(wrong))
 }
 
 // locate mends the locations of what the store finds, which counts events: a
