@@ -45,7 +45,7 @@ var floors = []struct {
 	{"internal/ingest", []string{"."}},
 	{"internal/track", []string{".", "internal/auth", "internal/httpserver"}},
 	{"internal/inspect", []string{".", "signature", "internal/httpserver"}},
-	{"internal/feed", []string{".", "internal/ingest", "internal/httpserver"}},
+	{"internal/feed", []string{".", "signature", "internal/ingest", "internal/httpserver"}},
 	{"internal/api", []string{".", "schema", "internal/wire", "internal/ingest", "internal/feed", "internal/auth", "internal/egress", "internal/httpserver", "internal/live"}},
 	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/feed", "internal/auth", "internal/egress", "internal/httpserver", "internal/live", "internal/docs"}},
 	// Floor 3: everything is built, started and stopped here.
