@@ -47,6 +47,10 @@ type Event struct {
 	ContentHash [sha256.Size]byte
 }
 
+// ByMachine reports whether a machine is known to have made the event, such as
+// a scanner that opens each message before its recipient does.
+func (e *Event) ByMachine() bool { return e.Machine != nil && *e.Machine }
+
 // SentBody gives the bytes that a request carried, whose headers are head: the
 // event's payload or, if the webhook had extensions at that time, the payload
 // with them. The log does not keep the bytes twice: the length that the request

@@ -59,6 +59,8 @@ type Selection struct {
 	// Types of events; empty stands for all that the webhook that it goes to
 	// wants, but for operational events that it was never owed: one may be
 	// about itself. A webhook that is not named gets nothing that it does not want.
+	// What a machine made is of a type like any other here: a webhook that skips
+	// machines gets it if it is named together with the type, or if the delivery is.
 	Types EventTypeSet
 	// Since and Until bound the receipt of events. An empty Until is set to
 	// the start of the replay, and what is accepted after that is never sent,

@@ -58,7 +58,7 @@ type Store interface {
 // Retention says how long what is finished is kept. A zero duration keeps it for good.
 type Retention struct {
 	Events    time.Duration // from receipt; with deliveries and attempts
-	CallerIDs time.Duration // how long a caller's id is remembered
+	CallerIDs time.Duration // how long a caller's id is remembered, and a nonce
 }
 
 // DefaultRetention keeps events, and the memory of callers' ids, for 30 days.
@@ -159,13 +159,14 @@ const UndoWindow = time.Minute
 type EventStore interface {
 	// AcceptEvents stores, in one transaction, each event that is not a
 	// repetition and one delivery per enabled webhook of the project that
-	// wants it. Deliveries for which there is Room are born claimed. An event
+	// wants it ([Webhook.Wants]). Deliveries for which there is Room are born claimed. An event
 	// unsubscribed or resubscribed changes the user's profile, too, if there is one.
 	//
 	// An event whose CallerID was seen within [CallerIDMemory], in this call
 	// too, is a duplicate if its ContentHash is the same, and is answered with
 	// the first one's id. With another content the whole call gives Conflict,
-	// with a fault "body[i].telltale.id" per clash, and stores nothing.
+	// with a fault "body[i].telltale.id" per clash, and stores nothing. So it is
+	// with [Acceptance.Nonces].
 	AcceptEvents(ctx context.Context, a Acceptance) (Accepted, error)
 
 	// AcceptTest stores an event marked as test with one delivery to one

@@ -131,9 +131,15 @@ func NewSecret() string {
 	return "whsec_" + base64.StdEncoding.EncodeToString(b[:])
 }
 
-// Wants reports whether an event of type t, accepted now, is owed to the webhook.
-func (w *Webhook) Wants(t EventType) bool {
-	return w.Enabled && !w.Deleted && w.Events.Has(t)
+// Wants reports whether an event of type t, accepted now, is owed to the
+// webhook. Of opens and clicks, machine tells those that a machine made.
+func (w *Webhook) Wants(t EventType, machine bool) bool {
+	return w.Enabled && !w.Deleted && w.Covers(t, machine)
+}
+
+// Covers is Wants by the settings alone, whether the webhook is enabled or not.
+func (w *Webhook) Covers(t EventType, machine bool) bool {
+	return w.Events.Has(t) && !(w.SkipMachines && machine && (t == Opened || t == Clicked))
 }
 
 // SigningSecrets gives the secrets that sign at time t, the current one first.

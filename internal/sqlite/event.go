@@ -57,9 +57,16 @@ func (s *Store) AcceptEvents(ctx context.Context, a telltale.Acceptance) (tellta
 	if err != nil {
 		return telltale.Accepted{}, err
 	}
+	nonces := newNonces(a)
 	var accepted telltale.Accepted
-	err = s.write(ctx, "accepting events", bytes, func(tx *tx) (err error) {
+	err = s.write(ctx, "accepting events", bytes+nonceBytes*len(nonces), func(tx *tx) (err error) {
+		if err = tx.checkNonces(nonces); err != nil {
+			return err
+		}
 		if accepted, err = tx.accept(a, rows); err != nil {
+			return err
+		}
+		if err = tx.keepNonces(nonces); err != nil {
 			return err
 		}
 		return tx.followSubscriptions(a, rows, accepted.Events)
@@ -99,8 +106,13 @@ func (tx *tx) accept(a telltale.Acceptance, rows []eventRow) (telltale.Accepted,
 		if err := tx.insertEvent(p, e, row); err != nil {
 			return accepted, err
 		}
+		machine := e.ByMachine()
 		for _, w := range tx.wanting(p, row.code) {
-			snapshot, number := tx.state(w).Webhook, tx.number()
+			snapshot := tx.state(w).Webhook
+			if machine && !snapshot.Wants(e.Type, machine) {
+				continue
+			}
+			number := tx.number()
 			sending := a.Room != nil && a.Room.Reserve(snapshot)
 			if sending {
 				accepted.Claims = append(accepted.Claims, telltale.Claim{

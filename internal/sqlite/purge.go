@@ -34,6 +34,7 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 		}
 		steps := []func() (bool, error){
 			func() (bool, error) { return tx.purgeCallers(retention.CallerIDs) },
+			func() (bool, error) { return tx.purgeNonces(retention.CallerIDs) },
 			tx.purgeBins,
 			tx.purgeUnrecognised,
 			func() (bool, error) { return tx.purgeStats(retention.Events) },

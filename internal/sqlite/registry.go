@@ -28,7 +28,8 @@ type project struct {
 	now    atomic.Pointer[projectState]
 
 	webhooks []*webhook // not deleted, by id; under registry.mu
-	// wants has, for each type of event, the enabled webhooks that want it.
+	// wants has, for each type of event, the enabled webhooks that want it,
+	// those that skip machines among them.
 	// Only the writer looks at it, at each event.
 	wants [][]*webhook
 	// ownGoals are the goals that messages brought with them, by their compared
@@ -169,7 +170,7 @@ func (r *registry) show(w *webhook, state *webhookState) {
 		p.webhooks = slices.Insert(p.webhooks, at, w)
 	}
 	for i, t := range eventTypes {
-		had, has := before != nil && before.Wants(t), state.Wants(t)
+		had, has := before != nil && before.Wants(t, false), state.Wants(t, false)
 		switch {
 		case has && !had:
 			p.wants[i] = append(p.wants[i], w)
@@ -259,13 +260,13 @@ func (tx *tx) wanting(p *project, code int64) []*webhook {
 	t := eventTypes[code]
 	if p.wants != nil {
 		for _, w := range p.wants[code] {
-			if tx.state(w).Wants(t) {
+			if tx.state(w).Wants(t, false) {
 				wanting = append(wanting, w)
 			}
 		}
 	}
 	for w, state := range tx.changed {
-		if before := w.now.Load(); w.project == p && state.Wants(t) && (before == nil || !before.Wants(t)) {
+		if before := w.now.Load(); w.project == p && state.Wants(t, false) && (before == nil || !before.Wants(t, false)) {
 			wanting = append(wanting, w)
 		}
 	}

@@ -50,6 +50,7 @@ type pick struct {
 type selectionEvent struct {
 	number, code int64
 	test         bool
+	machine      bool
 	received     int64 // ms
 	print        fingerprint
 }
@@ -251,7 +252,7 @@ func (s *selection) pickEvent(c *conn, number, after int64, take func(pick) bool
 	}
 	var last map[int64]telltale.State
 	for _, goal := range s.goals() {
-		if goal.number <= after || !s.sends(e.code, goal) {
+		if goal.number <= after || !s.sends(e, goal) {
 			continue
 		}
 		operational := s.types == 0 && eventTypes[e.code].Operational()
@@ -278,9 +279,10 @@ func (s *selection) pickEvent(c *conn, number, after int64, take func(pick) bool
 	return true, reached, nil
 }
 
-// sends reports whether events of the type go to the webhook.
-func (s *selection) sends(code int64, w *webhook) bool {
-	t, wants := eventTypes[code], w.now.Load().Events.Has(eventTypes[code])
+// sends reports whether the event goes to the webhook.
+func (s *selection) sends(e selectionEvent, w *webhook) bool {
+	t := eventTypes[e.code]
+	wants := w.now.Load().Covers(t, e.machine)
 	if s.types == 0 {
 		return wants
 	}
@@ -289,9 +291,9 @@ func (s *selection) sends(code int64, w *webhook) bool {
 }
 
 func (s *selection) event(c *conn, number int64) (e selectionEvent, found bool, err error) {
-	found, err = c.query(`SELECT type, test, lag, user_id, email, message_id FROM event WHERE number = ? AND project = ?`).int(number).int(s.project.number).
+	found, err = c.query(`SELECT type, test, coalesce(machine, 0), lag, user_id, email, message_id FROM event WHERE number = ? AND project = ?`).int(number).int(s.project.number).
 		one(func(q *query) {
-			e = selectionEvent{number: number, code: q.getInt(), test: q.getBool(), received: numberMilli(number) - q.getInt()}
+			e = selectionEvent{number: number, code: q.getInt(), test: q.getBool(), machine: q.getBool(), received: numberMilli(number) - q.getInt()}
 			e.print = eventFingerprint(s.project.now.Load().ID, &telltale.Event{UserID: q.getText(), Email: q.getText(), MessageID: q.getText()})
 		})
 	return e, found, err

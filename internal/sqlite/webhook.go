@@ -35,8 +35,8 @@ func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 			return err
 		}
 		q := tx.change(`INSERT INTO webhook (id, project, version, enabled, disabled_reason, disabled_at, epoch, enabled_at, created_at, updated_at,
-			url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, extensions, legacy_signature, format, secrets)
-			VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+			url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, skip_machines, extensions, legacy_signature, format, secrets)
+			VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
 			text(string(made.ID)).int(p.number).int(made.Version).bool(made.Enabled).int(reason).intOrNull(timeMilli(made.DisabledAt)).
 			int(timeMilli(made.CreatedAt)).int(timeMilli(made.CreatedAt)).int(timeMilli(made.UpdatedAt))
 		if err := row.bind(q, made).run(); err != nil {
@@ -100,7 +100,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 		state.Webhook = &made
 		q := tx.change(`UPDATE webhook SET version = ?, updated_at = ?,
 			url = ?, events = ?, description = ?, timeout = ?, retry_schedule = ?, rate_limit = ?, concurrency = ?, headers = ?, basic_auth = ?,
-			extensions = ?, legacy_signature = ?, format = ?, secrets = ? WHERE number = ?`).
+			skip_machines = ?, extensions = ?, legacy_signature = ?, format = ?, secrets = ? WHERE number = ?`).
 			int(made.Version).int(tx.milli)
 		if err := row.bind(q, &made).int(hook.number).run(); err != nil || made.URL == before.URL {
 			return err
@@ -321,7 +321,7 @@ func (r webhookRow) bind(q *query, w *telltale.Webhook) *query {
 		q.text(*r.schedule)
 	}
 	return q.float(w.RateLimit).int(int64(w.Concurrency)).blobOrNull(r.headers).blobOrNull(r.basicAuth).
-		bool(w.Extensions).bool(w.LegacySignature).text(w.Format).blobOrNull(r.secrets)
+		bool(w.SkipMachines).bool(w.Extensions).bool(w.LegacySignature).text(w.Format).blobOrNull(r.secrets)
 }
 
 // sealedPlace names the place that a sealed value belongs to.
@@ -385,7 +385,7 @@ func (s *Store) loadRegistry(c *conn) (*registry, error) {
 }
 
 const webhookColumns = `id, version, enabled, disabled_reason, coalesce(disabled_at, 0), coalesce(deleted_at, 0), epoch, enabled_at, created_at, updated_at,
-	url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, extensions, legacy_signature, format, secrets`
+	url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, skip_machines, extensions, legacy_signature, format, secrets`
 
 // scanWebhook fills in all that the row itself tells.
 func (s *Store) scanWebhook(q *query, state *webhookState) error {
@@ -407,7 +407,7 @@ func (s *Store) scanWebhook(q *query, state *webhookState) error {
 	}
 	w.RateLimit, w.Concurrency = q.getFloat(), int(q.getInt())
 	headers, basicAuth := q.getBlob(), q.getBlob()
-	w.Extensions, w.LegacySignature, w.Format = q.getBool(), q.getBool(), q.getText()
+	w.SkipMachines, w.Extensions, w.LegacySignature, w.Format = q.getBool(), q.getBool(), q.getBool(), q.getText()
 	secrets := q.getBlob()
 	if err := s.openSealed(sealedPlace(w.ID, "headers"), headers, &w.Headers); err != nil {
 		return err

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -96,6 +97,34 @@ var eventTests = []test{
 		w.accept(w.newEvent(ofType(telltale.Opened)))
 		w.equal("deliveries to the one that wants it no more", len(w.deliveries(telltale.DeliveryFilter{WebhookID: all.ID})), 2)
 		w.equal("deliveries to the one that was enabled", len(w.deliveries(telltale.DeliveryFilter{WebhookID: disabled.ID})), 1)
+	}},
+	{"what a machine opened or clicked is not owed to a webhook that skips machines", func(w *world) {
+		all := w.newWebhook()
+		skips := w.newWebhook(func(h *telltale.Webhook) { h.SkipMachines = true })
+		open, click := w.newEvent(ofType(telltale.Opened), byMachine(true)), w.newEvent(ofType(telltale.Clicked), byMachine(true))
+		person, unknown := w.newEvent(ofType(telltale.Opened), byMachine(false)), w.newEvent(ofType(telltale.Clicked))
+		unsubscribe := w.newEvent(ofType(telltale.Unsubscribed), byMachine(true))
+		owed := func(hook *telltale.Webhook) []telltale.EventID {
+			return ids(w.deliveries(telltale.DeliveryFilter{WebhookID: hook.ID}), deliveryEventID)
+		}
+		room := newRoom(10)
+		accepted := w.acceptWith(room, open, click, person, unknown, unsubscribe)
+		w.equal("the claims", len(accepted.Claims), 8)
+		w.equal("the room that was taken", room.total(), 8)
+		w.equal("what is owed to the other", owed(all), []telltale.EventID{unsubscribe.ID, unknown.ID, person.ID, click.ID, open.ID})
+		w.equal("what is owed to it", owed(skips), []telltale.EventID{unsubscribe.ID, unknown.ID, person.ID})
+
+		w.restart()
+		for _, skip := range []bool{true, false} {
+			hook, err := w.Webhook(w.ctx, w.project.ID, skips.ID)
+			w.must(err)
+			changed := *hook
+			changed.SkipMachines = skip
+			_, err = w.UpdateWebhook(w.ctx, changed)
+			w.must(err)
+			w.accept(w.newEvent(ofType(telltale.Opened), byMachine(true)))
+		}
+		w.equal("what is owed to it when it skips them no more", len(owed(skips)), 4)
 	}},
 	{"deliveries for which there is room are born claimed, the others wait", func(w *world) {
 		a, b := w.newWebhook(), w.newWebhook()
@@ -191,6 +220,77 @@ var eventTests = []test{
 func sorted[T cmp.Ordered](s []T) []T {
 	slices.Sort(s)
 	return s
+}
+
+func byMachine(machine bool) func(*telltale.Event) {
+	return func(e *telltale.Event) { e.Machine = &machine }
+}
+
+// spend accepts an event together with nonces.
+func (w *world) spend(e *telltale.Event, nonces ...telltale.Nonce) error {
+	_, err := w.AcceptEvents(w.ctx, telltale.Acceptance{ProjectID: e.ProjectID, Events: []*telltale.Event{e}, Nonces: nonces})
+	return err
+}
+
+func nonceOf(name, content string) telltale.Nonce {
+	return telltale.Nonce{Name: name, Hash: sha256.Sum256([]byte(content))}
+}
+
+var nonceTests = []test{
+	{"a nonce is good for one thing, however often that comes", func(w *world) {
+		w.must(w.spend(w.newEvent(), nonceOf("a", "content")))
+		for range 2 {
+			w.must(w.spend(w.newEvent(), nonceOf("a", "content"), nonceOf("b", "content")))
+			w.code(telltale.Conflict, w.spend(w.newEvent(), nonceOf("a", "other")))
+			w.restart()
+		}
+		w.equal("the events", len(w.events(telltale.EventFilter{})), 3)
+	}},
+	{"a nonce that is used again for something else stores nothing", func(w *world) {
+		w.newWebhook()
+		w.must(w.spend(w.newEvent(), nonceOf("a", "content"), nonceOf("b", "content")))
+		room := newRoom(10)
+		_, err := w.AcceptEvents(w.ctx, telltale.Acceptance{
+			ProjectID: w.project.ID, Events: []*telltale.Event{w.newEvent(), w.newEvent()}, Room: room,
+			Nonces: []telltale.Nonce{nonceOf("b", "other"), nonceOf("new", "content"), nonceOf("a", "other")},
+		})
+		w.code(telltale.Conflict, err)
+		w.equal("the faults", faultLocations(err), []string{"nonces[0]", "nonces[2]"})
+		w.equal("the room that is taken", room.total(), 0)
+		w.equal("the events", len(w.events(telltale.EventFilter{})), 1)
+		w.must(w.spend(w.newEvent(), nonceOf("new", "other")))
+	}},
+	{"nonces are compared within a call, too", func(w *world) {
+		err := w.spend(w.newEvent(), nonceOf("a", "content"), nonceOf("a", "content"), nonceOf("b", "content"), nonceOf("a", "other"))
+		w.code(telltale.Conflict, err)
+		w.equal("the faults", faultLocations(err), []string{"nonces[3]"})
+		w.must(w.spend(w.newEvent(), nonceOf("a", "other"), nonceOf("a", "other")))
+		w.equal("the events", len(w.events(telltale.EventFilter{})), 1)
+	}},
+	{"what is not accepted uses up no nonce", func(w *world) {
+		w.accept(w.newEvent(called("x", "content")))
+		w.code(telltale.Conflict, w.spend(w.newEvent(called("x", "other")), nonceOf("a", "content")))
+		w.must(w.spend(w.newEvent(), nonceOf("a", "other")))
+	}},
+	{"a nonce comes with no events, too", func(w *world) {
+		_, err := w.AcceptEvents(w.ctx, telltale.Acceptance{ProjectID: w.project.ID, Nonces: []telltale.Nonce{nonceOf("a", "content")}})
+		w.must(err)
+		w.code(telltale.Conflict, w.spend(w.newEvent(), nonceOf("a", "other")))
+	}},
+	{"a nonce is remembered for thirty days from its first use", func(w *world) {
+		w.must(w.spend(w.newEvent(), nonceOf("a", "content")))
+		w.Advance(telltale.CallerIDMemory - time.Minute)
+		w.must(w.spend(w.newEvent(), nonceOf("a", "content")))
+		w.code(telltale.Conflict, w.spend(w.newEvent(), nonceOf("a", "other")))
+		w.Advance(2 * time.Minute)
+		w.must(w.spend(w.newEvent(), nonceOf("a", "other")))
+		w.code(telltale.Conflict, w.spend(w.newEvent(), nonceOf("a", "content")))
+	}},
+	{"projects do not share nonces", func(w *world) {
+		other := w.newProject("other")
+		w.must(w.spend(w.newEvent(), nonceOf("a", "content")))
+		w.must(w.spend(w.newEvent(func(e *telltale.Event) { e.ProjectID = other.ID }), nonceOf("a", "other")))
+	}},
 }
 
 var callerTests = []test{

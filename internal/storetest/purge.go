@@ -125,6 +125,14 @@ var purgeTests = []test{
 		w.purge(telltale.Retention{CallerIDs: time.Hour})
 		w.equal("whether it is known", w.accept(w.newEvent(called("a", "content"))).Events[0].Duplicate, false)
 	}},
+	{"nonces are forgotten with callers' ids", func(w *world) {
+		w.must(w.spend(w.newEvent(), nonceOf("a", "content")))
+		w.Advance(2 * time.Hour)
+		w.purge(telltale.Retention{})
+		w.code(telltale.Conflict, w.spend(w.newEvent(), nonceOf("a", "other")))
+		w.purge(telltale.Retention{CallerIDs: time.Hour})
+		w.must(w.spend(w.newEvent(), nonceOf("a", "other")))
+	}},
 	{"expired bins go, with what they caught", func(w *world) {
 		b := w.newBin(w.project.ID)
 		w.must(w.CatchRequest(w.ctx, w.newCaught(b.ID)))

@@ -184,6 +184,28 @@ var replayTests = []test{
 		w.equal("what is sent to one", w.sends(telltale.Selection{Which: telltale.WhichAll, Types: clicks}, opens.ID), []telltale.EventID{click.ID})
 		w.equal("what it wants", len(w.sends(telltale.Selection{Which: telltale.WhichAll}, opens.ID)), 0)
 	}},
+	{"what a machine made is not sent to a webhook that skips machines, unless it is named", func(w *world) {
+		hook := w.newWebhook(wanting(telltale.Opened))
+		person, machine := w.newEvent(ofType(telltale.Opened), byMachine(false)), w.newEvent(ofType(telltale.Opened), byMachine(true))
+		w.accept(person, machine)
+		both := []telltale.EventID{person.ID, machine.ID}
+		chosen := ids(w.deliveries(telltale.DeliveryFilter{}), func(d telltale.Delivery) telltale.DeliveryID { return d.ID })
+		for _, c := range w.claim(hook.ID, 2) {
+			w.giveUp(c)
+		}
+		w.equal("what failed", w.plan(telltale.Selection{Which: telltale.WhichFailed}, "").Count, 2)
+		hook.SkipMachines = true
+		_, err := w.UpdateWebhook(w.ctx, *hook)
+		w.must(err)
+		newer := w.newWebhook(wanting(telltale.Opened), func(h *telltale.Webhook) { h.SkipMachines = true })
+		opens := telltale.NewEventTypeSet(telltale.Opened)
+		w.equal("what it is sent of what failed", w.sends(telltale.Selection{WebhookID: hook.ID, Which: telltale.WhichFailed}, ""), both[:1])
+		w.equal("what each is sent of all", w.sends(telltale.Selection{Which: telltale.WhichAll, Types: opens}, ""), []telltale.EventID{person.ID, person.ID})
+		w.equal("what a newer one is sent", w.sends(telltale.Selection{Which: telltale.WhichUnsent}, newer.ID), both[:0])
+		w.equal("what a newer one is sent of all", w.sends(telltale.Selection{Which: telltale.WhichAll}, newer.ID), both[:1])
+		w.equal("what it is sent if the type is named", w.sends(telltale.Selection{Which: telltale.WhichAll, Types: opens}, newer.ID), both)
+		w.equal("what it is sent if deliveries are named", w.sends(telltale.Selection{Deliveries: chosen}, newer.ID), both)
+	}},
 	{"an operational event that was never owed to a webhook goes to it only if its type is named", func(w *world) {
 		hook := w.newWebhook(wanting(telltale.Opened))
 		alerts := w.newWebhook(wanting(telltale.DeliveryFailed))

@@ -53,6 +53,7 @@ func Run(t *testing.T, engine Engine) {
 		{"webhook", webhookTests},
 		{"event", eventTests},
 		{"caller id", callerTests},
+		{"nonce", nonceTests},
 		{"events", eventListTests},
 		{"message", messageTests},
 		{"goal", goalTests},
