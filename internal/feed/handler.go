@@ -125,17 +125,25 @@ func wellFormed(token string) bool {
 }
 
 // overload turns what means to come back into the status that makes this provider
-// do so.
+// do so. A provider that gives up on every 5xx is to come back after faults of
+// ours, too.
 func (p *Provider) overload(err error) error {
-	var e *telltale.Error
-	if !errors.As(err, &e) || e.Code != telltale.Unavailable && e.Code != telltale.RateLimited {
-		return err
-	}
-	code := telltale.Unavailable
+	back := &telltale.Error{Code: telltale.Unavailable, Message: "The request could not be taken.", Cause: err}
 	if p.Overloaded == http.StatusTooManyRequests {
-		code = telltale.RateLimited
+		back.Code = telltale.RateLimited
 	}
-	return &telltale.Error{Code: code, Message: e.Message, RetryAfter: e.RetryAfter, Cause: err}
+	switch telltale.CodeOf(err) {
+	case telltale.Unavailable, telltale.RateLimited:
+		if e := new(telltale.Error); errors.As(err, &e) {
+			back.Message, back.RetryAfter = e.Message, e.RetryAfter
+		}
+		return back
+	case telltale.Internal:
+		if back.Code == telltale.RateLimited {
+			return back
+		}
+	}
+	return err
 }
 
 // receive takes a request: it returns without error once all of it is stored.
@@ -179,6 +187,8 @@ func (h *Handler) failed(s *telltale.Source, at time.Time, err error) {
 	var e *telltale.Error
 	if errors.As(err, &e) && e.Message != "" {
 		tally.LastFailure = sentence(e.Message)
+	} else {
+		h.Log.Error("a provider's request could not be taken", "source", s.ID, "provider", s.Provider, "error", err)
 	}
 	h.tallies.note(s.ID, tally)
 }
