@@ -1,8 +1,12 @@
 package feed
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +35,29 @@ func splitArray(body []byte) ([]string, error) {
 		elements[i] = string(p)
 	}
 	return elements, nil
+}
+
+// memberOf gives a member of a JSON object without reading more of it than what
+// stands before: what is wrong behind it, parsing will say.
+func memberOf(body []byte, name string) (json.RawMessage, error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("feed: the body is no object")
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, fmt.Errorf("feed: looking for %q: %w", name, err)
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, fmt.Errorf("feed: looking for %q: %w", name, err)
+		}
+		if key == name {
+			return value, nil
+		}
+	}
+	return nil, fmt.Errorf("feed: the body has no %q", name)
 }
 
 // child gives the object of that name; an empty one if there is none.
@@ -136,10 +163,22 @@ func (o object) flag(name string) *bool {
 
 // code gives a number of three digits, such as an SMTP reply; 0 if it is not.
 func (o object) code(name string) int {
-	if n, err := strconv.Atoi(o.Text(name)); err == nil && n >= 100 && n <= 999 {
+	return threeDigits(o.Text(name))
+}
+
+func threeDigits(text string) int {
+	if n, err := strconv.Atoi(text); err == nil && n >= 100 && n <= 999 {
 		return n
 	}
 	return 0
+}
+
+// firstOf gives the first text that says something.
+func firstOf(texts ...string) string {
+	if i := slices.IndexFunc(texts, func(s string) bool { return strings.TrimSpace(s) != "" }); i >= 0 {
+		return texts[i]
+	}
+	return ""
 }
 
 // unix gives the time that a number says, or a string of digits: seconds with a

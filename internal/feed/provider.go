@@ -139,6 +139,7 @@ func forbid(format string, args ...any) error {
 // providers are all there are, in the order of lists.
 var providers = []*Provider{
 	sendgrid,
+	mailgun,
 	resend,
 }
 
