@@ -86,7 +86,7 @@ func (p *program) usersGet() *cobra.Command {
 			}
 			p.printFields(
 				field{"id", w.ID}, field{"user", userID(w)}, field{"email", w.Email}, field{"subscribed", yesNo(w.Subscribed)},
-				field{"opted out", stamp(w.UnsubscribedAt.Time)}, field{"tags", strings.Join(w.Tags, " ")}, field{"former ids", strings.Join(w.FormerIDs, " ")},
+				field{"opted out", stamp(w.UnsubscribedAt.Time)}, field{"suppressed", suppressedText(w.Suppression)}, field{"tags", strings.Join(w.Tags, " ")}, field{"former ids", strings.Join(w.FormerIDs, " ")},
 				field{"channels", strconv.Itoa(len(w.Channels))}, field{"created", stamp(w.CreatedAt.Time)}, field{"updated", stamp(w.UpdatedAt.Time)},
 			)
 			p.say("")
@@ -94,6 +94,14 @@ func (p *program) usersGet() *cobra.Command {
 			return nil
 		},
 	})
+}
+
+// suppressedText says in a few words why no messages should be sent to a user.
+func suppressedText(s *wire.Suppression) string {
+	if s == nil {
+		return ""
+	}
+	return s.Reason + " " + stamp(s.Since.Time)
 }
 
 func (p *program) usersEvents() *cobra.Command {

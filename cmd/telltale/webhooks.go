@@ -95,6 +95,7 @@ type webhookFlags struct {
 	deadline                       time.Duration
 	rateLimit                      float64
 	concurrency                    int
+	skipMachines                   bool
 	extensions, legacySignature    bool
 	withoutBasicAuth               bool
 	removeHeaders                  []string
@@ -116,6 +117,7 @@ func (f *webhookFlags) offer(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.headers, "header", nil, "a `header` to add to every request, as 'name: value'; again for more")
 	flags.StringArrayVar(&f.secretHeaders, "secret-header", nil, "the same for a `header` whose value is not to be shown again; @file reads it from there")
 	flags.StringVar(&f.auth, "basic-auth", "", "`user:password` to send with every request; @file reads it from there")
+	flags.BoolVar(&f.skipMachines, "skip-machines", false, "send no opens and clicks that are known to be a machine's")
 	flags.BoolVar(&f.extensions, "extensions", false, "add what Telltale knows to the body, under the key telltale")
 	flags.BoolVar(&f.legacySignature, "legacy-signature", false, "add X-Signature: sha256=… for receivers that have it already")
 }
@@ -141,6 +143,9 @@ func (f *webhookFlags) read(p *program) error {
 	}
 	if given("concurrency") {
 		s.Concurrency = wire.To(f.concurrency)
+	}
+	if given("skip-machines") {
+		s.SkipMachines = wire.To(f.skipMachines)
 	}
 	if given("extensions") {
 		s.Extensions = wire.To(f.extensions)
@@ -626,6 +631,9 @@ func (p *program) showWebhook(w wire.Webhook) error {
 	}
 	if w.BasicAuth != nil {
 		fields = append(fields, field{"basic auth", w.BasicAuth.Username + ":" + w.BasicAuth.Password})
+	}
+	if w.SkipMachines {
+		fields = append(fields, field{"skip machines", "yes"})
 	}
 	if w.Extensions {
 		fields = append(fields, field{"extensions", "yes"})

@@ -42,7 +42,7 @@ func faultsOf(err error) []telltale.Fault {
 func TestBodiesAreHeldAgainstTheirSchema(t *testing.T) {
 	t.Parallel()
 	a := build(Config{})
-	const fields = "basic_auth, concurrency, description, events, extensions, format, headers, legacy_signature, rate_limit, retry_schedule, timeout, url"
+	const fields = "basic_auth, concurrency, description, events, extensions, format, headers, legacy_signature, rate_limit, retry_schedule, skip_machines, timeout, url"
 	deep := strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000)
 	for _, row := range []struct {
 		name, operation, body string

@@ -267,7 +267,7 @@ func TestTheDocumentDescribesTheFormsThatAreSent(t *testing.T) {
 	seen := 0
 	for prefix, name := range map[string]string{
 		"project": "Project", "key": "Key", "webhook": "Webhook", "secrets": "Secrets", "event": "Event", "events-accepted": "EventsAccepted", "event-type": "EventType",
-		"delivery": "Delivery", "attempt": "Attempt", "webhook-tested": "WebhookTested", "bin": "Bin", "replay": "Replay", "replay-planned": "ReplayPlanned", "stats": "Stats", "audit-entry": "AuditEntry", "caught-request": "CaughtRequest", "page": "PageProject", "problem": "Problem",
+		"delivery": "Delivery", "attempt": "Attempt", "webhook-tested": "WebhookTested", "bin": "Bin", "replay": "Replay", "replay-planned": "ReplayPlanned", "stats": "Stats", "audit-entry": "AuditEntry", "caught-request": "CaughtRequest", "user": "User", "page": "PageProject", "problem": "Problem",
 	} {
 		s := compile(t, compiler, "/components/schemas/"+name)
 		files, err := filepath.Glob(filepath.Join("..", "wire", "testdata", prefix+"*.json"))

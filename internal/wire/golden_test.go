@@ -32,9 +32,9 @@ func fullWebhook() *telltale.Webhook {
 			Breaker: telltale.Breaker{State: telltale.BreakerOpen, Until: at.Add(2 * time.Minute), Wait: time.Minute},
 		},
 		Timeout: 5 * time.Second, RetrySchedule: telltale.Schedule{5 * time.Second, 90 * time.Minute}, RateLimit: 2.5, Concurrency: 4,
-		Headers:    []telltale.CustomHeader{{Name: "X-Team", Value: "crm"}, {Name: "X-Api-Key", Value: "s3cr3t", Secret: true}, {Name: "A", Value: "last"}},
-		BasicAuth:  &telltale.BasicAuth{Username: "telltale", Password: "s3cr3t"},
-		Extensions: true, LegacySignature: true, Format: telltale.FormatVero2,
+		Headers:      []telltale.CustomHeader{{Name: "X-Team", Value: "crm"}, {Name: "X-Api-Key", Value: "s3cr3t", Secret: true}, {Name: "A", Value: "last"}},
+		BasicAuth:    &telltale.BasicAuth{Username: "telltale", Password: "s3cr3t"},
+		SkipMachines: true, Extensions: true, LegacySignature: true, Format: telltale.FormatVero2,
 		Secrets:   []telltale.Secret{{Value: "whsec_s3cr3t"}, {Value: "whsec_s3cr3t2", ExpiresAt: at}},
 		CreatedAt: at, UpdatedAt: at.Add(time.Hour),
 	}
@@ -73,6 +73,10 @@ func TestForms(t *testing.T) {
 	one.Attempts = []Attempt{}
 	stat := telltale.Stat{Start: at, Events: 9, Succeeded: 3, Failed: 1, Retried: 2, Answers: [telltale.Answers]int{3, 0, 1, 1, 1}}
 	stat.Took.Observe(12 * time.Millisecond)
+	properties, err := telltale.ParseObject([]byte(`{"plan":"gold","n":1.50}`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, form := range map[string]any{
 		"project":                FromProject(telltale.Project{ID: "prj_" + ulid, Slug: "default", Name: "Default <project>", IngestRate: 0.5, CreatedAt: at}),
 		"key":                    FromKey(telltale.Key{ID: "key_" + ulid, Name: "CI", Scope: telltale.ScopeIngest, Hash: [32]byte{1}, CreatedAt: at, LastUsedAt: at, RevokedAt: at}),
@@ -122,9 +126,14 @@ func TestForms(t *testing.T) {
 			Bytes: 48_000_000, Place: 12_000_000, Rows: 250_000, Line: 250_001, Applied: 249_998, Refused: 2, Failure: "The file is gone.", CreatedBy: "CI", CreatedAt: at, CompletedAt: at,
 		}),
 		"refused-rows": FromRefusedRows([]telltale.RefusedRow{{Line: 4711, Reason: "The row has 3 fields and the head 4.", Row: []byte("7,\xff,<gold>")}}, true),
-		"page":         Page[Project]{Data: []Project{}, Next: &next},
-		"page-empty":   Page[Project]{Data: []Project{}},
-		"problem":      Problem{Type: "/docs/errors#invalid", Title: "The request is invalid", Status: 422, Detail: "Invalid webhook.", Instance: "/v1/webhooks", RequestID: "req_" + ulid, Errors: []Fault{{Location: "body.url", Message: "m", Expected: "e", Value: "v"}}},
+		"user": FromUser(&telltale.Profile{
+			ID: "prf_" + ulid, UserID: "123", GivenID: "123", FormerIDs: []string{"s3"}, Email: "steve@example.com", Properties: properties, Tags: []string{"vip"},
+			Channels: []telltale.Channel{{Type: "push", Address: "d1f7e8", Platform: "ios"}}, UnsubscribedAt: at, Suppression: telltale.SuppressedBounced, SuppressedAt: at, CreatedAt: at, UpdatedAt: at,
+		}),
+		"user-plain": FromUser(&telltale.Profile{ID: "prf_" + ulid, UserID: "steve@example.com", GivenID: `"steve@example.com"`, CreatedAt: at, UpdatedAt: at}),
+		"page":       Page[Project]{Data: []Project{}, Next: &next},
+		"page-empty": Page[Project]{Data: []Project{}},
+		"problem":    Problem{Type: "/docs/errors#invalid", Title: "The request is invalid", Status: 422, Detail: "Invalid webhook.", Instance: "/v1/webhooks", RequestID: "req_" + ulid, Errors: []Fault{{Location: "body.url", Message: "m", Expected: "e", Value: "v"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -17,8 +17,15 @@ type User struct {
 	Channels       []Channel       `json:"channels" nullable:"false"`
 	Subscribed     bool            `json:"subscribed" doc:"false: the user has opted out." example:"true"`
 	UnsubscribedAt Time            `json:"unsubscribed_at,omitzero" format:"date-time" doc:"Since when the user is opted out." example:"2026-11-20T09:30:00.000Z"`
+	Suppression    *Suppression    `json:"suppression,omitempty" doc:"Why messages to the user's email should not be sent; left out if there is no reason. Telltale sends none itself."`
 	CreatedAt      Time            `json:"created_at,omitzero" format:"date-time" doc:"When the user was identified; left out if only the opt-out is known." example:"2026-11-20T09:30:00.000Z"`
 	UpdatedAt      Time            `json:"updated_at" format:"date-time" example:"2026-11-20T09:30:00.000Z"`
+}
+
+// Suppression says why messages to a user's email should not be sent.
+type Suppression struct {
+	Reason string `json:"reason" enum:"bounced,complained" doc:"bounced: a message bounced hard. complained: the user marked one as spam." example:"bounced"`
+	Since  Time   `json:"since" format:"date-time" example:"2026-11-20T09:30:00.000Z"`
 }
 
 // Channel is one way to reach a user other than email.
@@ -35,6 +42,9 @@ func FromUser(p *telltale.Profile) User {
 		ID: string(p.ID), UserID: json.RawMessage(p.GivenID), FormerIDs: p.FormerIDs, Email: p.Email,
 		Properties: p.Properties.AppendJSON(nil), Tags: append([]string{}, p.Tags...), Channels: []Channel{},
 		Subscribed: p.Subscribed(), UnsubscribedAt: Time{p.UnsubscribedAt}, CreatedAt: Time{p.CreatedAt}, UpdatedAt: Time{p.UpdatedAt},
+	}
+	if p.Suppression != "" {
+		u.Suppression = &Suppression{Reason: string(p.Suppression), Since: Time{p.SuppressedAt}}
 	}
 	for _, c := range p.Channels {
 		u.Channels = append(u.Channels, Channel(c))

@@ -29,6 +29,7 @@ type Webhook struct {
 	Concurrency     int           `json:"concurrency" doc:"Attempts at once." example:"4"`
 	Headers         CustomHeaders `json:"headers" doc:"Headers added to every request. The value of a secret one is not shown."`
 	BasicAuth       *BasicAuth    `json:"basic_auth,omitempty" doc:"Left out if there is none."`
+	SkipMachines    bool          `json:"skip_machines" doc:"Opens and clicks that are known to be a machine's are not sent."`
 	Extensions      bool          `json:"extensions" doc:"The body gains what Telltale knows, under the key telltale."`
 	LegacySignature bool          `json:"legacy_signature" doc:"Requests carry X-Signature: sha256=… too."`
 	Format          string        `json:"format" enum:"vero-2.0" doc:"The contract that payloads follow." example:"vero-2.0"`
@@ -60,7 +61,7 @@ func FromWebhook(w *telltale.Webhook) Webhook {
 		Failures: w.Standing.Failures, Breaker: Breaker{State: w.Standing.Breaker.State.Name()},
 		Timeout: Duration(w.Timeout), RetrySchedule: durations(w.RetrySchedule),
 		RateLimit: w.RateLimit, Concurrency: w.Concurrency, Headers: redacted(w.Headers),
-		Extensions: w.Extensions, LegacySignature: w.LegacySignature, Format: w.Format,
+		SkipMachines: w.SkipMachines, Extensions: w.Extensions, LegacySignature: w.LegacySignature, Format: w.Format,
 		CreatedAt: Time{w.CreatedAt}, UpdatedAt: Time{w.UpdatedAt},
 	}
 	if b := w.Standing.Breaker; b.State == telltale.BreakerOpen {
@@ -167,6 +168,7 @@ type WebhookSettings struct {
 	Concurrency     Change[int]            `json:"concurrency,omitzero" doc:"Attempts at once: 1 to 100; the default is 4." example:"4"`
 	Headers         Change[HeaderChanges]  `json:"headers,omitzero" doc:"Headers to add to every request, at most 20. Each value is a string, {\"value\":…,\"secret\":true} for one that is not to be shown again, or null to remove the header; others stay. null removes them all."`
 	BasicAuth       Change[BasicAuthPatch] `json:"basic_auth,omitzero" doc:"User and password to send with every request; null for none."`
+	SkipMachines    Change[bool]           `json:"skip_machines,omitzero" doc:"Opens and clicks that are known to be a machine's, such as a mail client that fetches ahead, are not sent; the default is false."`
 	Extensions      Change[bool]           `json:"extensions,omitzero" doc:"The body gains what Telltale knows, under the key telltale; the default is false."`
 	LegacySignature Change[bool]           `json:"legacy_signature,omitzero" doc:"Requests carry X-Signature: sha256=… too; the default is false."`
 	Format          Change[string]         `json:"format,omitzero" doc:"The contract that payloads follow: vero-2.0." example:"vero-2.0"`
@@ -189,6 +191,7 @@ func (s *WebhookSettings) apply(w *telltale.Webhook) []telltale.Fault {
 	}
 	w.RateLimit = s.RateLimit.Or(w.RateLimit, 0)
 	w.Concurrency = s.Concurrency.Or(w.Concurrency, telltale.DefaultConcurrency)
+	w.SkipMachines = s.SkipMachines.Or(w.SkipMachines, false)
 	w.Extensions = s.Extensions.Or(w.Extensions, false)
 	w.LegacySignature = s.LegacySignature.Or(w.LegacySignature, false)
 	w.Format = s.Format.Or(w.Format, telltale.FormatVero2)

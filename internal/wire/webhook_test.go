@@ -25,7 +25,7 @@ func TestAPatchIsMerged(t *testing.T) {
 		{"no events are left to the rules", `{"events":null}`, func(w *telltale.Webhook) { w.Events = 0 }},
 		{"null goes back to the default, everywhere", `{"description":null,"timeout":null,"retry_schedule":null,"rate_limit":null,"concurrency":null,"headers":null,"basic_auth":null,"extensions":null,"legacy_signature":null,"format":null}`, func(w *telltale.Webhook) {
 			w.Description, w.Timeout, w.RetrySchedule, w.RateLimit, w.Concurrency = "", telltale.DefaultTimeout, nil, 0, telltale.DefaultConcurrency
-			w.Headers, w.BasicAuth, w.Extensions, w.LegacySignature, w.Format = nil, nil, false, false, telltale.FormatVero2
+			w.Headers, w.BasicAuth, w.SkipMachines, w.Extensions, w.LegacySignature, w.Format = nil, nil, false, false, false, telltale.FormatVero2
 		}},
 		{"values", `{"description":"d","timeout":"1m","rate_limit":7,"concurrency":9,"extensions":false,"legacy_signature":false,"format":"x"}`, func(w *telltale.Webhook) {
 			w.Description, w.Timeout, w.RateLimit, w.Concurrency, w.Extensions, w.LegacySignature, w.Format = "d", time.Minute, 7, 9, false, false, "x"
