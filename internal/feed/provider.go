@@ -141,6 +141,8 @@ var providers = []*Provider{
 	sendgrid,
 	mailgun,
 	resend,
+	mailtrap,
+	mailersend,
 }
 
 // Providers lists all providers, in the order of lists.
