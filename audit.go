@@ -58,6 +58,7 @@ const (
 	AuditSourceCreated     AuditAction = "source.create"
 	AuditSourceChanged     AuditAction = "source.update"
 	AuditSourceDeleted     AuditAction = "source.delete"
+	AuditSourceSecretShown AuditAction = "source.show_secret" //nolint:gosec // a name, no secret
 	AuditGoalSet           AuditAction = "goal.set"
 	AuditGoalRemoved       AuditAction = "goal.remove"
 	AuditWindowsChanged    AuditAction = "goal.windows"
@@ -89,6 +90,7 @@ var auditActions = []struct {
 	{AuditSourceCreated, "Source added"},
 	{AuditSourceChanged, "Source changed"},
 	{AuditSourceDeleted, "Source deleted"},
+	{AuditSourceSecretShown, "Source's URL shown"},
 	{AuditGoalSet, "Goal set"},
 	{AuditGoalRemoved, "Goal removed"},
 	{AuditWindowsChanged, "Conversion windows changed"},

@@ -19,8 +19,8 @@ type notice struct {
 	Detail  string   // a second sentence
 	Actions []action // what to do next
 	Menu    *menu    // more that can be done next, behind a button
-	Once    string   // id of a webhook whose secret is shown with it, this time only
-	Reveal  string   // id of a webhook whose page shows its secrets, this time only
+	Once    string   // id of a webhook or source that was just made, whose secret is shown with it, this time only
+	Reveal  string   // id of a webhook or source whose page shows its secrets, this time only
 	Secret  *copied  // what is shown with it and never again
 }
 

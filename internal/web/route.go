@@ -23,6 +23,8 @@ func routes() []route {
 		project  = "/p/{project}"
 		webhooks = project + webhooksPath
 		webhook  = webhooks + "/{webhook}"
+		sources  = project + sourcesPath
+		source   = sources + "/{source}"
 	)
 	return []route{
 		{"GET", "/{$}", public, home},
@@ -116,6 +118,22 @@ func routes() []route {
 		{"GET", webhook + "/rotate", secrets, rotateSecretPage},
 		{"POST", webhook + "/rotate", secrets, rotateSecret},
 		{"POST", webhook + "/verify", change, verifyRequest},
+
+		{"GET", sources, read, sourcesPage},
+		{"GET", sources + "/new", change, newSourcePage},
+		{"POST", sources + "/new", change, createSource},
+		{"GET", source, read, sourcePage},
+		{"POST", source, change, saveSource},
+		{"GET", source + "/url", read, sourcePage}, // where a form was sent from, loaded again
+		{"POST", source + "/url", secrets, revealSource},
+		{"POST", source + "/switch", change, switchSource},
+		{"POST", source + "/test", change, testSource},
+		{"GET", source + "/delete", change, deleteSourcePage},
+		{"POST", source + "/delete", change, deleteSource},
+		{"GET", source + unrecognisedPath, read, unrecognisedPage},
+		{"GET", source + unrecognisedPath + "/{request}", bodies, unrecognisedRequestPage},
+		{"POST", source + unrecognisedPath + "/take", change, takeAgain},
+		{"POST", source + unrecognisedPath + "/delete", change, dropUnrecognised},
 
 		{"GET", project + "/inspect", read, binsPage},
 		{"POST", project + "/inspect", change, createBin},

@@ -41,6 +41,7 @@ type Config struct {
 	Dispatcher Dispatcher
 	Replays    Replays
 	Imports    Imports
+	Feeds      Feeds
 	Guard      *egress.Guard
 	Live       *live.Log
 	Ingest     *ingest.Ingest

@@ -229,7 +229,7 @@ func (c *call) save(old *telltale.Webhook) error {
 	return c.store(p, &w)
 }
 
-// seenVersion is the version of the webhook that the form changes: the one that
+// seenVersion is the version of what the form changes: the one that
 // it was filled in from, or the newer one that it shall overwrite.
 func seenVersion(f *form) (int64, error) {
 	text := f.text("overwrite")
@@ -238,7 +238,7 @@ func seenVersion(f *form) (int64, error) {
 	}
 	seen, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, telltale.Errorf(telltale.Malformed, "This form does not say which version of the webhook it changes. Open it again.")
+		return 0, telltale.Errorf(telltale.Malformed, "This form does not say which version it changes. Open it again.")
 	}
 	return seen, nil
 }
