@@ -160,7 +160,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		handler.Handle(path, rest)
 	}
 	handler.Handle("/", web.New(web.Config{
-		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Replays: replays, Imports: imported, Guard: guard, Live: log, Ingest: in,
+		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Replays: replays, Imports: imported, Feeds: feeds, Guard: guard, Live: log, Ingest: in,
 		Version: version, Workers: cfg.Workers, PublicURL: a.url, SigningKey: ring.Derive("pages"), Retention: retention.Events, Log: a.log,
 		OpenAPI: func() ([]byte, error) { return OpenAPI(version, a.url) },
 	}))

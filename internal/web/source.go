@@ -101,21 +101,21 @@ type sourcesView struct {
 	Pager pager
 }
 
-// Choices are the providers, for a project that has no source yet.
-func (p *sourcesView) Choices() []choice { return choices(p.call) }
+// Ways are those for events to come in, for a project that has no source yet.
+func (p *sourcesView) Ways() []way { return ways(p.call) }
 
-// choice is a card to choose from.
-type choice struct{ Title, Hint, URL string }
+// way is one for events to come in, as a card to choose.
+type way struct{ Title, Hint, URL string }
 
-// choices are all ways for events to come in.
-func choices(c *call) []choice {
-	var list []choice
+// ways are all there are: the providers, and what posts by itself.
+func ways(c *call) []way {
+	var list []way
 	for _, p := range feed.Providers() {
-		list = append(list, choice{p.Title, needs(p), c.path(sourcesPath + "/new?provider=" + url.QueryEscape(p.Name))})
+		list = append(list, way{p.Title, needs(p), c.path(sourcesPath + "/new?provider=" + url.QueryEscape(p.Name))})
 	}
 	return append(list,
-		choice{"Your own code", "Post events to the ingest API.", "/docs/guide"},
-		choice{"Vero", "What called Vero's Track API calls Telltale's.", "/docs/track-api"},
+		way{"Your own code", "Post events to the ingest API.", "/docs/guide"},
+		way{"Vero", "What called Vero's Track API calls Telltale's.", "/docs/track-api"},
 	)
 }
 
@@ -169,8 +169,8 @@ type newSourceView struct {
 	Provider *feed.Provider // nil: it is to be chosen
 }
 
-// Choices are the providers.
-func (p *newSourceView) Choices() []choice { return choices(p.call) }
+// Ways are those for events to come in.
+func (p *newSourceView) Ways() []way { return ways(p.call) }
 
 // Name is what was typed, or what suits.
 func (p *newSourceView) Name() string {

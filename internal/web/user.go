@@ -33,6 +33,18 @@ func (u userRow) State() badge {
 	return badge{"quiet", "–", "Unsubscribed"}
 }
 
+// Suppressed begins what says since when messages to the address should not be
+// sent; empty if nothing speaks against it.
+func (u userRow) Suppressed() string {
+	switch u.Suppression {
+	case telltale.SuppressedBounced:
+		return "Bounced hard since"
+	case telltale.SuppressedComplained:
+		return "Complained since"
+	}
+	return ""
+}
+
 func (p *usersView) States() []option {
 	return options(p.State, "", "Any", "subscribed", "Subscribed", "unsubscribed", "Unsubscribed")
 }

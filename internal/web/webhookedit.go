@@ -154,7 +154,7 @@ func (c *call) showEdit(status int, p *editView) error {
 func (p *editView) customised() bool {
 	def := telltale.NewWebhook("", "", 0)
 	usual := webhookValues(&def)
-	for _, field := range []string{fieldDescription, fieldTimeout, fieldRetry, fieldWaits, fieldRate, fieldParallel, fieldAuth, fieldUser, fieldExtensions, fieldLegacy} {
+	for _, field := range []string{fieldDescription, fieldTimeout, fieldRetry, fieldWaits, fieldRate, fieldParallel, fieldAuth, fieldUser, fieldSkip, fieldExtensions, fieldLegacy} {
 		if p.Form.text(field) != usual.Get(field) {
 			return true
 		}

@@ -26,6 +26,7 @@ const (
 	fieldAuth        = "auth"     // none or basic
 	fieldUser        = "auth-user"
 	fieldPassword    = "auth-password" // empty keeps the one that is there
+	fieldSkip        = "skip-machines"
 	fieldExtensions  = "extensions"
 	fieldLegacy      = "legacy"
 	fieldVersion     = "version" // of the webhook that the form was filled in from
@@ -77,7 +78,7 @@ func webhookValues(w *telltale.Webhook) url.Values {
 		v.Set(fieldAuth, authBasic)
 		v.Set(fieldUser, w.BasicAuth.Username)
 	}
-	for field, on := range map[string]bool{fieldExtensions: w.Extensions, fieldLegacy: w.LegacySignature} {
+	for field, on := range map[string]bool{fieldSkip: w.SkipMachines, fieldExtensions: w.Extensions, fieldLegacy: w.LegacySignature} {
 		if on {
 			v.Set(field, "on")
 		}
@@ -123,7 +124,7 @@ func readWebhook(f *form, w *telltale.Webhook) {
 	readRetries(f, w)
 	readHeaders(f, w)
 	readAuth(f, w)
-	w.Extensions, w.LegacySignature = f.ticked(fieldExtensions), f.ticked(fieldLegacy)
+	w.SkipMachines, w.Extensions, w.LegacySignature = f.ticked(fieldSkip), f.ticked(fieldExtensions), f.ticked(fieldLegacy)
 }
 
 // number reads a field as a number that is not below zero; ok is false if it is
