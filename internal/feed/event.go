@@ -3,6 +3,7 @@ package feed
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -64,6 +65,20 @@ func (e *Event) key(p *Provider, part string, place int) string {
 		key = hex.EncodeToString(sum[:16])
 	}
 	return p.Name + ":" + key
+}
+
+// idKey makes the key of an event that has no id of its own, of what tells it from
+// every other: an id or a time, without which there is none, and the rest. It stays
+// the same when the event is sent again in another request.
+func idKey(id string, rest ...string) string {
+	if id == "" {
+		return ""
+	}
+	h := sha256.New()
+	for _, part := range append([]string{id}, rest...) {
+		fmt.Fprintf(h, "%d:%s,", len(part), part) // no two lists of parts read the same
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // maxKey leaves room for the provider's name within [telltale.MaxIDChars].

@@ -140,6 +140,7 @@ func forbid(format string, args ...any) error {
 var providers = []*Provider{
 	sendgrid,
 	mailgun,
+	postmark,
 	resend,
 	mailtrap,
 	mailersend,
