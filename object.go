@@ -168,6 +168,10 @@ func (o *Object) Delete(name string) {
 
 // Complete adds the members of from whose names o lacks, in from's order.
 func (o *Object) Complete(from Object) {
+	if len(o.members) == 0 {
+		o.members = slices.Clone(from.members)
+		return
+	}
 	for _, m := range from.members {
 		if !o.Has(unquote(m.name)) {
 			o.members = append(o.members, m)
@@ -197,7 +201,25 @@ func (m member) appendJSON(dst []byte) []byte {
 }
 
 func (o Object) find(name string) int {
-	return slices.IndexFunc(o.members, func(m member) bool { return unquote(m.name) == name })
+	for i := range o.members {
+		if o.members[i].named(name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// named reports whether the member has that name. An escape is longer than what
+// it stands for, so most lengths settle it.
+func (m *member) named(name string) bool {
+	written := m.name[1 : len(m.name)-1]
+	switch {
+	case len(written) < len(name):
+		return false
+	case len(written) == len(name):
+		return written == name && strings.IndexByte(name, '\\') < 0
+	}
+	return strings.IndexByte(written, '\\') >= 0 && unquote(m.name) == name
 }
 
 // quote writes s as a JSON string with no more escapes than JSON demands.

@@ -37,6 +37,21 @@ func TestObjectKeepsWhatWasWritten(t *testing.T) {
 	}
 }
 
+func TestMembersAreFoundByWhatTheirNamesMean(t *testing.T) {
+	t.Parallel()
+	o, err := ParseObject([]byte(`{"\u0061b":1,"a\\b":2,"\n":3,"longer":4,"a\/":5,"":6,"é":7}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"ab": "1", `\u0061b`: "", `a\b`: "2", `a\\b`: "", "\n": "3", `\n`: "", "longer": "4", "long": "", "a/": "5", `a\/`: "", "": "6", "é": "7", `\u00e9`: "",
+	} {
+		if got := o.Get(name); got != want {
+			t.Errorf("%q is %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestObjectIsBuiltInCode(t *testing.T) {
 	t.Parallel()
 	var o Object

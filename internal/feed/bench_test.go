@@ -80,7 +80,7 @@ func thousand(p *Provider, at time.Time) (requests []*Request) {
 	if p == sendgrid {
 		var all []string
 		for i := 0; len(all) < events; i++ {
-			elements, err := splitArray(p.Samples(at.Add(time.Duration(i)))[0].Body)
+			elements, err := splitArray(another(p.Samples(at.Add(time.Duration(i)))[0], i).Body)
 			if err != nil {
 				panic(err)
 			}
@@ -90,7 +90,7 @@ func thousand(p *Provider, at time.Time) (requests []*Request) {
 	}
 	for i, n := 0, 0; n < events; i++ {
 		for _, r := range p.Samples(at.Add(time.Duration(i) * time.Microsecond)) {
-			requests = append(requests, r)
+			requests = append(requests, another(r, i))
 			b, err := p.Parse(r, &telltale.Source{})
 			if err != nil {
 				panic(err)
@@ -101,6 +101,13 @@ func thousand(p *Provider, at time.Time) (requests []*Request) {
 		}
 	}
 	return requests
+}
+
+// another makes the request about another user.
+func another(r *Request, n int) *Request {
+	r.Body = bytes.ReplaceAll(r.Body, []byte("steve@"), fmt.Appendf(nil, "user%d@", n))
+	r.Body = bytes.ReplaceAll(r.Body, []byte(`"user_id":"123"`), fmt.Appendf(nil, `"user_id":"%d"`, 1000+n))
+	return r
 }
 
 // asEvents gives what the requests become as requests of the ingest API, with ids

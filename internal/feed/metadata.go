@@ -1,81 +1,108 @@
 package feed
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"telltale.example/telltale"
 )
 
+// word is a name under which senders attach to a message what its provider does
+// not know.
+type word int
+
+const (
+	userID word = iota
+	userEmail
+	campaignID
+	campaignName
+	campaignType
+	group
+	channel
+	subject
+	triggerEvent
+	permalink
+	variation
+	locale
+	template
+	seriesTitle
+	conversionEvent
+	wordCount
+)
+
+var vocabulary = [wordCount]string{
+	userID: "user_id", userEmail: "user_email",
+	campaignID: "campaign_id", campaignName: "campaign_name", campaignType: "campaign_type", group: "group", channel: "channel",
+	subject: "subject", triggerEvent: "trigger_event", permalink: "permalink", variation: "variation", locale: "locale",
+	template: "template", seriesTitle: "series_title", conversionEvent: "conversion_event",
+}
+
 // Vocabulary is the names under which senders attach to a message what its
 // provider does not know: custom arguments, variables, metadata, or tags of the
 // form name:value. It is one for all providers.
-func Vocabulary() []string {
-	return []string{
-		"user_id", "user_email", "campaign_id", "campaign_name", "campaign_type", "group", "channel", "subject", "trigger_event",
-		"permalink", "variation", "locale", "template", "series_title", "conversion_event",
-	}
+func Vocabulary() []string { return slices.Clone(vocabulary[:]) }
+
+func wordNamed(name string) (word, bool) {
+	i := slices.Index(vocabulary[:], name)
+	return word(i), i >= 0
 }
 
 // campaignKeys are the names that a payload's campaign has for it.
-var campaignKeys = [...]struct{ meta, campaign string }{
-	{"campaign_type", "type"}, {"campaign_name", "name"}, {"group", "group"}, {"channel", "channel"}, {"subject", "subject"},
-	{"trigger_event", "trigger-event"}, {"permalink", "permalink"}, {"variation", "variation"}, {"locale", "locale"},
+var campaignKeys = [...]struct {
+	word word
+	key  string
+}{
+	{campaignType, "type"}, {campaignName, "name"}, {group, "group"}, {channel, "channel"}, {subject, "subject"},
+	{triggerEvent, "trigger-event"}, {permalink, "permalink"}, {variation, "variation"}, {locale, "locale"},
 }
 
-// optOutKeys are names that only the campaign of unsubscribed has.
-var optOutKeys = [...]string{"template", "series_title"}
+// optOutWords are those that only the campaign of unsubscribed has.
+var optOutWords = [...]word{template, seriesTitle}
 
-// metadata is what the sender said of a message, by name.
-type metadata map[string]string
+// metadata is what the sender said of a message.
+type metadata [wordCount]string
 
 // metadata gathers what the event's metadata and tags say in the vocabulary.
-func (e *Event) metadata() metadata {
-	m := make(metadata, 8)
-	for _, name := range vocabulary {
-		if value := e.Meta.Text(name); value != "" {
-			m[name] = value
-		}
+func (e *Event) metadata() (m metadata) {
+	for w, name := range vocabulary {
+		m[w] = e.Meta.Text(name)
 	}
 	var plain string // the first tag that is not of the vocabulary
 	for _, tag := range e.Tags {
-		name, value, ok := strings.Cut(tag, ":")
-		if !ok {
-			name, value, ok = strings.Cut(tag, "=")
-		}
-		if ok && known[name] {
-			if m[name] == "" {
-				m[name] = value
+		if w, value, ok := cutTag(tag); ok {
+			if m[w] == "" {
+				m[w] = value
 			}
 		} else if plain == "" {
 			plain = tag
 		}
 	}
-	if m["campaign_name"] == "" && plain != "" {
-		m["campaign_name"] = plain
+	if m[campaignName] == "" {
+		m[campaignName] = plain
 	}
-	if m["subject"] == "" && e.Subject != "" {
-		m["subject"] = e.Subject
+	if m[subject] == "" {
+		m[subject] = e.Subject
 	}
 	return m
 }
 
-var (
-	vocabulary = Vocabulary()
-	known      = func() map[string]bool {
-		known := map[string]bool{}
-		for _, name := range vocabulary {
-			known[name] = true
-		}
-		return known
-	}()
-)
+// cutTag reads a tag of the form name:value or name=value, whose name is of the
+// vocabulary.
+func cutTag(tag string) (w word, value string, ok bool) {
+	i := strings.IndexAny(tag, ":=")
+	if i < 0 {
+		return 0, "", false
+	}
+	w, ok = wordNamed(tag[:i])
+	return w, tag[i+1:], ok
+}
 
 // describe says in the activity whom the message went to and what it was.
 func (m metadata) describe(a *telltale.Activity, e *Event) {
-	message := telltale.Message{MessageID: telltale.CanonicalMessageID(e.MessageID), Goal: m["conversion_event"]}
-	setText(&message.User, "id", m["user_id"])
-	email := m["user_email"]
+	message := telltale.Message{MessageID: telltale.CanonicalMessageID(e.MessageID), Goal: m[conversionEvent]}
+	setText(&message.User, "id", m[userID])
+	email := m[userEmail]
 	if email == "" {
 		email = e.Recipient
 	}
@@ -86,26 +113,25 @@ func (m metadata) describe(a *telltale.Activity, e *Event) {
 	}
 
 	c := &message.Campaign
-	if id := m["campaign_id"]; id != "" {
+	if id := m[campaignID]; id != "" {
 		if isInteger(id) {
 			_ = c.Set("id", []byte(id)) // it is a number
 		} else {
 			c.SetString("id", id)
 		}
 	}
-	for _, key := range campaignKeys {
-		value := m[key.meta]
-		if key.meta == "channel" && value != "sms" && value != "push" {
-			value = "email"
-		}
-		setText(c, key.campaign, value)
+	if m[channel] != "sms" && m[channel] != "push" {
+		m[channel] = "email"
+	}
+	for _, said := range campaignKeys {
+		setText(c, said.key, m[said.word])
 	}
 	setText(c, "sent_to", e.Recipient)
 	if a.Type == telltale.Unsubscribed {
-		for _, name := range optOutKeys {
-			setText(c, name, m[name])
+		for _, w := range optOutWords {
+			setText(c, vocabulary[w], m[w])
 		}
-		if message.MessageID == "" && m["campaign_id"] == "" && m["campaign_name"] == "" {
+		if message.MessageID == "" && m[campaignID] == "" && m[campaignName] == "" {
 			*c = telltale.Object{} // it is tied to no message
 		}
 	}

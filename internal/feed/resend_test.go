@@ -142,10 +142,9 @@ func TestResendsMetadataIsInTagsOrAHeader(t *testing.T) {
 // toldMetadata writes what an event says in the vocabulary, in its order.
 func toldMetadata(e *Event) string {
 	var line []string
-	m := e.metadata()
-	for _, name := range Vocabulary() {
-		if m[name] != "" {
-			line = append(line, name+"="+m[name])
+	for w, value := range e.metadata() {
+		if value != "" {
+			line = append(line, vocabulary[w]+"="+value)
 		}
 	}
 	return strings.Join(line, " ")
