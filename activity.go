@@ -88,6 +88,8 @@ func (a *Activity) Event(project ProjectID, source string, receivedAt time.Time)
 		Type:      a.Type,
 		Source:    source,
 
+		HardBounce: a.Type == Bounced && a.Top.Text("bounce_type") == "hard",
+
 		OccurredAt: rendered.OccurredAt,
 		ReceivedAt: receivedAt,
 

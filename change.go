@@ -13,7 +13,8 @@ const (
 	ChangeIdentify    ChangeKind = "identify"    // set properties, email and channels; makes the profile if there is none
 	ChangeTags        ChangeKind = "tags"        // add and remove tags; likewise
 	ChangeUnsubscribe ChangeKind = "unsubscribe" // opt out; keeps the opt-out of an unknown user
-	ChangeResubscribe ChangeKind = "resubscribe" // opt in again
+	ChangeResubscribe ChangeKind = "resubscribe" // opt in again; what suppressed the user counts no more
+	ChangeSuppress    ChangeKind = "suppress"    // note why not to send to the user's email; of an unknown user nothing is kept
 	ChangeReidentify  ChangeKind = "reidentify"  // give another id, or merge into the profile that has it
 	ChangeDelete      ChangeKind = "delete"      // remove the profile
 	ChangeTrack       ChangeKind = "track"       // the user did something; makes the profile if there is none
@@ -31,8 +32,10 @@ type UserChange struct {
 	Add      []string      // of ChangeTags, and of ChangeIdentify
 	Remove   []string      // likewise
 	Event    *TrackedEvent // of ChangeTrack
+	Reason   Suppression   // of ChangeSuppress; User.Email is the address that it was about
 
-	// At is when it happened, for an import of what happened before; zero is now.
+	// At is when it happened, for what happened before now; zero is now.
+	// ChangeResubscribe undoes nothing that came after it.
 	At time.Time
 }
 
@@ -61,8 +64,8 @@ func (c *UserChange) On(project ProjectID, found, other *Profile, at time.Time) 
 		return c.reidentify(found, other, now)
 	case ChangeDelete:
 		return Effect{Remove: found != nil}, nil
-	case ChangeResubscribe:
-		if found == nil || found.Subscribed() {
+	case ChangeResubscribe, ChangeSuppress:
+		if found == nil {
 			return Effect{}, nil
 		}
 	}
@@ -109,7 +112,7 @@ type edit struct {
 	at      time.Time // when it happened
 	now     time.Time
 
-	touched     bool   // something changed that no event tells: the kind of the id
+	touched     bool   // something changed that no event tells: the kind of the id, the suppression
 	changes     Object // new values, as user_updated tells them
 	added       []string
 	removed     []string
@@ -126,7 +129,10 @@ func (e *edit) apply(c *UserChange) {
 		e.optOut()
 		return
 	case ChangeResubscribe:
-		e.profile.UnsubscribedAt, e.back = time.Time{}, true
+		e.optIn(c.At)
+		return
+	case ChangeSuppress:
+		e.touched = e.profile.suppress(c.Reason, c.User.Email, e.at) || e.touched
 		return
 	}
 	e.identified = e.profile.CreatedAt.IsZero()
@@ -143,6 +149,9 @@ func (e *edit) apply(c *UserChange) {
 
 func (e *edit) setEmail(email string) {
 	if email != "" && email != e.profile.Email {
+		if e.profile.Suppression == SuppressedBounced && e.profile.Email != "" && !sameAddress(email, e.profile.Email) {
+			e.profile.Suppression, e.profile.SuppressedAt = "", time.Time{} // it was another mailbox
+		}
 		e.profile.Email = email
 		e.changes.SetString("email", email)
 	}
@@ -210,6 +219,17 @@ func (e *edit) optOut() {
 	}
 }
 
+// optIn takes back what was before that time; zero is now.
+func (e *edit) optIn(at time.Time) {
+	before := func(since time.Time) bool { return !since.IsZero() && (at.IsZero() || !at.Before(since)) }
+	if before(e.profile.UnsubscribedAt) {
+		e.profile.UnsubscribedAt, e.back = time.Time{}, true
+	}
+	if before(e.profile.SuppressedAt) {
+		e.profile.Suppression, e.profile.SuppressedAt, e.touched = "", time.Time{}, true
+	}
+}
+
 // effect says what has come of the change.
 func (e *edit) effect() Effect {
 	var activities []Activity
@@ -267,6 +287,7 @@ func (c *UserChange) reidentify(found, other *Profile, now time.Time) (Effect, e
 	if p.UnsubscribedAt.IsZero() || !found.UnsubscribedAt.IsZero() && found.UnsubscribedAt.Before(p.UnsubscribedAt) {
 		p.UnsubscribedAt = found.UnsubscribedAt // who opted out under either id stays out
 	}
+	p.suppress(found.Suppression, found.Email, found.SuppressedAt)
 	if p.CreatedAt.IsZero() || !found.CreatedAt.IsZero() && found.CreatedAt.Before(p.CreatedAt) {
 		p.CreatedAt = found.CreatedAt
 	}

@@ -30,7 +30,10 @@ func TestWhatAChangeComesTo(t *testing.T) {
 		return p
 	}
 	out := func(p *Profile) { p.UnsubscribedAt = at.Add(-time.Minute) }
+	bounced := func(p *Profile) { p.Suppression, p.SuppressedAt = SuppressedBounced, at.Add(-time.Minute) }
+	complained := func(p *Profile) { p.Suppression, p.SuppressedAt = SuppressedComplained, at.Add(-time.Minute) }
 	user := UserRef{ID: "7"}
+	const moved = `{"action":"user_updated","type":"user_updated","user":{"id":7,"email":"ann@example.org"},"id":"7","email":"ann@example.org","changes":{"email":"ann@example.org"}}`
 	for _, test := range []struct {
 		name     string
 		found    *Profile
@@ -108,6 +111,58 @@ func TestWhatAChangeComesTo(t *testing.T) {
 			func(p *Profile) bool { return p.Subscribed() },
 		},
 		{"who is in cannot opt in", known(), UserChange{Kind: ChangeResubscribe, User: user}, nil, nil},
+		{
+			"an opt-in undoes no opt-out that came after it", known(out), UserChange{Kind: ChangeResubscribe, User: user, At: at.Add(-time.Hour)}, nil, nil,
+		},
+		{
+			"an opt-in ends a suppression, which no event tells of who was in", known(bounced), UserChange{Kind: ChangeResubscribe, User: user}, nil,
+			func(p *Profile) bool { return p.Suppression == "" && p.SuppressedAt.IsZero() && p.UpdatedAt.Equal(at) },
+		},
+		{
+			"it ends one by a complaint, too", known(complained), UserChange{Kind: ChangeResubscribe, User: user, At: at.Add(-time.Minute)}, nil,
+			func(p *Profile) bool { return p.Suppression == "" },
+		},
+		{"it ends none that came after it", known(bounced), UserChange{Kind: ChangeResubscribe, User: user, At: at.Add(-time.Hour)}, nil, nil},
+		{
+			"it ends what was before it, and not what came after it", known(bounced, func(p *Profile) { p.UnsubscribedAt = at.Add(-time.Second) }),
+			UserChange{Kind: ChangeResubscribe, User: user, At: at.Add(-30 * time.Second)}, nil,
+			func(p *Profile) bool { return p.Suppression == "" && !p.Subscribed() },
+		},
+		{
+			"an opt-out leaves a suppression as it is", known(bounced), UserChange{Kind: ChangeUnsubscribe, User: user},
+			[]string{`{"unsubscribed_at":1772366400,"type":"unsubscribed","user":{"id":7,"email":"ann@example.com"}}`},
+			func(p *Profile) bool { return p.Suppression == SuppressedBounced },
+		},
+		{
+			"a bounce suppresses, which no event tells", known(), UserChange{Kind: ChangeSuppress, Reason: SuppressedBounced, At: at.Add(-time.Hour)}, nil,
+			func(p *Profile) bool {
+				return p.Suppression == SuppressedBounced && p.SuppressedAt.Equal(at.Add(-time.Hour)) && p.UpdatedAt.Equal(at) && p.Subscribed()
+			},
+		},
+		{
+			"one that is said to be to come suppresses from now on", known(), UserChange{Kind: ChangeSuppress, Reason: SuppressedBounced, At: at.Add(time.Hour)}, nil,
+			func(p *Profile) bool { return p.SuppressedAt.Equal(at) },
+		},
+		{"a second bounce changes nothing", known(bounced), UserChange{Kind: ChangeSuppress, Reason: SuppressedBounced}, nil, nil},
+		{"of an unknown user no suppression is kept", nil, UserChange{Kind: ChangeSuppress, User: UserRef{Email: "eve@example.com"}, Reason: SuppressedComplained}, nil, nil},
+		{
+			"another address has not bounced", known(bounced), UserChange{Kind: ChangeIdentify, User: user, Data: object(t, `{"email":"ann@example.org"}`)}, []string{moved},
+			func(p *Profile) bool { return p.Suppression == "" && p.SuppressedAt.IsZero() },
+		},
+		{
+			"another address is nearer to nobody who complained", known(complained), UserChange{Kind: ChangeIdentify, User: UserRef{ID: "7", Email: "ann@example.org"}}, []string{moved},
+			func(p *Profile) bool { return p.Suppression == SuppressedComplained && !p.SuppressedAt.IsZero() },
+		},
+		{
+			"the first address that is known may be the one that bounced", known(bounced, func(p *Profile) { p.Email = "" }),
+			UserChange{Kind: ChangeIdentify, User: UserRef{ID: "7", Email: "ann@example.org"}}, []string{moved},
+			func(p *Profile) bool { return p.Suppression == SuppressedBounced },
+		},
+		{
+			"another case is the same address", known(bounced, func(p *Profile) { p.Email = "Ann@Example.org" }),
+			UserChange{Kind: ChangeIdentify, User: UserRef{ID: "7", Email: "ann@example.org"}}, []string{moved},
+			func(p *Profile) bool { return p.Suppression == SuppressedBounced },
+		},
 		{"who is unknown cannot opt in", nil, UserChange{Kind: ChangeResubscribe, User: user}, nil, nil},
 		{
 			"what an unknown user does creates them", nil, UserChange{Kind: ChangeTrack, User: UserRef{ID: `"x"`}, Event: &TrackedEvent{Name: "bought"}},

@@ -16,6 +16,9 @@ type Event struct {
 	Type      EventType
 	Source    string // where it came in: "api", "trigger", …
 	Test      bool   // a sample that Test sent; no webhook but the tested one got it
+	// HardBounce is what the payload of bounced says, told apart for the store
+	// that accepts it, and not stored.
+	HardBounce bool
 
 	OccurredAt time.Time // as the source says, else ReceivedAt
 	ReceivedAt time.Time
@@ -50,6 +53,18 @@ type Event struct {
 // ByMachine reports whether a machine is known to have made the event, such as
 // a scanner that opens each message before its recipient does.
 func (e *Event) ByMachine() bool { return e.Machine != nil && *e.Machine }
+
+// Suppression says why messages to the user should not be sent after this; empty
+// for most events.
+func (e *Event) Suppression() Suppression {
+	switch {
+	case e.Type == Complained:
+		return SuppressedComplained
+	case e.HardBounce:
+		return SuppressedBounced
+	}
+	return ""
+}
 
 // SentBody gives the bytes that a request carried, whose headers are head: the
 // event's payload or, if the webhook had extensions at that time, the payload

@@ -47,6 +47,30 @@ const (
 	SuppressedComplained Suppression = "complained" // the user marked a message as spam
 )
 
+// suppress notes that a message to the address, at that time, was reason not to
+// send others, and reports whether that changes anything. A complaint outweighs
+// a bounce: it is the user's word, and not their mailbox's. Of one reason the
+// first time stays. That an address which is not theirs any more bounced says
+// nothing about the one that is.
+func (p *Profile) suppress(reason Suppression, email string, at time.Time) bool {
+	switch {
+	case reason == "":
+		return false
+	case reason == SuppressedBounced && email != "" && p.Email != "" && !sameAddress(email, p.Email):
+		return false
+	case reason == p.Suppression && !at.Before(p.SuppressedAt):
+		return false
+	case reason != p.Suppression && p.Suppression == SuppressedComplained:
+		return false
+	}
+	p.Suppression, p.SuppressedAt = reason, at
+	return true
+}
+
+// sameAddress reports whether two addresses differ by no more than case, which
+// providers do not keep.
+func sameAddress(a, b string) bool { return strings.EqualFold(a, b) }
+
 // Bounds of a profile beyond those of an event.
 const (
 	MaxTags      = 200

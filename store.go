@@ -160,7 +160,8 @@ type EventStore interface {
 	// AcceptEvents stores, in one transaction, each event that is not a
 	// repetition and one delivery per enabled webhook of the project that
 	// wants it ([Webhook.Wants]). Deliveries for which there is Room are born claimed. An event
-	// unsubscribed or resubscribed changes the user's profile, too, if there is one.
+	// unsubscribed or resubscribed changes the user's profile, too, if there is
+	// one, and so does one with an [Event.Suppression].
 	//
 	// An event whose CallerID was seen within [CallerIDMemory], in this call
 	// too, is a duplicate if its ContentHash is the same, and is answered with

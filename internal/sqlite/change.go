@@ -149,10 +149,10 @@ func mustCode(t telltale.EventType) int64 {
 }
 
 // followSubscriptions brings the profiles up to date of which events say that
-// their users opted out or in.
+// their users opted out or in, or should not be sent to.
 func (tx *tx) followSubscriptions(a telltale.Acceptance, rows []eventRow, answers []telltale.AcceptedEvent) error {
 	for i := range rows {
-		if code := rows[i].code; (code != optOutCode && code != optInCode) || answers[i].Duplicate {
+		if code := rows[i].code; (code != optOutCode && code != optInCode && a.Events[i].Suppression() == "") || answers[i].Duplicate {
 			continue
 		}
 		if err := tx.followSubscription(a.ProjectID, a.Events[i]); err != nil {
@@ -170,10 +170,9 @@ func (tx *tx) followSubscription(project telltale.ProjectID, e *telltale.Event) 
 	}
 	change := telltale.UserChange{Kind: telltale.ChangeUnsubscribe, At: e.OccurredAt}
 	if e.Type == telltale.Resubscribed {
-		if e.OccurredAt.Before(found.UnsubscribedAt) {
-			return nil // they opted out again since
-		}
 		change.Kind = telltale.ChangeResubscribe
+	} else if reason := e.Suppression(); reason != "" {
+		change.Kind, change.Reason, change.User.Email = telltale.ChangeSuppress, reason, e.Email
 	}
 	effect, err := change.On(project, found.Profile, nil, tx.now)
 	if err != nil {

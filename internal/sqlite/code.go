@@ -55,6 +55,8 @@ var disabledReasons = []telltale.DisabledReason{
 
 var credits = []telltale.Credit{"", telltale.CreditDirect, telltale.CreditViewed, telltale.CreditIndirect}
 
+var suppressions = []telltale.Suppression{"", telltale.SuppressedBounced, telltale.SuppressedComplained}
+
 var eventTypes = telltale.EveryEventType()
 
 // code is the place of word in words.

@@ -33,7 +33,7 @@ func (r *profileRow) profile() *telltale.Profile {
 	return r.Profile
 }
 
-const profileColumns = `p.number, p.id, p.user_id, coalesce(p.given_id, ''), p.email, p.unsubscribed_at, p.created_at, p.updated_at, p.former_ids, p.tags, p.channels, p.properties`
+const profileColumns = `p.number, p.id, p.user_id, coalesce(p.given_id, ''), p.email, p.unsubscribed_at, p.suppression, p.suppressed_at, p.created_at, p.updated_at, p.former_ids, p.tags, p.channels, p.properties`
 
 // scanProfile reads a row of profileColumns.
 func scanProfile(q *query, project telltale.ProjectID) (*profileRow, error) {
@@ -42,7 +42,8 @@ func scanProfile(q *query, project telltale.ProjectID) (*profileRow, error) {
 	if r.GivenID == "" {
 		r.GivenID = `"` + r.UserID + `"`
 	}
-	r.UnsubscribedAt, r.CreatedAt, r.UpdatedAt = milliTime(q.getInt()), milliTime(q.getInt()), milliTime(q.getInt())
+	r.UnsubscribedAt, r.Suppression, r.SuppressedAt = milliTime(q.getInt()), word(suppressions, q.getInt()), milliTime(q.getInt())
+	r.CreatedAt, r.UpdatedAt = milliTime(q.getInt()), milliTime(q.getInt())
 	var channels []storedChannel
 	var errs []error
 	for _, list := range [...]any{&r.FormerIDs, &r.Tags, &channels} {
@@ -206,6 +207,9 @@ func (tx *tx) insertProfile(p *project, profile *telltale.Profile) (*profileRow,
 	if err := bindProfile(q, profile).run(); err != nil {
 		return nil, fmt.Errorf("profile of user %q: %w", profile.UserID, err)
 	}
+	if err := tx.setSuppression(row.number, &telltale.Profile{}, profile); err != nil {
+		return nil, fmt.Errorf("profile of user %q: %w", profile.UserID, err)
+	}
 	return row, tx.setTags(p, row.number, nil, profile.Tags)
 }
 
@@ -261,12 +265,27 @@ func (tx *tx) updateProfile(p *project, before *profileRow, to *telltale.Profile
 		err = tx.change(`UPDATE profile SET unsubscribed_at = ? WHERE number = ?`).intOrNull(timeMilli(to.UnsubscribedAt)).int(before.number).run()
 	}
 	if err == nil {
+		err = tx.setSuppression(before.number, before.Profile, to)
+	}
+	if err == nil {
 		err = tx.setTags(p, before.number, before.Tags, to.Tags)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("profile of user %q: %w", before.UserID, err)
 	}
 	return &profileRow{before.number, to}, nil
+}
+
+// setSuppression writes it if it changed, which is rare.
+func (tx *tx) setSuppression(number int64, before, after *telltale.Profile) error {
+	if before.Suppression == after.Suppression && before.SuppressedAt.Equal(after.SuppressedAt) {
+		return nil
+	}
+	reason, err := code(suppressions, after.Suppression)
+	if err != nil {
+		return err
+	}
+	return tx.change(`UPDATE profile SET suppression = ?, suppressed_at = ? WHERE number = ?`).intOrNull(reason).intOrNull(timeMilli(after.SuppressedAt)).int(number).run()
 }
 
 // setTags keeps the index of tags.

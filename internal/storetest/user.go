@@ -93,6 +93,20 @@ func (w *world) nobody(user telltale.UserRef) {
 	w.code(telltale.NotFound, err)
 }
 
+// suppressed fails the test unless the user is, for that reason and since then.
+func (w *world) suppressed(user telltale.UserRef, reason telltale.Suppression, since time.Time) {
+	w.Helper()
+	p := w.whoIs(user)
+	w.equal("why the user is suppressed", p.Suppression, reason)
+	w.equal("since when", p.SuppressedAt, since)
+}
+
+func bouncedHard(e *telltale.Event) { e.Type, e.HardBounce = telltale.Bounced, true }
+
+func happened(at time.Time) func(*telltale.Event) {
+	return func(e *telltale.Event) { e.OccurredAt = at }
+}
+
 // shown is a profile as text: ids, email, properties, tags, channels.
 func shown(p *telltale.Profile) string {
 	s := fmt.Sprintf("%s %s", p.GivenID, p.Email)
@@ -561,7 +575,6 @@ var userTests = []test{
 		w.applied(w.identify(telltale.UserRef{ID: "7", Email: "ann@example.com"}, `{}`), w.identify(telltale.UserRef{ID: "8", Email: "bob@example.com"}, `{}`))
 		w.Advance(time.Hour)
 		at := milli(w.Now().Add(-time.Minute))
-		happened := func(at time.Time) func(*telltale.Event) { return func(e *telltale.Event) { e.OccurredAt = at } }
 		out := w.newEvent(ofType(telltale.Unsubscribed), ofUser("7", "ann@example.com", ""), happened(at), called("out", "1"))
 		w.accept(out, w.newEvent(ofType(telltale.Unsubscribed), ofUser("", "bob@example.com", ""), happened(at)), w.newEvent(ofType(telltale.Complained), ofUser("9", "", "")))
 		for _, id := range []string{"7", "8"} {
@@ -578,6 +591,93 @@ var userTests = []test{
 		w.equal("whether it was a repetition", w.accept(w.newEvent(ofType(telltale.Unsubscribed), ofUser("7", "", ""), called("out", "1"))).Events[0].Duplicate, true)
 		w.equal("whether they are in after it", w.whoIs(whose("7")).Subscribed(), true)
 		w.equal("who is out", w.profiles(telltale.ProfileFilter{Unsubscribed: new(true)}), []string{"8"})
+	}},
+	{"a hard bounce or a complaint suppresses the user who has a profile, and tells nobody", func(w *world) {
+		ann, bob := telltale.UserRef{ID: "7", Email: "ann@example.com"}, telltale.UserRef{ID: "8", Email: "bob@example.com"}
+		w.applied(w.identify(ann, `{"plan":"free"}`), tagged(ann, "vip"), w.identify(bob, `{}`))
+		w.newWebhook()
+		before := len(w.events(telltale.EventFilter{}))
+		w.Advance(time.Hour)
+		at := milli(w.Now().Add(-time.Minute))
+		accepted := w.accept(
+			w.newEvent(bouncedHard, ofUser("7", "ann@example.com", ""), happened(at)),
+			w.newEvent(ofType(telltale.Bounced), ofUser("8", "bob@example.com", ""), happened(at)),
+			w.newEvent(ofType(telltale.Complained), ofUser("9", "eve@example.com", ""), happened(at)),
+		)
+		w.equal("the events", len(w.events(telltale.EventFilter{})), before+len(accepted.Events))
+		w.nobody(whose("9"))
+		w.suppressed(ann, telltale.SuppressedBounced, at)
+		w.suppressed(bob, "", time.Time{})
+		p := w.whoIs(ann)
+		w.equal("the user", shown(p), `7 ann@example.com {"plan":"free"} tags vip`)
+		w.equal("when the user was changed", p.UpdatedAt, milli(w.Now()))
+		w.restart()
+		w.equal("the user after a restart", w.whoIs(ann), p)
+		listed, err := w.Profiles(w.ctx, w.project.ID, telltale.ProfileFilter{Match: "7"}, telltale.Page{Limit: 1})
+		w.must(err)
+		w.equal("the user in the list", listed, []*telltale.Profile{p})
+
+		w.accept(w.newEvent(ofType(telltale.Complained), ofUser("", "bob@example.com", ""), happened(at)))
+		w.suppressed(bob, telltale.SuppressedComplained, at)
+		w.equal("whether they are subscribed", w.whoIs(bob).Subscribed(), true)
+	}},
+	{"a complaint outweighs a bounce, of one reason the first time stays, and a repetition changes nothing", func(w *world) {
+		ann := telltale.UserRef{ID: "7", Email: "ann@example.com"}
+		w.applied(w.identify(ann, `{}`))
+		w.Advance(time.Hour)
+		at := milli(w.Now().Add(-time.Minute))
+		of := ofUser("7", "ann@example.com", "")
+		w.accept(w.newEvent(bouncedHard, of, happened(at), called("b", "1")), w.newEvent(bouncedHard, of, happened(at.Add(time.Second))))
+		w.suppressed(ann, telltale.SuppressedBounced, at)
+		w.accept(w.newEvent(ofType(telltale.Complained), of, happened(at.Add(-time.Second))))
+		w.suppressed(ann, telltale.SuppressedComplained, at.Add(-time.Second))
+		w.accept(w.newEvent(bouncedHard, of, happened(at.Add(-time.Minute))))
+		w.suppressed(ann, telltale.SuppressedComplained, at.Add(-time.Second))
+
+		w.applied(does(telltale.ChangeResubscribe, ann))
+		w.suppressed(ann, "", time.Time{})
+		w.equal("whether it was a repetition", w.accept(w.newEvent(bouncedHard, of, happened(at), called("b", "1"))).Events[0].Duplicate, true)
+		w.suppressed(ann, "", time.Time{})
+	}},
+	{"who opts in again is suppressed no more, and another address has not bounced", func(w *world) {
+		ann := telltale.UserRef{ID: "7", Email: "ann@example.com"}
+		w.applied(w.identify(ann, `{}`))
+		w.Advance(time.Hour)
+		at := milli(w.Now().Add(-time.Minute))
+		of := ofUser("7", "ann@example.com", "")
+		w.accept(w.newEvent(ofType(telltale.Complained), of, happened(at)), w.newEvent(ofType(telltale.Unsubscribed), of, happened(at)))
+		w.accept(w.newEvent(ofType(telltale.Resubscribed), of, happened(at.Add(-time.Second))))
+		w.suppressed(ann, telltale.SuppressedComplained, at)
+		w.accept(w.newEvent(ofType(telltale.Resubscribed), of, happened(at.Add(time.Second))))
+		w.suppressed(ann, "", time.Time{})
+		w.equal("whether they are subscribed", w.whoIs(ann).Subscribed(), true)
+
+		w.accept(w.newEvent(bouncedHard, of, happened(at)))
+		w.suppressed(ann, telltale.SuppressedBounced, at)
+		w.applied(w.identify(telltale.UserRef{ID: "7", Email: "ann@example.org"}, `{}`))
+		w.suppressed(ann, "", time.Time{})
+		w.accept(w.newEvent(bouncedHard, of, happened(at)))
+		w.suppressed(ann, "", time.Time{})
+	}},
+	{"what else becomes of a user leaves the suppression, and who takes the profile over takes it over", func(w *world) {
+		ann := telltale.UserRef{ID: "7", Email: "ann@example.com"}
+		w.applied(w.identify(ann, `{}`))
+		at := milli(w.Now())
+		w.accept(w.newEvent(bouncedHard, ofUser("7", "ann@example.com", "")))
+		w.applied(w.identify(ann, `{"plan":"pro"}`), tagged(ann, "vip"), w.tracked(ann, "bought", `{}`), does(telltale.ChangeUnsubscribe, ann), reidentified(ann, "8"))
+		w.suppressed(whose("8"), telltale.SuppressedBounced, at)
+		w.applied(w.identify(whose("9"), `{}`), reidentified(whose("8"), "9"))
+		w.suppressed(whose("9"), telltale.SuppressedBounced, at)
+		w.applied(does(telltale.ChangeDelete, whose("9")), w.identify(telltale.UserRef{ID: "9", Email: "ann@example.com"}, `{}`))
+		w.suppressed(whose("9"), "", time.Time{})
+	}},
+	{"projects do not suppress each other's users", func(w *world) {
+		other := w.newProject("other")
+		w.applied(w.identify(whose("7"), `{}`))
+		e := w.newEvent(ofType(telltale.Complained), ofUser("7", "", ""), func(e *telltale.Event) { e.ProjectID = other.ID })
+		_, err := w.AcceptEvents(w.ctx, telltale.Acceptance{ProjectID: other.ID, Events: []*telltale.Event{e}})
+		w.must(err)
+		w.suppressed(whose("7"), "", time.Time{})
 	}},
 	{"users stay when what they did is old, which goes", func(w *world) {
 		w.applied(w.tracked(whose("7"), "long ago", `{}`))
