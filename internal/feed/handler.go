@@ -46,7 +46,8 @@ type Config struct {
 // Handler takes what providers post below [Prefix]. Make one with [New].
 type Handler struct {
 	Config
-	tallies *tallies
+	tallies      *tallies
+	certificates *certificates
 }
 
 // New makes a handler. [Handler.Close] ends it.
@@ -55,7 +56,7 @@ func New(c Config) *Handler {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
-	return &Handler{Config: c, tallies: startTallies(c.Store, c.Log)}
+	return &Handler{Config: c, tallies: startTallies(c.Store, c.Log), certificates: newCertificates(c.Fetch)}
 }
 
 // Close stores what was counted, as far as that is possible until ctx ends.
@@ -155,7 +156,7 @@ func (h *Handler) receive(in *http.Request, s *telltale.Source, p *Provider) (sa
 		return answer{}, err
 	}
 	r := &Request{Method: in.Method, URL: h.PublicURL + in.URL.RequestURI(), Header: in.Header, Body: body}
-	if err := p.Verify(in.Context(), &Call{Request: r, Source: s, Now: now, Fetch: h.Fetch}); err != nil {
+	if err := p.Verify(in.Context(), &Call{Request: r, Source: s, Now: now, Certificate: h.certificates.get}); err != nil {
 		h.failed(s, now, err)
 		return answer{}, err
 	}

@@ -51,6 +51,9 @@ var mailgun = &Provider{
 		{"dropped (legacy), code 605, 606, 607 or 625", telltale.Failed, "the address is on a suppression list"},
 		{"dropped (legacy), any other code", telltale.Bounced, "hard"},
 	},
+	Metadata: "Set it as variables of the message: v: parameters of the API, the header X-Mailgun-Variables over SMTP, or recipient variables that they refer to. Tags of the form name:value do as well.",
+	MetadataExample: `curl https://api.mailgun.net/v3/example.com/messages \
+  -F v:user_id=123 -F v:campaign_id=987 -F v:campaign_name=Welcome …`,
 	Retries:    "Mailgun repeats a request that is not answered with 200 or 406 for 8 hours, after 5, 10 and 15 minutes, and after 1, 2 and 4 hours.",
 	Overloaded: http.StatusServiceUnavailable,
 	Verify:     verifyMailgun,

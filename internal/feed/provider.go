@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -117,9 +118,11 @@ type Call struct {
 	*Request
 	Source *telltale.Source
 	Now    time.Time
-	// Fetch gets a small document from the provider by https, through the egress
-	// guard, within a few seconds. Whoever calls it has checked the host.
-	Fetch func(ctx context.Context, url string) ([]byte, error)
+	// Certificate gives the certificate at an address of the provider's, by https
+	// and within a few seconds. Whoever calls it has checked the host. What cannot
+	// be fetched is an error of the code Unavailable, and what is no certificate
+	// one of Forbidden.
+	Certificate func(ctx context.Context, url string) (*x509.Certificate, error)
 }
 
 // Signer signs a request as the provider does that time.
@@ -138,6 +141,7 @@ func forbid(format string, args ...any) error {
 
 // providers are all there are, in the order of lists.
 var providers = []*Provider{
+	ses,
 	sendgrid,
 	mailgun,
 	postmark,

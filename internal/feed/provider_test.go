@@ -3,6 +3,7 @@ package feed
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -45,7 +46,9 @@ func signed(t testing.TB, p *Provider) (*telltale.Source, []*Request) {
 func verify(p *Provider, s *telltale.Source, r *Request, at time.Time) error {
 	return p.Verify(context.Background(), &Call{
 		Request: r, Source: s, Now: at,
-		Fetch: func(context.Context, string) ([]byte, error) { return nil, errors.New("nothing is fetched here") },
+		Certificate: func(context.Context, string) (*x509.Certificate, error) {
+			return nil, errors.New("nothing is fetched here")
+		},
 	})
 }
 
