@@ -145,6 +145,7 @@ var providers = []*Provider{
 	sendgrid,
 	mailgun,
 	postmark,
+	sparkpost,
 	resend,
 	mailtrap,
 	mailersend,
