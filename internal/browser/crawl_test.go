@@ -146,6 +146,7 @@ var apart = map[string]string{
 	"POST /p/{project}/settings/project/reporting-webhooks/{webhook}/restore":   "is in the notice of a deletion",
 	"POST /p/{project}/settings/project/reporting-webhooks/{webhook}/missed":    "is in the notice of turning on",
 	"GET /p/{project}/settings/project/reporting-webhooks/{webhook}/secret":     "is where a form was sent from, loaded again",
+	"GET /p/{project}/settings/project/sources/{source}/url":                    "is where a form was sent from, loaded again",
 	"GET /p/{project}/settings/project/reporting-webhooks/{webhook}/deliveries": "is short for the list of deliveries",
 }
 

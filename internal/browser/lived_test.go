@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/feed"
 )
 
 // lived is a world in which much has happened: whatever a page can show is there.
@@ -66,6 +67,7 @@ func newLived(t *testing.T) *lived {
 		t.Fatalf("a replay does not start: %s", text)
 	}
 
+	l.connect()
 	l.api("POST", "/v1/keys?project=default", `{"name":"Shop backend","scope":"ingest"}`, nil)
 	var key struct{ ID string }
 	l.api("POST", "/v1/keys?project=default", `{"name":"Old","scope":"read"}`, &key)
@@ -81,6 +83,30 @@ func newLived(t *testing.T) *lived {
 	l.request(l.cookie, http.MethodPost, "/admin/operators/"+member[1]+"/disable", url.Values{})
 	l.enter("/login", url.Values{"email": {"owner@example.com"}, "password": {password}}) // elsewhere
 	return l
+}
+
+// connect adds sources as they may be: receiving, failing, new and off, one of a
+// provider in whose name a test can be sent, and one whose URL holds a password.
+func (l *lived) connect() {
+	l.Helper()
+	printable := strings.ReplaceAll(hostile, "\x1b", "")
+	key, sign := pair(l.T)
+	_, receiving := l.source("sendgrid", "Newsletters", map[string]string{"verification_key": key})
+	l.arrives(receiving, feed.ProviderNamed("sendgrid").Samples(time.Now())[0], sign)
+	hidden, err := json.Marshal(hostile)
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.arrives(receiving, saying(strings.Trim(string(hidden), `"`)), sign)
+	secret, _, err := feed.ProviderNamed("resend").Pair()
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.source("resend", "Receipts", secret)
+	off, _ := l.source("sendgrid", printable, nil)
+	l.request(l.cookie, http.MethodPost, off+"/switch", url.Values{"to": {"off"}})
+	_, failing := l.source("sendgrid", strings.Repeat("Wide", 25), nil)
+	l.arrives(failing, saying("delivered"), sign)
 }
 
 // track makes a call of the Track API.
