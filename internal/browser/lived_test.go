@@ -107,6 +107,7 @@ func (l *lived) connect() {
 	l.request(l.cookie, http.MethodPost, off+"/switch", url.Values{"to": {"off"}})
 	_, failing := l.source("sendgrid", strings.Repeat("Wide", 25), nil)
 	l.arrives(failing, saying("delivered"), sign)
+	l.source("postmark", "Invoices", nil)
 }
 
 // track makes a call of the Track API.

@@ -92,7 +92,7 @@ func TestASendGridSourceComesToLife(t *testing.T) {
 	b.open("/p/default/")
 	b.click("link", "Sources")
 	b.the("heading", "No sources yet")
-	b.click("link", "SendGrid It gives you a verification key.")
+	b.click("link", "SendGrid You need its verification key.")
 	b.focusIs("Name")
 	b.fill("Name", "Newsletters")
 	b.click("button", "Add source")

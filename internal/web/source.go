@@ -128,9 +128,9 @@ func needs(p *feed.Provider) string {
 		}
 	}
 	if len(labels) == 0 {
-		return "It gets a URL with a password."
+		return "You give it a URL with a password."
 	}
-	return "It gives you a " + strings.Join(labels, " and a ") + "."
+	return "You need its " + strings.Join(labels, " and its ") + "."
 }
 
 func sourcesPage(c *call) error {

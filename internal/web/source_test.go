@@ -69,7 +69,7 @@ func (w *world) arrives(address string, r *feed.Request) int {
 func TestASourceIsAddedSetUpAndReceives(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.get(sources).want(http.StatusOK).says("No sources yet", "SendGrid It gives you a verification key.", "Your own code Post events to the ingest API.", "Vero")
+	w.get(sources).want(http.StatusOK).says("No sources yet", "SendGrid You need its verification key.", "Your own code Post events to the ingest API.", "Vero")
 	w.get(sources+"/new").want(http.StatusOK).says("Where do the events of your messages come from?", "SendGrid")
 	w.get(sources+"/new?provider=sendgrid").want(http.StatusOK).says("SendGrid Choose another", "What people call it here.")
 	at := w.connect("sendgrid", "Marketing <b>")
@@ -211,6 +211,54 @@ func TestATestSaysWhatCameOfIt(t *testing.T) {
 
 	bySignature := w.connect("sendgrid", "SendGrid")
 	w.follow(w.post(bySignature+"/test", nil)).says("There is no test. SendGrid signs with a key that only it has", "press Test Your Integration")
+}
+
+// A URL with a password in it is shown to who made the source, once, and later to
+// owners and admins who type their own password.
+func TestAURLWithAPasswordIsShownWhenAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at := w.connect("postmark", "Postmark")
+	made := w.get(at).says("Source added.", "It holds a password: keep it to yourself and the provider.")
+	address := made.pasted()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, _ := u.User.Password()
+	if len(secret) < 16 {
+		t.Fatalf("the URL is %s", address)
+	}
+	token := u.Path[len("/feeds/"):]
+	again := w.get(at).says("It holds a password.", "Your password", "Show").lacks(secret, token)
+	w.part("GET", at, nil).lacks(secret, token)
+	w.post(at+"/url", url.Values{"password": {"wrong"}}).want(http.StatusUnprocessableEntity).says("password is wrong").lacks(secret, token, `value="wrong"`)
+	if shown := w.follow(w.post(at+"/url", url.Values{"password": {password}})).says("The URL is shown this time only.").pasted(); shown != address {
+		t.Errorf("what is shown is %s; want %s", shown, address)
+	}
+	w.get(at).lacks(secret, token)
+	w.get(at+"/url").want(http.StatusOK).says("Show").lacks(secret, token)
+	w.get(project+"/audit-log?action=source.show_secret").says("Source's URL shown", "owner@example.com", "Postmark").lacks(secret)
+
+	renew := again.settings("Postmark", "username", "telltale")
+	renew.Set("renew-password", "on")
+	next := w.follow(w.post(at, renew)).says("Its URL is a new one: paste it at the provider again.").pasted()
+	if next == address || strings.Contains(next, secret) || !strings.HasSuffix(next, "/feeds/"+token) {
+		t.Errorf("%s became %s", address, next)
+	}
+
+	member := w.operator("member")
+	member.get(at).want(http.StatusOK).says("Owners and admins can see it.").lacks(token, "Make a new one", at+"/url")
+	member.post(at+"/url", url.Values{"password": {password}}).want(http.StatusForbidden)
+	forced := w.get(at).settings("Postmark", "username", "telltale")
+	forced.Set("renew-password", "on")
+	member.follow(member.post(at, forced)).says("Source saved.").lacks("new one", token) // it changed nothing
+	if kept := w.follow(w.post(at+"/url", url.Values{"password": {password}})).pasted(); kept != next {
+		t.Errorf("a member made %s of %s", kept, next)
+	}
+	mine := member.post(sources+"/new", url.Values{"provider": {"postmark"}, "name": {"Mine"}}).want(http.StatusSeeOther)
+	member.follow(mine).says("Source added.").pasted()
+	member.get(mine.Header.Get("Location")).says("Owners and admins can see it.")
 }
 
 func TestViewersSeeHowSourcesFareAndNoMore(t *testing.T) {
