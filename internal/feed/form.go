@@ -13,10 +13,13 @@ import (
 // maxFormParts bounds the parts of a form in multipart/form-data.
 const maxFormParts = 1000
 
+// formType is the encoding of forms that have no files.
+const formType = "application/x-www-form-urlencoded"
+
 // isForm reports whether the body is a form, in either encoding.
 func isForm(r *Request) bool {
 	kind, _, _ := mime.ParseMediaType(r.ContentType()) // what cannot be read is no form's
-	return kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data"
+	return kind == formType || kind == "multipart/form-data"
 }
 
 // readForm gives the fields of a form in either encoding, without its files.

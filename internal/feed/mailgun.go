@@ -353,7 +353,7 @@ func signMailgun(credentials map[string]string) Signer {
 		token, timestamp := hex.EncodeToString(b[:]), fmt.Sprint(at.Unix())
 		signature := hex.EncodeToString(keyedHash(sha256.New, credentials[mailgunKey], []byte(timestamp), []byte(token)))
 		switch {
-		case strings.HasPrefix(r.ContentType(), "application/x-www-form-urlencoded"):
+		case strings.HasPrefix(r.ContentType(), formType):
 			r.Body = fmt.Appendf(r.Body, "&timestamp=%s&token=%s&signature=%s", timestamp, token, signature)
 		case bytes.HasPrefix(r.Body, []byte("{")):
 			r.Body = fmt.Appendf(nil, `{"signature":{"timestamp":"%s","token":"%s","signature":"%s"},%s`, timestamp, token, signature, r.Body[1:])
@@ -403,6 +403,6 @@ func sampleMailgun(at time.Time) []*Request {
 		"message-headers": {`[["Subject","Welcome aboard"],["To","steve@example.com"],["X-Mailgun-Variables","{\"user_id\":\"123\",\"campaign_id\":\"987\",\"campaign_name\":\"Welcome\"}"]]`},
 	}
 	return append(requests, &Request{
-		Method: http.MethodPost, Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, Body: []byte(legacy.Encode()),
+		Method: http.MethodPost, Header: http.Header{"Content-Type": {formType}}, Body: []byte(legacy.Encode()),
 	})
 }

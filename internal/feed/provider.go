@@ -147,6 +147,7 @@ var providers = []*Provider{
 	postmark,
 	sparkpost,
 	resend,
+	mandrill,
 	mailtrap,
 	mailersend,
 }
