@@ -292,7 +292,10 @@ func (s *Store) KeepUnrecognised(ctx context.Context, requests []telltale.Unreco
 		if err := s.sourceThere(tx.conn, project, source); err != nil {
 			return err
 		}
-		kept := 0
+		kept, err := tx.countKept(source)
+		if err != nil {
+			return err
+		}
 		for i, r := range requests {
 			err := tx.change(`INSERT INTO unrecognised_request (source, id, received_at, reason, content_type, hash, body) VALUES (?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (source, hash) DO NOTHING`).
@@ -303,13 +306,25 @@ func (s *Store) KeepUnrecognised(ctx context.Context, requests []telltale.Unreco
 			}
 			kept += tx.conn.Changes()
 		}
-		if kept == 0 {
-			return nil
+		if excess := kept - telltale.MaxUnrecognised; excess > 0 {
+			kept = telltale.MaxUnrecognised
+			err = tx.change(`DELETE FROM unrecognised_request WHERE source = ?1 AND id IN (SELECT id FROM unrecognised_request WHERE source = ?1 ORDER BY id LIMIT ?2)`).
+				text(string(source)).int(int64(excess)).run()
 		}
-		return tx.change(`DELETE FROM unrecognised_request WHERE source = ?1 AND id IN
-			(SELECT id FROM unrecognised_request WHERE source = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2)`).
-			text(string(source)).int(telltale.MaxUnrecognised).run()
+		tx.kept[source] = kept
+		return err
 	})
+}
+
+// countKept counts what a source keeps, once: it may be thousands, request after
+// request. Whoever removes some forgets the count.
+func (tx *tx) countKept(source telltale.SourceID) (n int, err error) {
+	tx.onUndo(func() { clear(tx.kept) })
+	n, known := tx.kept[source]
+	if !known {
+		_, err = tx.query(`SELECT count(*) FROM unrecognised_request WHERE source = ?`).text(string(source)).one(func(q *query) { n = int(q.getInt()) })
+	}
+	return n, err
 }
 
 // sourceThere gives NotFound unless the project has the source.
@@ -381,6 +396,7 @@ func (s *Store) DropUnrecognised(ctx context.Context, project telltale.ProjectID
 		if err := s.sourceThere(tx.conn, project, source); err != nil {
 			return err
 		}
+		clear(tx.kept)
 		for _, id := range ids {
 			if err := tx.change(`DELETE FROM unrecognised_request WHERE source = ? AND id = ?`).text(string(source)).text(string(id)).run(); err != nil {
 				return fmt.Errorf("request %s: %w", id, err)
@@ -431,6 +447,7 @@ func (tx *tx) removeKept(found *query) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("unrecognised requests: %w", err)
 	}
+	clear(tx.kept)
 	for _, number := range numbers {
 		if err := tx.change(`DELETE FROM unrecognised_request WHERE number = ?`).int(number).run(); err != nil {
 			return false, fmt.Errorf("unrecognised request %d: %w", number, err)

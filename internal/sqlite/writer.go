@@ -133,6 +133,7 @@ type writer struct {
 	digest    *digest
 	names     names
 	purged    purgeMark
+	kept      map[telltale.SourceID]int // how many requests a source keeps, where that was counted
 	stats     stats
 
 	happened []happening // in the transaction under way
@@ -140,7 +141,7 @@ type writer struct {
 }
 
 func newWriter(s *Store, c *conn) *writer {
-	return &writer{store: s, conn: c, queue: queue{wake: make(chan struct{}, 1)}, stopped: make(chan struct{}), spans: spans{}, stats: stats{pending: map[statKey]*telltale.Stat{}}}
+	return &writer{store: s, conn: c, queue: queue{wake: make(chan struct{}, 1)}, stopped: make(chan struct{}), spans: spans{}, kept: map[telltale.SourceID]int{}, stats: stats{pending: map[statKey]*telltale.Stat{}}}
 }
 
 // load finds where the line of numbers ends, and what is in no digest and no

@@ -398,6 +398,16 @@ var sourceTests = []test{
 				w.code(telltale.NotFound, err)
 			}
 		}
+		w.must(w.DropUnrecognised(w.ctx, w.project.ID, s.ID, []telltale.RequestID{many[5].ID, many[6].ID}))
+		w.keep(s, "p")
+		w.keeps(s, telltale.MaxUnrecognised-1)
+		w.keep(s, "q", "q", "r")
+		w.keeps(s, telltale.MaxUnrecognised)
+		_, err := w.UnrecognisedRequest(w.ctx, w.project.ID, s.ID, many[2].ID)
+		w.code(telltale.NotFound, err)
+		w.restart()
+		w.keep(s, "s")
+		w.keeps(s, telltale.MaxUnrecognised)
 		w.keeps(other, 1)
 	}},
 	{"unrecognised requests are paged", func(w *world) {
