@@ -146,6 +146,7 @@ var providers = []*Provider{
 	mailgun,
 	postmark,
 	sparkpost,
+	mailjet,
 	resend,
 	mandrill,
 	mailtrap,
