@@ -147,6 +147,7 @@ var providers = []*Provider{
 	postmark,
 	sparkpost,
 	mailjet,
+	brevo,
 	resend,
 	mandrill,
 	mailtrap,
