@@ -86,7 +86,7 @@ func newLived(t *testing.T) *lived {
 }
 
 // connect adds sources as they may be: receiving, failing, new and off, one of a
-// provider in whose name a test can be sent, and one whose URL holds a password.
+// provider in whose name a test can be sent, one whose URL holds a password, and one with a credential of several lines.
 func (l *lived) connect() {
 	l.Helper()
 	printable := strings.ReplaceAll(hostile, "\x1b", "")
@@ -108,6 +108,7 @@ func (l *lived) connect() {
 	_, failing := l.source("sendgrid", strings.Repeat("Wide", 25), nil)
 	l.arrives(failing, saying("delivered"), sign)
 	l.source("postmark", "Invoices", nil)
+	l.source("ses", "Alerts", nil)
 }
 
 // track makes a call of the Track API.

@@ -113,7 +113,7 @@ func TestForcedColoursLeaveNothingOut(t *testing.T) {
 	b.media("forced-colors", "active")
 	pictures := os.Getenv("TELLTALE_TEST_SCREENSHOTS")
 	seen := map[string]int{}
-	for _, at := range []string{"/p/default/", deliveries, "/p/default" + reporting, "/p/default" + reporting + "/new", "/p/default/settings/project/api-keys", "/account"} {
+	for _, at := range []string{"/p/default/", deliveries, "/p/default" + reporting, "/p/default" + reporting + "/new", sources, sources + "/new", "/p/default/settings/project/api-keys", "/account"} {
 		b.open(at)
 		if !js[bool](b, `matchMedia('(forced-colors: active)').matches`) {
 			t.Fatal("no colours are forced")

@@ -161,7 +161,7 @@ func TestSourcesThatAreWrongComeBackAsTheyWere(t *testing.T) {
 			form.Set("option", row.option)
 		}
 		p := w.post(at, form).want(http.StatusUnprocessableEntity).says("your attention", row.says)
-		for _, source := range []string{`value="&lt;b&gt;not a key&lt;/b&gt;"`, `href="#f-` + row.field + `"`, `aria-invalid="true"`} {
+		for _, source := range []string{`value="&lt;b&gt;not a key&lt;/b&gt;"`, `href="#f-` + row.field + `"`} {
 			if !strings.Contains(p.body, source) {
 				t.Errorf("%s: the form lacks %s", row.what, source)
 			}
@@ -250,7 +250,7 @@ func TestAURLWithAPasswordIsShownWhenAskedFor(t *testing.T) {
 	member := w.operator("member")
 	member.get(at).want(http.StatusOK).says("Owners and admins can see it.").lacks(token, "Make a new one", at+"/url")
 	member.post(at+"/url", url.Values{"password": {password}}).want(http.StatusForbidden)
-	forced := w.get(at).settings("Postmark", "username", "telltale")
+	forced := w.get(at).settings("Postmark") // without the user name, which stays
 	forced.Set("renew-password", "on")
 	member.follow(member.post(at, forced)).says("Source saved.").lacks("new one", token) // it changed nothing
 	if kept := w.follow(w.post(at+"/url", url.Values{"password": {password}})).pasted(); kept != next {
@@ -259,6 +259,21 @@ func TestAURLWithAPasswordIsShownWhenAskedFor(t *testing.T) {
 	mine := member.post(sources+"/new", url.Values{"provider": {"postmark"}, "name": {"Mine"}}).want(http.StatusSeeOther)
 	member.follow(mine).says("Source added.").pasted()
 	member.get(mine.Header.Get("Location")).says("Owners and admins can see it.")
+}
+
+// A credential of several lines has room for them, and comes back as it was typed.
+func TestACredentialOfSeveralLines(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at := w.connect("ses", "Amazon")
+	fresh := w.get(at).says("Enter the topic ARNs first.", "Amazon SNS → Topics")
+	w.post(at, fresh.settings("Amazon", "topic_arns", "arn:aws:sns:eu-west-1:123456789012:mail\r\n</textarea><b>")).want(http.StatusUnprocessableEntity).says("1 thing needs your attention", "arn:aws:sns:eu-west-1:123456789012:mail </textarea><b>").lacks("<b>")
+	w.follow(w.post(at, fresh.settings("Amazon", "topic_arns", "arn:aws:sns:eu-west-1:123456789012:mail\r\narn:aws:sns:eu-west-1:123456789012:more\r\n"))).says("Source saved.").
+		lacks("Enter the topic ARNs first.")
+	if body := w.get(at).body; !strings.Contains(body, ">arn:aws:sns:eu-west-1:123456789012:mail\narn:aws:sns:eu-west-1:123456789012:more</textarea>") {
+		t.Errorf("the two topics are not shown: %s", body)
+	}
+	w.follow(w.post(at, w.get(at).settings("Amazon", "topic_arns", ""))).says("Source saved.", "Enter the topic ARNs first.")
 }
 
 func TestViewersSeeHowSourcesFareAndNoMore(t *testing.T) {
@@ -364,4 +379,30 @@ func TestAWebhookMaySkipMachines(t *testing.T) {
 	form.Set("version", "1")
 	w.follow(w.post(at+"/edit", form)).says("Webhook saved.")
 	w.get(at + "/settings").says("Opens and clicks Those by machines are sent too")
+}
+
+// Whoever bounced hard or complained is told of on their page.
+func TestAUsersPageSaysWhyNotToWriteToThem(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, row := range []struct{ email, event, says string }{
+		{"fine@example.com", `"type":"delivered"`, ""},
+		{"full@example.com", `"type":"bounced","bounce_type":"soft"`, ""},
+		{"gone@example.com", `"type":"bounced","bounce_type":"hard"`, "Suppression Bounced hard since"},
+		{"angry@example.com", `"type":"complained"`, "Suppression Complained since"},
+	} {
+		w.track("users/track", `{"email":"`+row.email+`"}`)
+		w.api("POST", "/v1/events?project=default", `{"user":{"id":"`+row.email+`","email":"`+row.email+`"},`+row.event+`}`, nil)
+		var found struct{ Data []struct{ ID string } }
+		w.api("GET", "/v1/users?project=default&q="+url.QueryEscape(row.email), "", &found)
+		if len(found.Data) != 1 {
+			t.Fatalf("there are %d users %s", len(found.Data), row.email)
+		}
+		p := w.get("/p/default/users/" + found.Data[0].ID).want(http.StatusOK)
+		if row.says == "" {
+			p.lacks("Suppression")
+		} else {
+			p.says(row.says, "Telltale sends no messages itself: whoever does should leave this address out.")
+		}
+	}
 }

@@ -275,11 +275,14 @@ func (c *call) readSource(f *form, provider *feed.Provider, s *telltale.Source) 
 			}
 		case text != "":
 			s.Credentials[cr.Name] = text
+		case cr.Made: // it stays: Telltale made it
 		case cr.Open || cr.Optional && f.ticked(removeField(cr.Name)):
 			delete(s.Credentials, cr.Name)
 		}
 	}
-	provider.Complete(s)
+	if renewed {
+		provider.Complete(s)
+	}
 	s.Options = slices.Sorted(slices.Values(f.Values[optionField]))
 	return renewed
 }
