@@ -150,6 +150,7 @@ var providers = []*Provider{
 	brevo,
 	resend,
 	mandrill,
+	postal,
 	mailtrap,
 	mailersend,
 }
