@@ -83,6 +83,26 @@ func (t *SourceTally) Add(more SourceTally) {
 // Failing reports whether the last request was not taken.
 func (t SourceTally) Failing() bool { return t.LastFailureAt.After(t.LastRequestAt) }
 
+// SourceHealth sums up what came to a source last.
+type SourceHealth string
+
+const (
+	SourceWaiting   SourceHealth = "waiting"   // nothing came yet
+	SourceReceiving SourceHealth = "receiving" // the last request was taken
+	SourceFailing   SourceHealth = "failing"   // the last request was not taken
+)
+
+// Health sums up what came last.
+func (t SourceTally) Health() SourceHealth {
+	switch {
+	case t.Failing():
+		return SourceFailing
+	case t.LastRequestAt.IsZero():
+		return SourceWaiting
+	}
+	return SourceReceiving
+}
+
 // UnrecognisedRequest is a request of a provider, or the part of one, that was
 // authentic and not understood. It is kept in a form that the provider's feed
 // takes for a whole request, so that a later version may understand it.
@@ -94,7 +114,8 @@ type UnrecognisedRequest struct {
 	Reason     string // why it was not understood, as a sentence
 	// ContentType is the header of that name, which says how to read Body.
 	ContentType string
-	Body        []byte // at most [MaxFeedBody]
+	Body        []byte // at most [MaxFeedBody]; lists leave it out
+	Size        int    // bytes of Body, as the store has it
 }
 
 // Bounds of sources.
@@ -103,6 +124,7 @@ const (
 	MaxSourceName      = 100     // bytes
 	MaxCredential      = 8 << 10 // bytes of one credential, such as a public key
 	MaxCredentials     = 10      // of a source
+	MaxSourceOptions   = 20      // that are switched on
 	MaxUnrecognised    = 10_000  // that a source keeps: the newest
 	MaxFeedBody        = 5 << 20 // bytes of a request to a source
 	MaxFeedEvents      = 10_000  // events of a request to a source
@@ -135,6 +157,9 @@ func (s *Source) Validate() error {
 			Location: "body.name", Message: "The name is empty, too long or has control characters.",
 			Expected: fmt.Sprintf("1 to %d bytes of text", MaxSourceName), Value: CutValue(s.Name),
 		})
+	}
+	if len(s.Options) > MaxSourceOptions {
+		faults = append(faults, Fault{Location: "body.options", Message: "There are too many options.", Expected: fmt.Sprintf("at most %d", MaxSourceOptions)})
 	}
 	if len(s.Credentials) > MaxCredentials {
 		faults = append(faults, Fault{Location: "body.credentials", Message: "There are too many credentials.", Expected: fmt.Sprintf("at most %d", MaxCredentials)})

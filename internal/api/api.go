@@ -41,6 +41,7 @@ type Config struct {
 	Dispatcher Dispatcher
 	Replays    Replays
 	Imports    Imports
+	Sources    Sources
 	Guard      *egress.Guard
 	Live       *live.Log
 	Compose    Composer

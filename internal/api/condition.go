@@ -41,6 +41,43 @@ func (a *api) condition(c *call) (condition, error) {
 // given reports whether anything is demanded.
 func (c condition) given() bool { return len(c.tags) > 0 }
 
+// version is what the store is asked to find: 0, which stands for whichever it
+// is, if nothing is demanded.
+func (c condition) version(now int64) int64 {
+	if !c.given() {
+		return 0
+	}
+	return now
+}
+
+// maxMerges is how often a change is merged anew when others change the same
+// thing at the same time.
+const maxMerges = 5
+
+// onTop changes what read gives, if that is what the caller demands. A change that
+// someone else made meanwhile is kept: this one is made again on top of it, unless
+// the caller demands that there was none.
+func onTop[T any](noun, id string, seen condition, read func() (T, error), form func(T) versioned, change func(old T) (T, error)) (none T, err error) {
+	for range maxMerges {
+		old, err := read()
+		if err != nil {
+			return none, err
+		}
+		if err := seen.check(form(old)); err != nil {
+			return none, err
+		}
+		changed, err := change(old)
+		switch {
+		case telltale.CodeOf(err) == telltale.PreconditionFailed:
+			continue
+		case err != nil:
+			return none, found(err, noun, id)
+		}
+		return changed, nil
+	}
+	return none, telltale.Errorf(telltale.Conflict, "Others are changing the %s at the same time. Try again.", noun)
+}
+
 // check gives PreconditionFailed unless the condition holds for what is there
 // now. Weak tags hold for nothing (section 13.1.1).
 func (c condition) check(now versioned) error {

@@ -27,6 +27,7 @@ const (
 	tagDeliveries = "Deliveries"
 	tagReplays    = "Replays"
 	tagImports    = "Imports"
+	tagSources    = "Sources"
 	tagUsers      = "Users"
 	tagGoals      = "Conversions"
 	tagAudit      = "Audit log"
@@ -61,6 +62,7 @@ func (a *api) description() *huma.OpenAPI {
 			{Name: tagDeliveries, Description: "Events owed to webhooks, and every attempt to deliver them."},
 			{Name: tagReplays, Description: "Sending stored events again, or for the first time to a webhook that did not get them."},
 			{Name: tagImports, Description: "Files of users, of what they did, and of who opted out."},
+			{Name: tagSources, Description: "Feeds of mail providers: addresses to which they post what happened to messages, and what verifies their requests."},
 			{Name: tagUsers, Description: "The people whom messages went to: their profiles, what happened to them and what they did. The Track API and imports write them."},
 			{Name: tagGoals, Description: "What campaigns are to bring about, and which messages are credited with it."},
 			{Name: tagAudit, Description: "Who changed what, from what to what, and when."},

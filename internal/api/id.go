@@ -29,6 +29,14 @@ func importID(id string) (telltale.ImportID, error) {
 	return telltale.ImportID(id), wellFormed("imp_", "import", id)
 }
 
+func sourceID(id string) (telltale.SourceID, error) {
+	return telltale.SourceID(id), wellFormed("src_", "source", id)
+}
+
+func requestID(id string) (telltale.RequestID, error) {
+	return telltale.RequestID(id), wellFormed("req_", "request", id)
+}
+
 func wellFormed(prefix, noun, id string) error {
 	if !telltale.ValidID(prefix, id) {
 		return notFound(noun, id)

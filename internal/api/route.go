@@ -83,6 +83,19 @@ func (a *api) routes() []route {
 		{"POST", "/v1/imports/{id}/pause", manageKey, "pause-import", tagImports, "Pause an import", "What went in stays.", gives(a.switchImport(telltale.ImportPaused))},
 		{"POST", "/v1/imports/{id}/resume", manageKey, "resume-import", tagImports, "Let a paused import go on", "", gives(a.switchImport(telltale.ImportRunning))},
 		{"POST", "/v1/imports/{id}/cancel", manageKey, "cancel-import", tagImports, "End an import", "What went in stays. The file is removed.", gives(a.switchImport(telltale.ImportCancelled))},
+
+		{"GET", "/v1/providers", readKey, "list-providers", tagSources, "List mail providers", "What a source of each needs, what to do in its console, and what becomes of its events.", gives(a.listProviders)},
+		{"GET", "/v1/sources", readKey, "list-sources", tagSources, "List sources", "", lists(a.listSources)},
+		{"POST", "/v1/sources", manageKey, "create-source", tagSources, "Add a source", sourceDetails, makes(a.createSource, func(s wire.Source) string { return s.ID })},
+		{"GET", "/v1/sources/{id}", readKey, "get-source", tagSources, "Get a source", "", gives(a.getSource)},
+		{"PATCH", "/v1/sources/{id}", manageKey, "patch-source", tagSources, "Change a source", patchDetails, gives(a.patchSource)},
+		{"DELETE", "/v1/sources/{id}", manageKey, "delete-source", tagSources, "Delete a source", "For good, with the requests that it could not understand. Its events stay.", does(a.deleteSource)},
+		{"POST", "/v1/sources/{id}/test", manageKey, "test-source", tagSources, "Test a source", "Posts a sample of the provider's, signed with the source's own credentials, to the source's address. What it says becomes events, and webhooks get them. 409 for a provider that signs with a key which only it has, and while credentials are missing.", gives(a.testSource)},
+		{"GET", "/v1/sources/{id}/unrecognised", readKey, "list-unrecognised", tagSources, "List what a source could not understand", "Requests, and parts of requests, that were the provider's. They were answered with success, and are kept for 30 days, the newest 10,000.", lists(a.listUnrecognised)},
+		{"POST", "/v1/sources/{id}/unrecognised/replay", manageKey, "replay-unrecognised", tagSources, "Take again what was not understood", "After an upgrade, or a change of settings. What is understood now becomes events and is kept no longer.", gives(a.replayUnrecognised)},
+		{"GET", "/v1/sources/{id}/unrecognised/{request}", readKey, "get-unrecognised", tagSources, "Get a request that was not understood", "With its body.", gives(a.getUnrecognised)},
+		{"DELETE", "/v1/sources/{id}/unrecognised/{request}", manageKey, "drop-unrecognised", tagSources, "Remove a request that was not understood", "", does(a.dropUnrecognised)},
+
 		{"GET", "/v1/users", readKey, "list-users", tagUsers, "List users", "", lists(a.listUsers)},
 		{"GET", "/v1/users/{id}", readKey, "get-user", tagUsers, "Get a user", "", gives(a.getUser)},
 		{"GET", "/v1/users/{id}/events", readKey, "list-user-events", tagUsers, "List a user's events", "Of everything that the user is known under: the id, former ids, and the email address.", lists(a.listUserEvents)},
@@ -129,6 +142,8 @@ func (a *api) routes() []route {
 const (
 	replayDetails = "A replay is a durable job: it makes new deliveries of stored events, in order and at its rate, with the same webhook-id as the first time, and survives restarts. " +
 		"Receivers that know repetitions by it skip what they had already."
+
+	sourceDetails = "The answer has the URL to paste in the provider's console. Credentials that the provider gives may follow later, with PATCH: until then its requests cannot be verified, and are answered such that it repeats them."
 
 	erasureDetails = "The profile goes at once; then, in the background, everything that stands under the user's ids and address: events with their payloads, deliveries and attempts, what the user did, and what of deliveries was not finished. " +
 		"The audit log keeps that it was done. It cannot be taken back."

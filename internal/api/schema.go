@@ -29,6 +29,7 @@ func newRegistry() huma.Registry {
 	alias[wire.Change[wire.Duration], nullableDuration](r)
 	alias[wire.Change[wire.BasicAuthPatch], nullableBasicAuth](r)
 	alias[wire.Change[wire.HeaderChanges], headerChanges](r)
+	alias[wire.Change[map[string]*string], credentialChanges](r)
 	alias[wire.Duration, duration](r)
 	alias[wire.CustomHeaders, customHeaders](r)
 	alias[wire.Headers, headers](r)
@@ -44,6 +45,7 @@ type (
 	nullableDuration  struct{}
 	nullableBasicAuth struct{}
 	headerChanges     struct{}
+	credentialChanges struct{}
 	customHeaders     struct{}
 	headers           struct{}
 )
@@ -79,6 +81,14 @@ func (headerChanges) Schema(huma.Registry) *huma.Schema {
 			},
 		},
 		Examples: []any{map[string]any{"X-Team": "crm", "X-Api-Key": map[string]any{"value": "k-123", "secret": true}}},
+	}
+}
+
+func (credentialChanges) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type: huma.TypeObject, Nullable: true,
+		AdditionalProperties: &huma.Schema{Title: "a string, or null", Type: huma.TypeString, Nullable: true, Format: formatPassword},
+		Examples:             []any{map[string]any{"verification_key": "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE…"}},
 	}
 }
 

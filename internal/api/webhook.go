@@ -86,15 +86,9 @@ func (a *api) patchWebhook(ctx context.Context, who auth.Identity, in *struct {
 	return wire.FromWebhook(w), nil
 }
 
-// maxMerges is how often a change is merged anew when others change the same
-// webhook at the same time.
-const maxMerges = 5
-
-// update changes the webhook's settings and tells the dispatcher. A change that
-// someone else made meanwhile is kept: this one is made again on top of it,
-// unless the caller demands that there was none.
+// update changes the webhook's settings.
 func (a *api) update(ctx context.Context, who auth.Identity, id string, seen condition, change func(*telltale.Webhook) error) (*telltale.Webhook, error) {
-	return a.onTop(ctx, who, id, seen, func(old *telltale.Webhook) (*telltale.Webhook, error) {
+	return a.onWebhook(ctx, who, id, seen, func(old *telltale.Webhook) (*telltale.Webhook, error) {
 		changed := *old // a snapshot is shared: change a copy
 		if err := change(&changed); err != nil {
 			return nil, err
@@ -103,27 +97,17 @@ func (a *api) update(ctx context.Context, who auth.Identity, id string, seen con
 	})
 }
 
-// onTop changes the webhook as it is now, and again if it was changed meanwhile.
-func (a *api) onTop(ctx context.Context, who auth.Identity, id string, seen condition, change func(old *telltale.Webhook) (*telltale.Webhook, error)) (*telltale.Webhook, error) {
-	for range maxMerges {
-		old, err := a.webhook(ctx, who, id)
-		if err != nil {
-			return nil, err
-		}
-		if err := seen.check(wire.FromWebhook(old)); err != nil {
-			return nil, err
-		}
-		w, err := change(old)
-		switch {
-		case telltale.CodeOf(err) == telltale.PreconditionFailed:
-			continue
-		case err != nil:
-			return nil, found(err, "webhook", id)
-		}
-		a.config.Dispatcher.Changed(w)
-		return w, nil
+// onWebhook changes the webhook as it is now, and tells the dispatcher.
+func (a *api) onWebhook(ctx context.Context, who auth.Identity, id string, seen condition, change func(old *telltale.Webhook) (*telltale.Webhook, error)) (*telltale.Webhook, error) {
+	w, err := onTop("webhook", id, seen,
+		func() (*telltale.Webhook, error) { return a.webhook(ctx, who, id) },
+		func(w *telltale.Webhook) versioned { return wire.FromWebhook(w) },
+		change)
+	if err != nil {
+		return nil, err
 	}
-	return nil, telltale.Errorf(telltale.Conflict, "Others are changing the webhook at the same time. Try again.")
+	a.config.Dispatcher.Changed(w)
+	return w, nil
 }
 
 func (a *api) deleteWebhook(ctx context.Context, who auth.Identity, in *struct {
@@ -134,12 +118,8 @@ func (a *api) deleteWebhook(ctx context.Context, who auth.Identity, in *struct {
 	if err != nil {
 		return err
 	}
-	_, err = a.onTop(ctx, who, in.ID, seen, func(old *telltale.Webhook) (*telltale.Webhook, error) {
-		version := int64(0)
-		if seen.given() {
-			version = old.Version
-		}
-		return a.config.Store.DeleteWebhook(ctx, who.Project.ID, old.ID, version)
+	_, err = a.onWebhook(ctx, who, in.ID, seen, func(old *telltale.Webhook) (*telltale.Webhook, error) {
+		return a.config.Store.DeleteWebhook(ctx, who.Project.ID, old.ID, seen.version(old.Version))
 	})
 	return err
 }

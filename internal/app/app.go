@@ -145,7 +145,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	})
 	a.onStop(feeds.Close)
 	rest := api.New(api.Config{
-		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher, Replays: replays, Imports: imported,
+		Store: store, Keys: keys, Ingest: in, Dispatcher: dispatcher, Replays: replays, Imports: imported, Sources: feeds,
 		Guard: guard, Version: version, PublicURL: a.url, CursorKey: ring.Derive("cursor"), Live: log, Compose: sender,
 		LiveSecret: func(id telltale.ProjectID) string {
 			return "whsec_" + base64.StdEncoding.EncodeToString(ring.Derive("listen/"+string(id)))

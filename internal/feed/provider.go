@@ -242,9 +242,11 @@ func Validate(s *telltale.Source) error {
 		}}, faults...)
 		return telltale.Faulty("Invalid source.", faults)
 	}
-	faults = append(faults, p.credentialFaults(s)...)
+	if len(s.Credentials) <= telltale.MaxCredentials { // too many are a fault already
+		faults = append(faults, p.credentialFaults(s)...)
+	}
 	options := p.AllOptions()
-	for i, name := range s.Options {
+	for i, name := range s.Options[:min(len(s.Options), telltale.MaxSourceOptions)] {
 		if !slices.ContainsFunc(options, func(o Option) bool { return o.Name == name }) {
 			faults = append(faults, telltale.Fault{
 				Location: fmt.Sprintf("body.options[%d]", i), Message: p.Title + " has no such option.",

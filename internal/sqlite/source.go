@@ -348,7 +348,7 @@ func (s *Store) UnrecognisedRequests(ctx context.Context, project telltale.Proje
 		l := list{page: page, key: "id"}
 		l.where("source = ?", string(source))
 		l.pageByText()
-		return l.each(c, `SELECT id, received_at, reason, content_type, NULL FROM unrecognised_request`, func(q *query) error {
+		return l.each(c, `SELECT id, received_at, reason, content_type, length(body), NULL FROM unrecognised_request`, func(q *query) error {
 			requests = append(requests, scanUnrecognised(q, project, source))
 			return nil
 		})
@@ -361,7 +361,7 @@ func (s *Store) UnrecognisedRequests(ctx context.Context, project telltale.Proje
 
 func scanUnrecognised(q *query, project telltale.ProjectID, source telltale.SourceID) telltale.UnrecognisedRequest {
 	return telltale.UnrecognisedRequest{
-		ID: telltale.RequestID(q.getText()), SourceID: source, ProjectID: project, ReceivedAt: milliTime(q.getInt()), Reason: q.getText(), ContentType: q.getText(), Body: q.getBlob(),
+		ID: telltale.RequestID(q.getText()), SourceID: source, ProjectID: project, ReceivedAt: milliTime(q.getInt()), Reason: q.getText(), ContentType: q.getText(), Size: int(q.getInt()), Body: q.getBlob(),
 	}
 }
 
@@ -370,7 +370,7 @@ func (s *Store) UnrecognisedRequest(ctx context.Context, project telltale.Projec
 		if err := s.sourceThere(c, project, source); err != nil {
 			return err
 		}
-		found, err := c.query(`SELECT id, received_at, reason, content_type, body FROM unrecognised_request WHERE source = ? AND id = ?`).
+		found, err := c.query(`SELECT id, received_at, reason, content_type, length(body), body FROM unrecognised_request WHERE source = ? AND id = ?`).
 			text(string(source)).text(string(id)).one(func(q *query) { r = scanUnrecognised(q, project, source) })
 		if err == nil && !found {
 			return notFound("request")

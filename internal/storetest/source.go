@@ -48,7 +48,7 @@ func (w *world) note(id telltale.SourceID, t telltale.SourceTally) {
 func (w *world) newUnrecognised(s *telltale.Source, body string) telltale.UnrecognisedRequest {
 	return telltale.UnrecognisedRequest{
 		ID: telltale.NewRequestID(), SourceID: s.ID, ProjectID: s.ProjectID, ReceivedAt: milli(w.Now()),
-		Reason: "The event's type “novel” is not known.", ContentType: "application/json", Body: []byte(body),
+		Reason: "The event's type “novel” is not known.", ContentType: "application/json", Body: []byte(body), Size: len(body),
 	}
 }
 
@@ -341,7 +341,7 @@ var sourceTests = []test{
 		empty := w.newUnrecognised(s, "")
 		empty.Body = nil
 		large := w.newUnrecognised(s, "")
-		large.Body = bytes.Repeat([]byte("x"), telltale.MaxFeedBody)
+		large.Body, large.Size = bytes.Repeat([]byte("x"), telltale.MaxFeedBody), telltale.MaxFeedBody
 		w.must(w.KeepUnrecognised(w.ctx, []telltale.UnrecognisedRequest{odd, empty}))
 		w.must(w.KeepUnrecognised(w.ctx, []telltale.UnrecognisedRequest{large}))
 		for range 2 {
