@@ -206,7 +206,7 @@ func TestTheScopesOfTheRoutes(t *testing.T) {
 	t.Parallel()
 	var got strings.Builder
 	for _, r := range build(Config{}).routes() {
-		fmt.Fprintf(&got, "%-6s %-36s %s\n", r.method, r.path, cmp.Or(string(r.scope), "public"))
+		fmt.Fprintf(&got, "%-6s %-40s %s\n", r.method, r.path, cmp.Or(string(r.scope), "public"))
 	}
 	path := filepath.Join("testdata", "routes.txt")
 	if *update {
@@ -267,7 +267,7 @@ func TestTheDocumentDescribesTheFormsThatAreSent(t *testing.T) {
 	seen := 0
 	for prefix, name := range map[string]string{
 		"project": "Project", "key": "Key", "webhook": "Webhook", "secrets": "Secrets", "event": "Event", "events-accepted": "EventsAccepted", "event-type": "EventType",
-		"delivery": "Delivery", "attempt": "Attempt", "webhook-tested": "WebhookTested", "bin": "Bin", "replay": "Replay", "replay-planned": "ReplayPlanned", "stats": "Stats", "audit-entry": "AuditEntry", "caught-request": "CaughtRequest", "user": "User", "page": "PageProject", "problem": "Problem",
+		"delivery": "Delivery", "attempt": "Attempt", "webhook-tested": "WebhookTested", "bin": "Bin", "replay": "Replay", "replay-planned": "ReplayPlanned", "stats": "Stats", "audit-entry": "AuditEntry", "caught-request": "CaughtRequest", "user": "User", "source": "Source", "source-tested": "SourceTested", "unrecognised": "UnrecognisedRequest", "provider": "Provider", "page": "PageProject", "problem": "Problem",
 	} {
 		s := compile(t, compiler, "/components/schemas/"+name)
 		files, err := filepath.Glob(filepath.Join("..", "wire", "testdata", prefix+"*.json"))

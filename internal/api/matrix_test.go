@@ -17,7 +17,7 @@ const marker = "acme-confidential"
 
 // belongings are fresh objects of the project acme, for one request.
 type belongings struct {
-	webhook, event, delivery, key, bin, replay, imported, user, erasure string
+	webhook, event, delivery, key, bin, replay, imported, user, erasure, source, request string
 }
 
 func (w *world) belongings() belongings {
@@ -55,6 +55,17 @@ func (w *world) belongings() belongings {
 		w.t.Fatal(err)
 	}
 	b.erasure = string(erasure.ID)
+	source := telltale.NewSource(w.acme.ID, "mailgun", marker)
+	source.Credentials["signing_key"] = marker
+	if _, err := w.store.CreateSource(ctx, source); err != nil {
+		w.t.Fatal(err)
+	}
+	b.source = string(source.ID)
+	kept := telltale.UnrecognisedRequest{ID: telltale.NewRequestID(), SourceID: source.ID, ProjectID: w.acme.ID, ReceivedAt: source.CreatedAt, Reason: marker, ContentType: "application/json", Body: []byte(marker)}
+	if err := w.store.KeepUnrecognised(ctx, []telltale.UnrecognisedRequest{kept}); err != nil {
+		w.t.Fatal(err)
+	}
+	b.request = string(kept.ID)
 	key, _ := telltale.NewKey(w.acme.ID, marker, telltale.ScopeRead)
 	if err := w.store.CreateKey(ctx, key); err != nil {
 		w.t.Fatal(err)
@@ -85,6 +96,9 @@ func (w *world) forget(b belongings) {
 	if _, err := w.store.SwitchImport(ctx, w.acme.ID, telltale.ImportID(b.imported), telltale.ImportCancelled); err != nil {
 		w.t.Fatal(err)
 	}
+	if _, err := w.store.DeleteSource(ctx, w.acme.ID, telltale.SourceID(b.source), 0); err != nil && telltale.CodeOf(err) != telltale.NotFound {
+		w.t.Fatal(err)
+	}
 	if err := w.store.DeleteBin(ctx, w.acme.ID, telltale.BinID(b.bin)); err != nil && telltale.CodeOf(err) != telltale.NotFound {
 		w.t.Fatal(err)
 	}
@@ -100,7 +114,9 @@ func (w *world) state(b belongings) string {
 	keys, keysErr := w.store.Keys(ctx, w.acme.ID, telltale.Page{Limit: 1})
 	bin, binErr := w.store.Bin(ctx, telltale.BinID(b.bin))
 	project, projectErr := w.store.Project(ctx, w.acme.ID)
-	return fmt.Sprintf("%+v %v\n%+v %v\n%+v %v\n%+v %v\n%+v %v", hook, hookErr, delivery, deliveryErr, keys[0], keysErr, bin, binErr, project, projectErr)
+	source, sourceErr := w.store.Source(ctx, w.acme.ID, telltale.SourceID(b.source))
+	request, requestErr := w.store.UnrecognisedRequest(ctx, w.acme.ID, telltale.SourceID(b.source), telltale.RequestID(b.request))
+	return fmt.Sprintf("%+v %v\n%+v %v\n%+v %v\n%+v %v\n%+v %v\n%+v %v\n%+v %v", hook, hookErr, delivery, deliveryErr, keys[0], keysErr, bin, binErr, project, projectErr, source, sourceErr, request, requestErr)
 }
 
 // target is what a route is asked for in the matrix.
@@ -127,6 +143,8 @@ func targetOf(t *testing.T, r route, b belongings, receiver string) target {
 		path = strings.ReplaceAll(path, "{id}", b.replay)
 	case strings.HasPrefix(path, "/v1/imports"):
 		path = strings.ReplaceAll(path, "{id}", b.imported)
+	case strings.HasPrefix(path, "/v1/sources"):
+		path = strings.NewReplacer("{id}", b.source, "{request}", b.request).Replace(path)
 	case strings.HasPrefix(path, "/v1/users"):
 		path = strings.ReplaceAll(path, "{id}", b.user)
 	case strings.HasPrefix(path, "/v1/erasures"):
@@ -181,6 +199,18 @@ func targetOf(t *testing.T, r route, b belongings, receiver string) target {
 	case "list-imports":
 		return target{path, "", 200, 200, true}
 	case "get-import", "list-refused-rows", "get-refused-rows", "pause-import", "resume-import", "cancel-import":
+		return target{path, "", 200, 404, true}
+	case "list-providers", "list-sources":
+		return target{path, "", 200, 200, true}
+	case "create-source":
+		return target{path, `{"provider":"mailgun"}`, 201, 201, true}
+	case "get-source", "list-unrecognised", "get-unrecognised", "replay-unrecognised": // which is not understood now, either
+		return target{path, "", 200, 404, true}
+	case "patch-source":
+		return target{path, `{"name":"changed"}`, 200, 404, false}
+	case "delete-source", "drop-unrecognised":
+		return target{path, "", 204, 404, false}
+	case "test-source":
 		return target{path, "", 200, 404, true}
 	case "restore-webhook": // it is not deleted
 		return target{path, "", 404, 404, true}
@@ -277,7 +307,7 @@ func TestNothingCrossesProjects(t *testing.T) {
 			if strings.Contains(strings.ReplaceAll(got.Body.String(), goal.path, ""), marker) && !reaches {
 				t.Errorf("%s: it gives away what is acme's: %s", name, got.Body)
 			}
-			for _, id := range []string{b.webhook, b.event, b.delivery, b.key, b.bin, b.replay, b.imported} {
+			for _, id := range []string{b.webhook, b.event, b.delivery, b.key, b.bin, b.replay, b.imported, b.source, b.request} {
 				if got.Code < 300 && !reaches && strings.Contains(got.Body.String(), id) {
 					t.Errorf("%s: it gives away %s: %s", name, id, got.Body)
 				}
@@ -309,6 +339,7 @@ func TestForeignAndUnknownAreOne(t *testing.T) {
 		"dlv_": {b.delivery, string(telltale.NewDeliveryID())},
 		"rpl_": {b.replay, string(telltale.NewReplayID())},
 		"imp_": {b.imported, string(telltale.NewImportID())},
+		"src_": {b.source, string(telltale.NewSourceID())},
 		"key_": {b.key, string(telltale.NewKeyID())},
 		"bin":  {b.bin, string(telltale.NewBin("prj_x").ID)},
 		"slug": {"acme", "lost"},

@@ -22,6 +22,7 @@ import (
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/auth"
 	"telltale.example/telltale/internal/egress"
+	"telltale.example/telltale/internal/feed"
 	"telltale.example/telltale/internal/httpserver"
 	"telltale.example/telltale/internal/imports"
 	"telltale.example/telltale/internal/ingest"
@@ -42,6 +43,7 @@ type world struct {
 	dispatcher *fakeDispatcher
 	keys       *auth.Keys
 	guard      *egress.Guard
+	feeds      *feed.Handler
 	node       telltale.NodeID
 
 	receiver    *receiver
@@ -88,16 +90,32 @@ func newWorld(t *testing.T) *world {
 		w.tokens["other "+string(scope)] = w.key(w.other.ID, scope)
 	}
 	w.tokens["owner"] = w.key("", telltale.ScopeOwner)
+	in := ingest.New(store, w.dispatcher, nil)
+	w.feeds = feed.New(feed.Config{Store: store, Ingest: in, PublicURL: "https://telltale.test", Post: func(r *http.Request) (*http.Response, error) {
+		return w.deliver(r).Result(), nil
+	}})
+	t.Cleanup(func() {
+		if err := w.feeds.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
 	stopped := live.New(store)
 	stopped.Stop()
 	w.config = Config{
 		Live: stopped, Compose: sender, LiveSecret: func(telltale.ProjectID) string { return telltale.NewSecret() },
-		Store: store, Keys: w.keys, Ingest: ingest.New(store, w.dispatcher, nil), Dispatcher: w.dispatcher, Replays: w.dispatcher, Guard: guard,
+		Store: store, Keys: w.keys, Ingest: in, Dispatcher: w.dispatcher, Replays: w.dispatcher, Sources: w.feeds, Guard: guard,
 		Imports: imports.New(imports.Config{Store: store, Folder: filepath.Join(t.TempDir(), "imports")}), // none ever runs
 		Version: "1.2.3", PublicURL: "https://telltale.test/", CursorKey: ring.Derive("cursor"), Log: log,
 	}
 	w.serve(New(w.config))
 	return w
+}
+
+// deliver makes a request of a provider.
+func (w *world) deliver(r *http.Request) *httptest.ResponseRecorder {
+	recorder := httptest.NewRecorder()
+	httpserver.Wrap(w.feeds, httpserver.Config{}).ServeHTTP(recorder, r)
+	return recorder
 }
 
 // serve makes h what requests are answered by.
@@ -192,11 +210,12 @@ var varying = []struct {
 	pattern *regexp.Regexp
 	name    string
 }{
-	{regexp.MustCompile(`\b(prj|whk|evt|dlv|key|nod|req)_[0-9A-HJKMNP-TV-Z]{26}\b`), "${1}_…"},
+	{regexp.MustCompile(`\b(prj|whk|evt|dlv|key|nod|req|src)_[0-9A-HJKMNP-TV-Z]{26}\b`), "${1}_…"},
 	{regexp.MustCompile(`\btt_[A-Za-z0-9_-]{43}`), "tt_…"},
 	{regexp.MustCompile(`\bwhsec_[A-Za-z0-9+/]{43}=`), "whsec_…"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`), "<time>"},
 	{regexp.MustCompile(`\b[a-z2-7]{24}\b`), "<bin>"},
+	{regexp.MustCompile(`\b[a-z2-7]{32}\b`), "<token>"},
 	{regexp.MustCompile(`"(duration_ms|dns_ms|connect_ms|tls_ms|first_byte_ms)": [0-9.]+`), `"$1": <ms>`},
 	{regexp.MustCompile(`\b127\.0\.0\.1:\d+`), "127.0.0.1:<port>"},
 	{regexp.MustCompile(`\bin \d+ ms`), "in <n> ms"},
@@ -282,7 +301,7 @@ type faultyStore struct {
 	telltale.Store
 	mu        sync.Mutex
 	err       error  // what every reading and changing of webhooks gives
-	conflicts int    // how many updates of a webhook conflict
+	conflicts int    // how many updates of a webhook or a source conflict
 	meanwhile func() // is called in place of those updates
 }
 
@@ -303,19 +322,34 @@ func (f *faultyStore) Webhook(ctx context.Context, project telltale.ProjectID, i
 }
 
 func (f *faultyStore) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
+	if err := f.conflict(); err != nil {
+		return nil, err
+	}
+	return f.Store.UpdateWebhook(ctx, w)
+}
+
+func (f *faultyStore) UpdateSource(ctx context.Context, s telltale.Source) (*telltale.Source, error) {
+	if err := f.conflict(); err != nil {
+		return nil, err
+	}
+	return f.Store.UpdateSource(ctx, s)
+}
+
+// conflict fails as long as updates are to conflict.
+func (f *faultyStore) conflict() error {
 	f.mu.Lock()
 	conflicts, meanwhile := f.conflicts, f.meanwhile
 	if conflicts > 0 {
 		f.conflicts--
 	}
 	f.mu.Unlock()
-	if conflicts > 0 {
-		if meanwhile != nil {
-			meanwhile()
-		}
-		return nil, telltale.Errorf(telltale.PreconditionFailed, "The webhook was changed meanwhile.")
+	if conflicts == 0 {
+		return nil
 	}
-	return f.Store.UpdateWebhook(ctx, w)
+	if meanwhile != nil {
+		meanwhile()
+	}
+	return telltale.Errorf(telltale.PreconditionFailed, "It was changed meanwhile.")
 }
 
 // fakeDispatcher notes what it is told, and makes tests' attempts itself.

@@ -126,6 +126,20 @@ func TestForms(t *testing.T) {
 			Bytes: 48_000_000, Place: 12_000_000, Rows: 250_000, Line: 250_001, Applied: 249_998, Refused: 2, Failure: "The file is gone.", CreatedBy: "CI", CreatedAt: at, CompletedAt: at,
 		}),
 		"refused-rows": FromRefusedRows([]telltale.RefusedRow{{Line: 4711, Reason: "The row has 3 fields and the head 4.", Row: []byte("7,\xff,<gold>")}}, true),
+		"source": FromSource(&telltale.Source{
+			ID: "src_" + ulid, ProjectID: "prj_" + ulid, Version: 3, Token: "s3cr3t", Provider: "sendgrid", Name: "SendGrid", Enabled: true,
+			Credentials: map[string]string{"verification_key": "s3cr3t"}, Options: []string{"emit_sent"}, CreatedAt: at, UpdatedAt: at,
+			Tally: telltale.SourceTally{Requests: 1200, Events: 4215, Duplicates: 12, Ignored: 87, Unrecognised: 3, Refused: 2, LastRequestAt: at, LastEventAt: at, LastFailure: "The signature does not match.", LastFailureAt: at.Add(time.Second)},
+		}),
+		"source-never-used":   FromSource(&telltale.Source{ID: "src_" + ulid, Version: 1, Provider: "postmark", Name: "Postmark", CreatedAt: at, UpdatedAt: at}),
+		"source-tested":       SourceTested{Success: true, Message: "Test succeeded. 1 event was accepted.", Status: 200, Requests: 1, Accepted: 1},
+		"unrecognised":        FromUnrecognised(telltale.UnrecognisedRequest{ID: "req_" + ulid, SourceID: "src_" + ulid, ReceivedAt: at, Reason: "The event has no name.", ContentType: "application/json", Body: []byte(`{"a":"<é>"}`), Size: 12}),
+		"unrecognised-binary": FromUnrecognised(telltale.UnrecognisedRequest{ID: "req_" + ulid, ReceivedAt: at, Reason: "This is no JSON.", Body: []byte{0xff, 0x00}, Size: 2}),
+		"provider": Provider{
+			Name: "sendgrid", Title: "SendGrid", Credentials: []ProviderCredential{{Name: "verification_key", Label: "Verification key", Hint: "It begins with MFkw.", Open: true}},
+			Options: []ProviderOption{{Name: "emit_sent", Label: "Report sent as well", Hint: "h"}}, Steps: []string{"Paste the URL."},
+			Mapping: []ProviderMapping{{Event: "bounce", Type: "bounced", Detail: "hard"}, {Event: "deferred"}}, Metadata: "m", MetadataExample: "{}", Retries: "r", TestHint: "t",
+		},
 		"user": FromUser(&telltale.Profile{
 			ID: "prf_" + ulid, UserID: "123", GivenID: "123", FormerIDs: []string{"s3"}, Email: "steve@example.com", Properties: properties, Tags: []string{"vip"},
 			Channels: []telltale.Channel{{Type: "push", Address: "d1f7e8", Platform: "ios"}}, UnsubscribedAt: at, Suppression: telltale.SuppressedBounced, SuppressedAt: at, CreatedAt: at, UpdatedAt: at,

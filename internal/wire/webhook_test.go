@@ -23,12 +23,12 @@ func TestAPatchIsMerged(t *testing.T) {
 		{"events are replaced", `{"events":["opened"]}`, func(w *telltale.Webhook) { w.Events = telltale.NewEventTypeSet(telltale.Opened) }},
 		{"all events", `{"events":["*"]}`, func(w *telltale.Webhook) { w.Events = telltale.AllEventTypes }},
 		{"no events are left to the rules", `{"events":null}`, func(w *telltale.Webhook) { w.Events = 0 }},
-		{"null goes back to the default, everywhere", `{"description":null,"timeout":null,"retry_schedule":null,"rate_limit":null,"concurrency":null,"headers":null,"basic_auth":null,"extensions":null,"legacy_signature":null,"format":null}`, func(w *telltale.Webhook) {
+		{"null goes back to the default, everywhere", `{"description":null,"timeout":null,"retry_schedule":null,"rate_limit":null,"concurrency":null,"headers":null,"basic_auth":null,"skip_machines":null,"extensions":null,"legacy_signature":null,"format":null}`, func(w *telltale.Webhook) {
 			w.Description, w.Timeout, w.RetrySchedule, w.RateLimit, w.Concurrency = "", telltale.DefaultTimeout, nil, 0, telltale.DefaultConcurrency
 			w.Headers, w.BasicAuth, w.SkipMachines, w.Extensions, w.LegacySignature, w.Format = nil, nil, false, false, false, telltale.FormatVero2
 		}},
-		{"values", `{"description":"d","timeout":"1m","rate_limit":7,"concurrency":9,"extensions":false,"legacy_signature":false,"format":"x"}`, func(w *telltale.Webhook) {
-			w.Description, w.Timeout, w.RateLimit, w.Concurrency, w.Extensions, w.LegacySignature, w.Format = "d", time.Minute, 7, 9, false, false, "x"
+		{"values", `{"description":"d","timeout":"1m","rate_limit":7,"concurrency":9,"skip_machines":false,"extensions":false,"legacy_signature":false,"format":"x"}`, func(w *telltale.Webhook) {
+			w.Description, w.Timeout, w.RateLimit, w.Concurrency, w.SkipMachines, w.Extensions, w.LegacySignature, w.Format = "d", time.Minute, 7, 9, false, false, false, "x"
 		}},
 		{"no retries", `{"retry_schedule":[]}`, func(w *telltale.Webhook) { w.RetrySchedule = telltale.Schedule{} }},
 		{"a schedule of one's own", `{"retry_schedule":["1s","1h30m"]}`, func(w *telltale.Webhook) { w.RetrySchedule = telltale.Schedule{time.Second, 90 * time.Minute} }},
