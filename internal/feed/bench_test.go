@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"telltale.example/telltale"
-	"telltale.example/telltale/internal/api"
 	"telltale.example/telltale/internal/auth"
 	"telltale.example/telltale/internal/httpserver"
+	"telltale.example/telltale/internal/ingest"
 )
 
 // BenchmarkFeedsBesideEvents posts what a provider says to its source, and the
@@ -144,6 +144,10 @@ func (w *world) asEvents(p *Provider, s *telltale.Source, requests []*Request) (
 	return payloads, n
 }
 
+// NewEventsAPI makes the ingest API. Package api imports this one, so its tests
+// cannot make it; package feed_test can.
+var NewEventsAPI func(store telltale.Store, keys *auth.Keys, in *ingest.Ingest) http.Handler
+
 // eventsAPI serves the ingest API over the same store.
 func (w *world) eventsAPI() (url, token string) {
 	w.Helper()
@@ -153,9 +157,7 @@ func (w *world) eventsAPI() (url, token string) {
 	}
 	keys := auth.NewKeys(w.store, slog.New(slog.DiscardHandler))
 	w.Cleanup(func() { _ = keys.Close(w.Context()) })
-	server := httptest.NewServer(httpserver.Wrap(api.New(api.Config{
-		Store: w.store, Keys: keys, Ingest: w.in, PublicURL: "http://localhost", CursorKey: make([]byte, 32), Log: slog.New(slog.DiscardHandler),
-	}), httpserver.Config{}))
+	server := httptest.NewServer(httpserver.Wrap(NewEventsAPI(w.store, keys, w.in), httpserver.Config{}))
 	w.Cleanup(server.Close)
 	return server.URL + "/v1/events", token
 }
