@@ -42,7 +42,7 @@ telltale config prints each of them and where it came from.
 
 	root.AddCommand(
 		p.demo(), p.serve(), p.listen(), p.trigger(),
-		p.projects(), p.webhooks(), p.events(), p.deliveries(), p.replay(), p.replays(), p.auditLog(), p.users(), p.importFile(), p.imports(), p.goals(), p.keys(), p.inspect(),
+		p.projects(), p.webhooks(), p.events(), p.deliveries(), p.replay(), p.replays(), p.auditLog(), p.users(), p.sources(), p.importFile(), p.imports(), p.goals(), p.keys(), p.inspect(),
 		p.sign(), p.verify(), p.doctor(), p.config(), p.migrate(), p.operators(), p.openapi(), p.completion(), p.version(),
 	)
 	root.Version = version
@@ -93,12 +93,20 @@ func nameOf(cmd *cobra.Command) string {
 	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
 
-// args checks the arguments by their names; the last may be "WEBHOOK...", one or more.
+// args checks the arguments by their names; the last may be "WEBHOOK...", one or
+// more, and may be left out if it is in brackets.
 func args(names ...string) cobra.PositionalArgs {
+	last := ""
+	if len(names) > 0 {
+		last = names[len(names)-1]
+	}
+	needed, more := len(names), strings.Contains(last, "...")
+	if strings.HasPrefix(last, "[") {
+		needed--
+	}
 	return func(cmd *cobra.Command, args []string) error {
-		more := len(names) > 0 && strings.HasSuffix(names[len(names)-1], "...")
 		switch {
-		case len(args) < len(names):
+		case len(args) < needed:
 			return usage("%s: the argument %s is missing; see %s --help", nameOf(cmd), strings.TrimSuffix(names[len(args)], "..."), cmd.CommandPath())
 		case len(args) > len(names) && !more:
 			return usage("%s: there is one argument too many: %q; see %s --help", nameOf(cmd), args[len(names)], cmd.CommandPath())

@@ -154,6 +154,17 @@ func TestUsageErrorsSayWhatWasMeant(t *testing.T) {
 		{"no key and another machine", []string{"webhooks", "list", "--server", "https://telltale.example.com"}, 3, "https://telltale.example.com needs a key: put one into TELLTALE_TOKEN"},
 		{"no shell", []string{"completion", "tcsh"}, 2, `there is no completion for "tcsh"; expected bash, zsh, fish or powershell`},
 		{"a secret in the wrong form", []string{"sign", "--secret", "hunter2", "--body", "x"}, 2, "flag --secret: "},
+		{"a misspelt provider", []string{"sources", "add", "sendgird"}, 2, `there is no provider "sendgird"; did you mean sendgrid?`},
+		{"a provider like none", []string{"sources", "add", "pigeon"}, 2, `there is no provider "pigeon"; there are ses, sendgrid, `},
+		{"a source that cannot be one", []string{"sources", "get", "x"}, 4, `there is no source "x"; expected an id of src_ and 26 characters, as telltale sources list shows it`},
+		{"a request that cannot be one", []string{"sources", "replay", "src_01JD0000000000000000000000", "x"}, 4, `there is no request "x"; expected an id of req_ and 26 characters, as telltale sources unrecognised shows it`},
+		{"a request too many", []string{"sources", "unrecognised", "a", "b", "c"}, 2, `sources unrecognised: there is one argument too many: "c"; see telltale sources unrecognised --help`},
+		{"no request to drop", []string{"sources", "drop", "a"}, 2, "sources drop: the argument REQUEST is missing; see telltale sources drop --help"},
+		{"a credential without a name", []string{"sources", "add", "mailgun", "--credential", "hunter2"}, 2, "flag --credential: this value (not shown) has no name; expected name=value, name=@file or name=-"},
+		{"a credential twice", []string{"sources", "add", "mailgun", "--credential", "signing_key=hunter2", "--credential", "signing_key=hunter2"}, 2, "flag --credential: signing_key is given twice"},
+		{"an empty credential", []string{"sources", "add", "mailgun", "--credential", "signing_key=-"}, 2, "flag --credential: the value of signing_key is empty; telltale sources edit has --remove-credential"},
+		{"a credential in no file", []string{"sources", "add", "mailgun", "--credential", "signing_key=@nowhere"}, 2, "flag --credential: open nowhere: no such file"},
+		{"options and none", []string{"sources", "edit", "src_01JD0000000000000000000000", "--option", "a", "--no-options"}, 2, "--option and --no-options: both are given; expected one of the two"},
 		{"no terminal to ask at", []string{"webhooks", "delete", id, "--token", "tt_x"}, 2, "Delete " + id + " for good? There is no terminal to ask at; add --yes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -202,8 +213,39 @@ func TestCompletionOfEveryShell(t *testing.T) {
 	}
 }
 
+func TestCompletionKnowsProviders(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		args []string
+		want []string
+		not  string
+	}{
+		{"a provider to add", []string{"sources", "add", ""}, []string{"sendgrid\tSendGrid\n", "postmark\tPostmark\n"}, "signing_key"},
+		{"one argument is enough", []string{"sources", "add", "sendgrid", ""}, nil, "sendgrid"},
+		{"a provider to show", []string{"sources", "providers", "send"}, []string{"sendgrid\tSendGrid\n"}, "signing_key"},
+		{"its credentials", []string{"sources", "add", "sendgrid", "--credential", ""}, []string{"verification_key=\tVerification key\n"}, "signing_key"},
+		{"its options", []string{"sources", "add", "postmark", "--option", ""}, []string{"emit_sent\t"}, "verification_key"},
+		{"of no provider there are none", []string{"sources", "add", "pigeon", "--option", ""}, nil, "emit_sent"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := try(t, append([]string{"__complete"}, tt.args...)...)
+			for _, want := range tt.want {
+				if !strings.Contains(got.out, want) {
+					t.Errorf("there is no %q in %q", want, got.out)
+				}
+			}
+			if got.status != 0 || strings.Contains(got.out, tt.not) {
+				t.Errorf("status %d, %q", got.status, got.out)
+			}
+		})
+	}
+}
+
 func TestDryRunShowsTheRequestAndNoSecret(t *testing.T) {
 	t.Parallel()
+	const source, request = "src_01JD0000000000000000000000", "req_01JD0000000000000000000000"
 	const id = "whk_01JD0000000000000000000000"
 	for _, tt := range []struct {
 		name string
@@ -229,6 +271,17 @@ func TestDryRunShowsTheRequestAndNoSecret(t *testing.T) {
 		{"a project's name", []string{"projects", "edit", "newsletter", "--name", "The newsletter"}, "PATCH /v1/projects/newsletter\n" + `{"name":"The newsletter"}` + "\n"},
 		{"a key", []string{"keys", "create", "CI", "--scope", "ingest"}, "POST /v1/keys\n" + `{"name":"CI","scope":"ingest"}` + "\n"},
 		{"a key's end", []string{"keys", "revoke", "key_01JD0000000000000000000000"}, "DELETE /v1/keys/key_01JD0000000000000000000000\n"},
+		{"a source", []string{"sources", "add", "mailgun", "--credential", "signing_key=hunter2-hunter2-hunter2-hunter2", "--disabled"},
+			"POST /v1/sources\n" + `{"provider":"mailgun","credentials":{"signing_key":"[redacted]"},"enabled":false}` + "\n"},
+		{"a source's settings", []string{"sources", "edit", source, "--name", "n", "--credential", "a=hunter2", "--remove-credential", "b", "--no-options"},
+			"PATCH /v1/sources/" + source + "\n" + `{"name":"n","credentials":{"a":"[redacted]","b":null},"options":null}` + "\n"},
+		{"a source on", []string{"sources", "enable", source}, "PATCH /v1/sources/" + source + "\n" + `{"enabled":true}` + "\n"},
+		{"a source off", []string{"sources", "disable", source}, "PATCH /v1/sources/" + source + "\n" + `{"enabled":false}` + "\n"},
+		{"a test of a source", []string{"sources", "test", source}, "POST /v1/sources/" + source + "/test\n"},
+		{"all of what was not understood", []string{"sources", "replay", source}, "POST /v1/sources/" + source + "/unrecognised/replay\n{}\n"},
+		{"some of what was not understood", []string{"sources", "replay", source, request}, "POST /v1/sources/" + source + "/unrecognised/replay\n" + `{"ids":["` + request + `"]}` + "\n"},
+		{"a request's end", []string{"sources", "drop", source, request}, "DELETE /v1/sources/" + source + "/unrecognised/" + request + "\n"},
+		{"a source's end", []string{"sources", "delete", source}, "DELETE /v1/sources/" + source + "\n"},
 		{"a bin", []string{"inspect", "create"}, "POST /v1/inspect\n"},
 		{"a bin's end", []string{"inspect", "delete", "abc"}, "DELETE /v1/inspect/abc\n"},
 	} {

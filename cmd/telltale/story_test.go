@@ -44,7 +44,8 @@ import (
 //	waitfor REGEXP telltale ARG…     run it until its output matches
 //	field VAR PATH           set VAR to a field of the JSON that was printed last; a path is like webhook.id or 0.id
 //	users FILE N             write a CSV file of N users
-//	api METHOD PATH [FILE]   call the API with $TOKEN (- for none); prints status and body
+//	api METHOD PATH [FILE]   call the API with $TOKEN (- for none); prints status and body. A whole URL in place of the
+//	                         path is called as anyone may, with the user and password in it
 func TestStories(t *testing.T) {
 	t.Parallel()
 	binary := build(t)
@@ -359,12 +360,19 @@ func callAPI(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, args[0], ts.Getenv("TELLTALE_SERVER")+args[1], body)
+	token, address := ts.Getenv("TOKEN"), ts.Getenv("TELLTALE_SERVER")+args[1]
+	if strings.HasPrefix(args[1], "http") {
+		token, address = "-", args[1]
+	}
+	req, err := http.NewRequestWithContext(ctx, args[0], address, body)
 	ts.Check(err)
+	if password, ok := req.URL.User.Password(); ok {
+		req.SetBasicAuth(req.URL.User.Username(), password)
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", contentType)
 	}
-	if token := ts.Getenv("TOKEN"); token != "-" {
+	if token != "-" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)

@@ -351,7 +351,7 @@ too. What an event carries does not change: it was rendered when it came in.`,
 }
 
 // emptyPatch reports whether a patch changes nothing.
-func emptyPatch(in wire.WebhookPatch) (bool, error) {
+func emptyPatch(in any) (bool, error) {
 	text, err := json.Marshal(in)
 	return string(text) == "{}", err
 }
