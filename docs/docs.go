@@ -1,5 +1,5 @@
 // Package docs holds the documents that the binary carries: the Markdown files
-// of this folder and the receivers that they show. Package internal/docs makes
+// of this folder and of feeds, one for each mail provider, and the receivers that they show. Package internal/docs makes
 // pages of them.
 package docs
 
@@ -7,5 +7,5 @@ import "embed"
 
 // Files are the documents for those who use and run Telltale.
 //
-//go:embed *.md receivers
+//go:embed *.md feeds receivers
 var Files embed.FS

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	pathpkg "path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -37,9 +39,13 @@ const Root = "/docs"
 // ReferencePath is where the API reference stands, which is made of another source.
 const ReferencePath = Root + "/api"
 
+// book is a document: its place in the table of contents, its file, and the path of
+// its page.
+type book struct{ group, file, path string }
+
 // shelf is every document, in the order of the table of contents. The first is
 // the front page.
-var shelf = []struct{ group, file, path string }{
+var shelf = slices.Concat([]book{
 	{"Start", "quickstart.md", Root + "/quickstart"},
 	{"Start", "receivers.md", Root + "/receivers"},
 	{"Start", "verify.md", Root + "/verify"},
@@ -51,11 +57,26 @@ var shelf = []struct{ group, file, path string }{
 	{"Users and conversions", "imports.md", Root + "/imports"},
 	{"Users and conversions", "conversions.md", Root + "/conversions"},
 	{"When something fails", "failures.md", Root + "/failures"},
+	{"Sources", "feeds.md", Root + "/feeds"},
+}, providers(), []book{
 	{"API", "api.md", Root + "/guide"},
 	{"API", "track-api.md", Root + "/track-api"},
 	{"API", "", ReferencePath},
 	{"API", "errors.md", Root + "/errors"},
 	{"Running it", "operations.md", Root + "/operations"},
+})
+
+// providers are the documents of mail providers, which have a folder of their own.
+func providers() (books []book) {
+	files, err := docs.Files.ReadDir("feeds")
+	if err != nil {
+		panic("docs: " + err.Error()) // they are part of the program
+	}
+	for _, f := range files {
+		name := strings.TrimSuffix(f.Name(), ".md")
+		books = append(books, book{"Sources", "feeds/" + f.Name(), Root + "/feeds/" + name})
+	}
+	return books
 }
 
 // Entry is a line of the table of contents.
@@ -192,7 +213,8 @@ func (d *document) walk(tree ast.Node, source []byte) error {
 }
 
 // target is where a link of the document leads on a page: another file to its
-// page, anything with a scheme to itself.
+// page, anything with a scheme to itself. A page of a folder stands in a folder of
+// that name.
 func (d *document) target(link string) (string, error) {
 	if strings.HasPrefix(link, "https://") {
 		return link, nil
@@ -200,6 +222,7 @@ func (d *document) target(link string) (string, error) {
 	file, anchor, _ := strings.Cut(link, "#")
 	path := d.Path
 	if file != "" {
+		file = pathpkg.Join(pathpkg.Dir(strings.TrimPrefix(d.Path, Root+"/")), file)
 		path = ""
 		for _, other := range shelf {
 			if other.file == file {

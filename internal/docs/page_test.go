@@ -47,6 +47,24 @@ func TestWhatIsWrongWithALinkIsSaid(t *testing.T) {
 	}
 }
 
+func TestALinkIsFollowedFromTheFolderOfItsDocument(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ name, path, link, want string }{
+		{"down into a folder", "/docs/x", "feeds/postmark.md", "/docs/feeds/postmark"},
+		{"up out of it", "/docs/feeds/x", "../feeds.md#machines", "/docs/feeds#machines"},
+		{"within it", "/docs/feeds/x", "postmark.md", "/docs/feeds/postmark"},
+		{"within the document", "/docs/feeds/x", "#a-place", "/docs/feeds/x#a-place"},
+	} {
+		d, err := read([]byte("# A title\n\n[here]("+row.link+")\n"), row.path)
+		if err != nil || !strings.Contains(string(d.HTML), `href="`+row.want+`"`) {
+			t.Errorf("%s: %v\n%s", row.name, err, d.HTML)
+		}
+	}
+	if _, err := read([]byte("# A title\n\n[here](feeds.md)\n"), "/docs/feeds/x"); err == nil {
+		t.Error("a link is followed from another folder than its document's")
+	}
+}
+
 func TestDocumentsAreRenderedForThePages(t *testing.T) {
 	t.Parallel()
 	d, err := read([]byte("# The title\n\n<!-- a note -->\n<script>alert(1)</script>\n\n## One `code` & all\n\n[there](payloads.md#sent) [out](https://example.com/)\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```go\nif a < b {}\n```\n\n## One code & all\n"), "/docs/x")

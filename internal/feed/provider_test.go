@@ -64,7 +64,7 @@ func TestEveryProviderIsDescribed(t *testing.T) {
 		t.Fatal("there are no providers")
 	}
 	eachProvider(t, func(t *testing.T, p *Provider) {
-		if p.Title == "" || len(p.Credentials) == 0 || len(p.Steps) == 0 || p.Retries == "" || p.Overloaded == 0 {
+		if p.Title == "" || len(p.Credentials) == 0 || len(p.Steps) == 0 || p.Retries == "" || p.Overloaded == 0 || p.Metadata == "" || p.MetadataExample == "" {
 			t.Error("something is not said of the provider")
 		}
 		reports := map[telltale.EventType]bool{}

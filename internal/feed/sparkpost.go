@@ -22,8 +22,8 @@ var sparkpost = &Provider{
 	}},
 	Steps: []string{
 		"In SparkPost, open Configuration → Webhooks and choose Create Webhook.",
-		"Paste the URL as Target, without the user name and the password that stand before the @.",
-		"Choose Basic Auth as Authentication, and enter the user name and the password.",
+		"Paste the URL as Target, but for the user name and the password that stand before the @.",
+		"Choose Basic Auth as Authentication, and enter these two there.",
 		"Choose All events, or Select the events of messages, engagement, generation and unsubscribes.",
 		"Create the webhook: SparkPost sends an empty request at once, and creates it only if that is answered with 200.",
 	},
