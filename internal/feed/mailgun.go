@@ -145,14 +145,15 @@ func formSignature(form url.Values) mailgunSignature {
 	return mailgunSignature{last("timestamp"), last("token"), last("signature"), last("parent-signature")}
 }
 
-// nonce says what the token was used for.
-func (s mailgunSignature) nonce(event string) telltale.Nonce {
+// nonce says what the token was used for, in the parts of an event that decide
+// what becomes of it.
+func (s mailgunSignature) nonce(event ...string) telltale.Nonce {
 	token := s.token
 	if len(token) > maxKey {
 		sum := sha256.Sum256([]byte(token))
 		token = hex.EncodeToString(sum[:])
 	}
-	return telltale.Nonce{Name: "mailgun:" + token, Hash: sha256.Sum256([]byte(event))}
+	return telltale.Nonce{Name: "mailgun:" + token, Hash: sha256.Sum256([]byte(strings.Join(event, "\n")))}
 }
 
 func parseMailgun(r *Request, _ *telltale.Source) (*Batch, error) {
@@ -174,7 +175,7 @@ func parseMailgun(r *Request, _ *telltale.Source) (*Batch, error) {
 	events, err := mailgunEvents(data, id)
 	return &Batch{
 		Parts: []Part{{Raw: string(r.Body), Events: events, Err: err}},
-		Nonce: objectSignature(o.child("signature")).nonce(id),
+		Nonce: objectSignature(o.child("signature")).nonce(id, data.Text("event"), data.Text("severity"), data.Text("recipient")),
 	}, nil
 }
 

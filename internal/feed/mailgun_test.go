@@ -282,7 +282,7 @@ func TestMailgunTokenCountsForOneEvent(t *testing.T) {
 		return b.Nonce
 	}
 	first := nonce(mailgunPost(`{"event":"opened","id":"one"}`))
-	if first.Name != "mailgun:651869375b9df3c98fc15c4889b102119add1235c38fc92824" || first.Hash != sha256.Sum256([]byte("one")) {
+	if first.Name != "mailgun:651869375b9df3c98fc15c4889b102119add1235c38fc92824" || first.Hash != sha256.Sum256([]byte("one\nopened\n\n")) {
 		t.Errorf("the nonce is %v", first)
 	}
 	if again := nonce(mailgunPost(`{"event":"opened","id":"one","log-level":"info"}`)); again != first {
@@ -291,8 +291,15 @@ func TestMailgunTokenCountsForOneEvent(t *testing.T) {
 	if other := nonce(mailgunPost(`{"event":"opened","id":"two"}`)); other.Name != first.Name || other.Hash == first.Hash {
 		t.Error("another event under the same token has the same nonce")
 	}
-	if temporary := nonce(mailgunPost(`{"event":"failed","severity":"temporary","id":"one"}`)); temporary != first {
-		t.Error("what means nothing has no nonce")
+	temporary := nonce(mailgunPost(`{"event":"failed","severity":"temporary","id":"one"}`))
+	if temporary.Name != first.Name || temporary.Hash == first.Hash {
+		t.Error("what means nothing has no nonce of its own")
+	}
+	if permanent := nonce(mailgunPost(`{"event":"failed","severity":"permanent","id":"one"}`)); permanent.Hash == temporary.Hash {
+		t.Error("a failure that was made worse has the same nonce")
+	}
+	if eve := nonce(mailgunPost(`{"event":"opened","id":"one","recipient":"eve@example.com"}`)); eve.Hash == first.Hash {
+		t.Error("an event about somebody else has the same nonce")
 	}
 	if a, b := nonce(mailgunPost(`{"event":"opened"}`)), nonce(mailgunPost(`{"event":"clicked"}`)); a.Hash == b.Hash {
 		t.Error("events without id have one nonce")
@@ -396,5 +403,30 @@ func TestMailgunKeysAreChecked(t *testing.T) {
 		if said := checkMailgunKey(key); (said == "") != good {
 			t.Errorf("%q: %q", key, said)
 		}
+	}
+}
+
+// A token that leaked is good for nothing: not for another event, nor for a
+// change of the one that it came with.
+func TestMailgunTokenIsGoodOnce(t *testing.T) {
+	w := newWorld(t)
+	s, sign := w.source(mailgun)
+	post := func(event string) *Request {
+		return jsonRequest(fmt.Appendf(nil, `{"event-data":{%s,"id":"one","timestamp":%d,"recipient":"steve@example.com"}}`, event, time.Now().Unix()))
+	}
+	first := post(`"event":"failed","severity":"temporary"`)
+	if response, said := w.post(s, first, sign); response.StatusCode != http.StatusOK || said != (answer{Ignored: 1}) {
+		t.Fatalf("it got %d, %v", response.StatusCode, said)
+	}
+	if response, said := w.post(s, first, nil); response.StatusCode != http.StatusOK || said != (answer{Ignored: 1}) {
+		t.Errorf("a repetition got %d, %v", response.StatusCode, said)
+	}
+	forged := *first
+	forged.Body = bytes.Replace(first.Body, []byte(`"event":"failed","severity":"temporary"`), []byte(`"event":"complained"`), 1)
+	if response, said := w.post(s, &forged, nil); response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a forgery got %d, %v", response.StatusCode, said)
+	}
+	if n := len(w.events()); n != 0 {
+		t.Errorf("there are %d events", n)
 	}
 }
