@@ -40,6 +40,8 @@ import (
 //	signed NAME SECRET…      every request that it got verifies with the secret
 //	documented NAME          the last 12 requests are the documented samples, key for key
 //	bodies NAME              print the bodies that it got, in the order of the alphabet, with times of opting out as 0
+//	became                   print what demo --provider printed last: each event and its webhook, with times as 0 and
+//	                         message ids as ID; all of them must have succeeded with a valid signature
 //	node SCRIPT ARG…         run it in Node.js, where it finds Vero's npm package @getvero/tracking
 //	waitfor REGEXP telltale ARG…     run it until its output matches
 //	field VAR PATH           set VAR to a field of the JSON that was printed last; a path is like webhook.id or 0.id
