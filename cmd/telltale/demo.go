@@ -317,13 +317,19 @@ func nameIn(from *feed.Provider, raw string, kind telltale.EventType) string {
 		if m.Type != kind {
 			continue
 		}
-		for name := range strings.SplitSeq(m.Event, ", ") {
+		for _, name := range namesOf(m) {
 			if strings.Contains(raw, `"`+name+`"`) || strings.Contains(raw, `\"`+name+`\"`) || strings.Contains("&"+raw+"&", "="+name+"&") {
 				return name
 			}
 		}
 	}
 	return string(kind)
+}
+
+// namesOf gives the names in a row of a mapping, such as "bounce or out_of_band,
+// bounce_class 10". They come first, and the conditions behind them.
+func namesOf(m feed.Mapping) []string {
+	return strings.Split(strings.ReplaceAll(m.Event, " or ", ", "), ", ")
 }
 
 // post sends a request as the provider would. It gives why it was not taken.

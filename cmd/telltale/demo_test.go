@@ -40,7 +40,7 @@ func TestEachEventIsShownByItsProvidersName(t *testing.T) {
 			}
 			for _, e := range events {
 				if !slices.ContainsFunc(from.Mapping, func(m feed.Mapping) bool {
-					return m.Type == e.kind && slices.Contains(strings.Split(m.Event, ", "), e.name)
+					return m.Type == e.kind && slices.Contains(namesOf(m), e.name)
 				}) {
 					t.Errorf("%s has no %s under the name %q in its mapping; it posted %s", from.Title, e.kind, e.name, e.raw)
 				}

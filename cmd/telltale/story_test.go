@@ -85,6 +85,7 @@ func TestStories(t *testing.T) {
 			"signed":     checkSigned,
 			"documented": checkDocumented,
 			"bodies":     printBodies,
+			"became":     printBecame,
 			"node":       runNode,
 			"waitfor":    waitFor,
 			"field":      setField,

@@ -114,7 +114,7 @@ func TestMailerSendsMetadataIsInTags(t *testing.T) {
 }
 
 // The signature of the ping is from Symfony's bridge, MailerSend's documents have none:
-// https://github.com/symfony/symfony/blob/8.1/src/Symfony/Component/Mailer/Bridge/MailerSend/Tests/Webhook/MailerSendRequestParserTest.php
+// symfony/mailer-send-mailer, Tests/Webhook/MailerSendRequestParserTest.php.
 // The others come of `openssl dgst -sha256 -hmac SECRET`.
 func TestMailerSendsSignatureIsOfTheBody(t *testing.T) {
 	const (
