@@ -73,7 +73,7 @@ func (c *UserChange) On(project ProjectID, found, other *Profile, at time.Time) 
 	if found != nil {
 		e.profile = found.Clone()
 	} else {
-		e.profile = &Profile{ID: NewProfileID(), ProjectID: project, UserID: c.User.UserID(), GivenID: c.User.givenID(), Email: c.User.Email}
+		e.profile = &Profile{ProjectID: project, UserID: c.User.UserID(), GivenID: c.User.givenID(), Email: c.User.Email}
 	}
 	e.apply(c)
 	if err := e.profile.boundProperties(); err != nil {
@@ -113,7 +113,7 @@ type edit struct {
 	now     time.Time
 
 	touched     bool   // something changed that no event tells: the kind of the id, the suppression
-	changes     Object // new values, as user_updated tells them
+	changes     Object // new values, as user_updated tells them; none if the user is new
 	added       []string
 	removed     []string
 	identified  bool
@@ -140,8 +140,11 @@ func (e *edit) apply(c *UserChange) {
 		e.profile.CreatedAt = e.at
 	}
 	e.setEmail(c.User.Email)
-	for name, value := range c.Data.All() {
-		e.set(name, value)
+	if e.profile.Properties.Len() == 0 {
+		e.profile.Properties.Grow(c.Data.Len())
+	}
+	for _, m := range c.Data.members {
+		e.set(m)
 	}
 	e.setChannels(c.Channels)
 	e.tag(c.Add, c.Remove)
@@ -153,20 +156,26 @@ func (e *edit) setEmail(email string) {
 			e.profile.Suppression, e.profile.SuppressedAt = "", time.Time{} // it was another mailbox
 		}
 		e.profile.Email = email
-		e.changes.SetString("email", email)
+		if !e.identified {
+			e.changes.SetString("email", email)
+		}
 	}
 }
 
 // set gives a property a value. The email is a property to callers, and a field to us.
-func (e *edit) set(name, value string) {
+func (e *edit) set(m member) {
+	name := unquote(m.name)
 	switch {
-	case isEmpty(value) && value != `""`, sameName(name, "id"):
+	case isEmpty(m.value) && m.value != `""`, sameName(name, "id"):
 	case sameName(name, "email"):
-		e.setEmail(text(value))
+		e.setEmail(text(m.value))
 	default:
-		if before := e.profile.Properties.Get(name); before == "" || !sameValue(before, value) {
-			e.profile.Properties.set(name, value)
-			e.changes.set(name, value)
+		if before := e.profile.Properties.Get(name); before != "" && sameValue(before, m.value) {
+			return
+		}
+		e.profile.Properties.put(m)
+		if !e.identified {
+			e.changes.put(m)
 		}
 	}
 }
@@ -236,9 +245,11 @@ func (e *edit) effect() Effect {
 	user := e.profile.User()
 	switch {
 	case e.identified:
-		created := e.profile.Properties.Clone()
-		for name, value := range user.All() {
-			created.set(name, value)
+		var created Object
+		created.Grow(e.profile.Properties.Len() + user.Len())
+		created.members = append(created.members, e.profile.Properties.members...)
+		for _, m := range user.members {
+			created.put(m)
 		}
 		activities = append(activities, Activity{Type: UserCreated, User: created, OccurredAt: e.at})
 	case e.changes.Len() > 0:

@@ -44,6 +44,12 @@ type Import struct {
 	CompletedAt time.Time // zero until finished, failed or cancelled
 }
 
+// After is the import as it will stand after that progress.
+func (i Import) After(p *ImportProgress) Import {
+	i.Place, i.Line, i.Rows = p.To, p.Line, i.Rows+p.Rows
+	return i
+}
+
 // ImportState is where an import stands.
 type ImportState string
 

@@ -148,6 +148,9 @@ func (o *Object) Set(name string, value []byte) error {
 // SetString gives the name a string value. What is not UTF-8 in it is replaced.
 func (o *Object) SetString(name, value string) { o.set(name, quote(value)) }
 
+// Grow makes room for n more members.
+func (o *Object) Grow(n int) { o.members = slices.Grow(o.members, n) }
+
 // SetInt gives the name an integer value.
 func (o *Object) SetInt(name string, value int64) { o.set(name, strconv.FormatInt(value, 10)) }
 
@@ -157,6 +160,15 @@ func (o *Object) set(name, value string) {
 		return
 	}
 	o.members = append(o.members, member{name: quote(name), value: value})
+}
+
+// put gives the name of m its value, likewise.
+func (o *Object) put(m member) {
+	if i := o.find(unquote(m.name)); i >= 0 {
+		o.members[i].value = m.value
+		return
+	}
+	o.members = append(o.members, m)
 }
 
 // Delete removes the member of that name, if there is one.
@@ -224,8 +236,21 @@ func (m *member) named(name string) bool {
 
 // quote writes s as a JSON string with no more escapes than JSON demands.
 func quote(s string) string {
+	if isPlain(s) {
+		return `"` + s + `"`
+	}
 	b, _ := jsontext.AppendQuote(nil, s) // the error is that invalid UTF-8 was replaced
 	return string(b)
+}
+
+// isPlain reports whether s is printable ASCII without what JSON escapes.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // unquote reads a valid JSON string. Without escapes it makes nothing new.

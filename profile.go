@@ -104,6 +104,7 @@ func (p *Profile) Known() []string {
 // User gives the user as payloads name them: id and email.
 func (p *Profile) User() Object {
 	var o Object
+	o.Grow(2)
 	o.set("id", p.GivenID)
 	if p.Email != "" {
 		o.SetString("email", p.Email)

@@ -556,6 +556,11 @@ type UserStore interface {
 	// same transaction: Conflict if it does not stand where the progress begins,
 	// or is not running, and nothing is applied.
 	ChangeUsers(ctx context.Context, c UserChanges) (UserChanged, error)
+	// PrepareChanges works out ahead of time what ChangeUsers would come to, and
+	// sets c.Prepared, so that others wait less for its transaction. It changes
+	// nothing. What ChangeUsers does is the same: of whom something was stored
+	// meanwhile, it decides anew. NotFound for a project.
+	PrepareChanges(ctx context.Context, c *UserChanges) error
 
 	// Profile gives NotFound.
 	Profile(ctx context.Context, project ProjectID, id ProfileID) (*Profile, error)
@@ -580,6 +585,7 @@ type UserChanges struct {
 	NoConversions bool
 	Room          Room // as in [Acceptance]
 	Import        *ImportProgress
+	Prepared      any // by PrepareChanges of the same store, for the same changes; nil if they were not
 }
 
 // UserChanged is what ChangeUsers did.

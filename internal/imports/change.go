@@ -23,6 +23,7 @@ func (h *head) change(r row, now time.Time) (c telltale.UserChange, wrong string
 	var id, email, name string
 	var at time.Time
 	var data telltale.Object
+	data.Grow(len(h.columns))
 	for i, column := range h.columns {
 		field := r.fields[i]
 		switch {

@@ -140,6 +140,9 @@ type opened struct {
 	file *os.File
 	head *head
 	rows *rows
+	// ahead is the portion that is being made; until it is there, file and rows
+	// belong to who makes it. nil if none is.
+	ahead chan ahead
 }
 
 // errFile is what is wrong with a file that was sound when it was stored.

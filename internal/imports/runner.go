@@ -18,6 +18,7 @@ type Store interface {
 	CreateImport(ctx context.Context, i telltale.Import) (telltale.Import, error)
 	FailImport(ctx context.Context, id telltale.ImportID, failure string) error
 	OpenImports(ctx context.Context) ([]telltale.Import, error)
+	PrepareChanges(ctx context.Context, c *telltale.UserChanges) error
 }
 
 // Config is what a runner needs. Store, Change and Folder are required.
@@ -196,10 +197,9 @@ func (r *Runner) look(ctx context.Context) ([]telltale.Import, error) {
 			turn, taken[i.ProjectID], running[i.ID] = append(turn, i), true, true
 		}
 	}
-	for id, o := range r.files {
+	for id := range r.files {
 		if !running[id] {
-			_ = o.file.Close() // it was only read
-			delete(r.files, id)
+			r.close(id)
 		}
 	}
 	r.sweep(stored, open)
@@ -238,26 +238,56 @@ func (r *Runner) advance(ctx context.Context, i *telltale.Import) (runs bool, er
 		}
 		r.files[i.ID] = o
 	}
-	changes, err := o.portion(*i)
+	changes, err := r.next(ctx, o, *i)
 	if err != nil {
 		return false, err
+	}
+	if p := changes.Import; !p.Finished { // this one is written while the next is prepared
+		r.readAhead(ctx, o, i.After(p))
 	}
 	_, err = r.Change(ctx, changes)
 	switch telltale.CodeOf(err) {
 	case "":
 	case telltale.Conflict, telltale.NotFound: // it was paused or cancelled, or purged
-		_ = o.file.Close() // it was only read
-		delete(r.files, i.ID)
+		r.close(i.ID)
 		return false, nil
 	default:
 		return false, err
 	}
-	p := changes.Import
-	i.Place, i.Line, i.Rows = p.To, p.Line, i.Rows+p.Rows
-	if p.Finished {
+	*i = i.After(changes.Import)
+	if changes.Import.Finished {
 		r.Log.Info("an import has finished", "import", i.ID, "kind", i.Kind, "rows", i.Rows)
 	}
-	return !p.Finished, nil
+	return !changes.Import.Finished, nil
+}
+
+// ahead is a portion that is made while the one before it is written.
+type ahead struct {
+	changes telltale.UserChanges
+	err     error
+}
+
+// next gives the portion that comes after where the import stands.
+func (r *Runner) next(ctx context.Context, o *opened, i telltale.Import) (telltale.UserChanges, error) {
+	if o.ahead == nil {
+		r.readAhead(ctx, o, i)
+	}
+	a := <-o.ahead
+	o.ahead = nil
+	return a.changes, a.err
+}
+
+// readAhead begins to make the portion that comes after where the import will stand.
+func (r *Runner) readAhead(ctx context.Context, o *opened, i telltale.Import) {
+	made := make(chan ahead, 1)
+	o.ahead = made
+	go func() {
+		var a ahead
+		if a.changes, a.err = o.portion(i); a.err == nil {
+			a.err = r.Store.PrepareChanges(ctx, &a.changes)
+		}
+		made <- a
+	}()
 }
 
 // portion reads the next rows, and makes them into changes.
@@ -265,6 +295,7 @@ func (o *opened) portion(i telltale.Import) (telltale.UserChanges, error) {
 	p := &telltale.ImportProgress{ID: i.ID, From: i.Place, To: o.rows.place, Line: o.rows.last}
 	c := telltale.UserChanges{ProjectID: i.ProjectID, Source: Source, NoConversions: !i.Conversions, Import: p}
 	now := time.Now()
+	c.Changes, p.Of = make([]telltale.UserChange, 0, portionRows), make([]telltale.RefusedRow, 0, portionRows)
 	for begin := p.To; p.Rows < portionRows && p.To-begin < portionBytes; {
 		row, err := o.rows.next()
 		if err == io.EOF { //nolint:errorlint // rows give it as it is
@@ -290,10 +321,19 @@ func (o *opened) portion(i telltale.Import) (telltale.UserChanges, error) {
 }
 
 func (r *Runner) closeAll() {
-	for id, o := range r.files {
-		_ = o.file.Close() // it was only read
-		delete(r.files, id)
+	for id := range r.files {
+		r.close(id)
 	}
+}
+
+// close closes the file of an import, and drops what was made ahead.
+func (r *Runner) close(id telltale.ImportID) {
+	o := r.files[id]
+	if o.ahead != nil {
+		<-o.ahead // it reads the file
+	}
+	_ = o.file.Close() // it was only read
+	delete(r.files, id)
 }
 
 func retryAfter(err error) time.Duration {

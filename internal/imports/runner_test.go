@@ -90,6 +90,9 @@ func (m *memory) change(_ context.Context, c telltale.UserChanges) (telltale.Use
 	return telltale.UserChanged{}, nil
 }
 
+// PrepareChanges has nothing to do: nothing is decided.
+func (m *memory) PrepareChanges(context.Context, *telltale.UserChanges) error { return nil }
+
 func (m *memory) state(id telltale.ImportID) telltale.Import {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -10,8 +10,9 @@ import (
 // changeBytes is roughly what a change takes on disk beyond what it says.
 const changeBytes = 1000
 
-// ChangeUsers decides within the writer what each change comes to: only there
-// is a profile what it will still be when the change is stored.
+// ChangeUsers has the writer decide what each change comes to, or see that what
+// was decided ahead still holds: only there is a profile what it will still be
+// when the change is stored.
 func (s *Store) ChangeUsers(ctx context.Context, c telltale.UserChanges) (changed telltale.UserChanged, err error) {
 	bytes := 0
 	for i := range c.Changes {
@@ -31,6 +32,8 @@ func (s *Store) ChangeUsers(ctx context.Context, c telltale.UserChanges) (change
 	return changed, nil
 }
 
+// changeUsers decides and stores change by change, accepts the events that come
+// of them, and notes how far the import is whose rows they are.
 func (tx *tx) changeUsers(c *telltale.UserChanges) (telltale.UserChanged, error) {
 	changed := telltale.UserChanged{Results: make([]telltale.UserResult, len(c.Changes))}
 	p := tx.project(c.ProjectID)
@@ -44,78 +47,55 @@ func (tx *tx) changeUsers(c *telltale.UserChanges) (telltale.UserChanged, error)
 			return changed, err
 		}
 	}
-	a := telltale.Acceptance{ProjectID: c.ProjectID, Room: c.Room}
+	told := told{make([]*telltale.Event, 0, len(c.Changes)), make([]eventRow, 0, len(c.Changes))}
 	for i := range c.Changes {
-		events, err := tx.changeUser(p, c, &c.Changes[i], &changed.Results[i])
-		if err != nil {
+		if err := tx.changeUser(p, c, i, &changed.Results[i], &told); err != nil {
 			return changed, fmt.Errorf("change %d, %s: %w", i, c.Changes[i].Kind, err)
 		}
-		changed.Results[i].Events = len(events)
-		a.Events = append(a.Events, events...)
 	}
-	rows, _, err := newEventRows(a)
-	if err != nil {
+	if err := tx.storeProfiles(); err != nil {
 		return changed, err
 	}
-	if changed.Accepted, err = tx.accept(a, rows); err != nil || c.Import == nil {
+	var err error
+	a := telltale.Acceptance{ProjectID: c.ProjectID, Room: c.Room, Events: told.events}
+	if changed.Accepted, err = tx.accept(a, told.rows); err != nil || c.Import == nil {
 		return changed, err
 	}
 	return changed, tx.noteImport(job, c.Import, changed.Results)
 }
 
-// changeUser applies one change and gives the events that come of it, which are
-// not stored yet. What breaks a bound, in the profile or in the payload of an
-// event, is noted in the result before anything is written.
-func (tx *tx) changeUser(p *project, c *telltale.UserChanges, change *telltale.UserChange, result *telltale.UserResult) ([]*telltale.Event, error) {
-	found, err := findProfile(tx.conn, p, c.ProjectID, refID(change.User), change.User.Email)
+// changeUser decides one change and stores what it comes to, but for the events
+// that tell of it.
+func (tx *tx) changeUser(p *project, c *telltale.UserChanges, i int, result *telltale.UserResult, told *told) error {
+	d, err := tx.decide(p, c, i)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var other *profileRow
-	var key repeatKey
-	switch change.Kind {
-	case telltale.ChangeReidentify:
-		to := telltale.UserRef{ID: change.NewID}
-		if other, err = profileOfUser(tx.conn, p, c.ProjectID, to.UserID()); err != nil {
-			return nil, err
-		}
-	case telltale.ChangeTrack:
-		key = newRepeatKey(c.ProjectID, change, found)
-		if result.Repeated, err = tx.repeats(key, c.RepeatWindow); err != nil || result.Repeated {
-			return nil, err
-		}
+	if result.Repeated, result.Err = d.repeated, d.err; d.repeated || d.err != nil {
+		return nil
 	}
-
-	var effect telltale.Effect
-	if effect, result.Err = change.On(c.ProjectID, found.profile(), other.profile(), tx.now); result.Err != nil {
-		return nil, nil
+	if d.effect.Profile != nil {
+		d.effect.Profile.UpdatedAt = tx.presentTime() // it may have been decided before others that are stored already
 	}
-	events := make([]*telltale.Event, len(effect.Activities))
-	for i := range effect.Activities {
-		var faults []telltale.Fault
-		if events[i], faults = effect.Activities[i].Event(c.ProjectID, c.Source, tx.presentTime()); len(faults) > 0 {
-			result.Err = telltale.Faulty("The event that would come of it is not valid.", faults)
-			return nil, nil
-		}
-	}
-
-	user, err := tx.apply(p, found, other, effect)
+	user, err := tx.apply(p, d.user, d.other, d.effect)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	result.Created = found == nil && user != nil
-	if change.Kind != telltale.ChangeTrack {
-		return events, nil
+	result.Created, result.Events = d.user == nil && user != nil, len(d.told.events)
+	told.events, told.rows = append(told.events, d.told.events...), append(told.rows, d.told.rows...)
+	if c.Changes[i].Kind != telltale.ChangeTrack {
+		return nil
 	}
-	e, err := tx.track(p, user, change.Event, key, c.RepeatWindow)
+	e, err := tx.track(p, user, c.Changes[i].Event, d.repeat, c.RepeatWindow)
 	if err != nil || c.NoConversions {
-		return events, err
+		return err
 	}
 	converted, err := tx.convert(p, c, user, e)
-	if converted != nil {
-		events = append(events, converted)
+	if err != nil || converted == nil {
+		return err
 	}
-	return events, err
+	result.Events++
+	return told.add(c.ProjectID, converted)
 }
 
 // apply stores what a change comes to and gives the user's profile as it is
@@ -164,7 +144,7 @@ func (tx *tx) followSubscriptions(a telltale.Acceptance, rows []eventRow, answer
 
 func (tx *tx) followSubscription(project telltale.ProjectID, e *telltale.Event) error {
 	p := tx.project(project)
-	found, err := findProfile(tx.conn, p, project, e.UserID, e.Email)
+	found, err := tx.store.findProfile(tx.conn, p, project, e.UserID, e.Email)
 	if err != nil || found == nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (tx *tx) claimLane(room telltale.LaneRoom, events map[int64]*telltale.Event
 // claim gives the delivery to this node.
 func (tx *tx) claim(d *deliveryRow, state *webhookState, events map[int64]*telltale.Event) (telltale.Claim, error) {
 	claim := telltale.Claim{
-		ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.id(d.number), Number: d.claim + 1},
+		ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.delivery(d.number), Number: d.claim + 1},
 		ProjectID: state.ProjectID, Webhook: state.Webhook,
 		Trigger: d.trigger(), Test: d.test, Once: d.test || d.manual == manualOnce,
 		Attempt: int(d.attempts) + 1, Step: int(d.step), Tries: int(tx.triesSinceOutage(d)),
@@ -196,7 +196,7 @@ func (tx *tx) triesSinceOutage(d *deliveryRow) int64 {
 func (s *Store) ReleaseClaims(ctx context.Context, claims []telltale.ClaimRef) error {
 	return s.write(ctx, "releasing claims", 50*len(claims), func(tx *tx) error {
 		for _, ref := range claims {
-			number, _ := s.ids.number(ref.DeliveryID)
+			number, _ := s.ids.ofDelivery(ref.DeliveryID)
 			d, ok, err := tx.claimed(number, ref)
 			if err != nil {
 				return err
@@ -260,7 +260,7 @@ func (tx *tx) takeOver() (int, error) {
 			nodes[d.node] = node
 		}
 		if err := tx.interrupt(d, node); err != nil {
-			return 0, fmt.Errorf("delivery %s: %w", tx.store.ids.id(d.number), err)
+			return 0, fmt.Errorf("delivery %s: %w", tx.store.ids.delivery(d.number), err)
 		}
 	}
 	return len(lost), nil

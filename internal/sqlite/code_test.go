@@ -49,8 +49,8 @@ func TestStoredFormsDoNotChange(t *testing.T) {
 			t.Errorf("the short hash of %q is %#x", value, got)
 		}
 	}
-	ids := deliveryIDs{salt: [16]byte{1, 2, 3}}
-	if got := ids.id(1767225600123<<numberBits | 5); got != "dlv_01KDVDNA3V02YX1WKZ77MCF6KS" {
+	ids := numberIDs{salt: [16]byte{1, 2, 3}}
+	if got := ids.delivery(1767225600123<<numberBits | 5); got != "dlv_01KDVDNA3V02YX1WKZ77MCF6KS" {
 		t.Errorf("the id of a delivery is %s", got)
 	}
 	sum := sha256.Sum256([]byte(joinNames(headerNames[:52])))
@@ -99,31 +99,31 @@ func FuzzDecodeExchange(f *testing.F) {
 }
 
 func FuzzDeliveryID(f *testing.F) {
-	ids := deliveryIDs{salt: [16]byte{7}}
+	ids := numberIDs{salt: [16]byte{7}}
 	f.Add("")
-	f.Add(string(ids.id(1767225600123 << numberBits)))
+	f.Add(string(ids.delivery(1767225600123 << numberBits)))
 	f.Add(string(telltale.NewDeliveryID()))
 	f.Fuzz(func(t *testing.T, id string) {
-		if number, ok := ids.number(telltale.DeliveryID(id)); ok && string(ids.id(number)) != id {
-			t.Errorf("%q is the number %d, which has the id %s", id, number, ids.id(number))
+		if number, ok := ids.ofDelivery(telltale.DeliveryID(id)); ok && string(ids.delivery(number)) != id {
+			t.Errorf("%q is the number %d, which has the id %s", id, number, ids.delivery(number))
 		}
 	})
 }
 
 func TestIDsOfDeliveries(t *testing.T) {
 	t.Parallel()
-	ours, others := deliveryIDs{salt: [16]byte{1}}, deliveryIDs{salt: [16]byte{2}}
+	ours, others := numberIDs{salt: [16]byte{1}}, numberIDs{salt: [16]byte{2}}
 	check := func(a, b uint64) bool {
 		x, y := int64(a>>11), int64(b>>11) // 53 bits
-		id := ours.id(x)
-		number, ok := ours.number(id)
-		_, theirs := others.number(id)
-		return ok && number == x && !theirs && telltale.ValidID("dlv_", string(id)) && (x < y) == (id < ours.id(y))
+		id := ours.delivery(x)
+		number, ok := ours.ofDelivery(id)
+		_, theirs := others.ofDelivery(id)
+		return ok && number == x && !theirs && telltale.ValidID("dlv_", string(id)) && (x < y) == (id < ours.delivery(y))
 	}
 	if err := quick.Check(check, nil); err != nil {
 		t.Error(err)
 	}
-	near := func(a uint64) bool { x := int64(a >> 12); return ours.id(x) < ours.id(x+1) }
+	near := func(a uint64) bool { x := int64(a >> 12); return ours.delivery(x) < ours.delivery(x+1) }
 	if err := quick.Check(near, nil); err != nil {
 		t.Error(err)
 	}

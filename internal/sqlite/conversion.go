@@ -123,7 +123,7 @@ func (t *goalTrial) run(since time.Time) error {
 // event counts an event, and credits a message of the campaign with it if it
 // comes first. What was converted in truth says nothing of those.
 func (t *goalTrial) event(e *telltale.TrackedEvent, profile int64) error {
-	user, err := profileByNumber(t.conn, t.id, profile)
+	user, err := t.store.profileByNumber(t.conn, t.id, profile)
 	if err != nil || user == nil {
 		return err
 	}

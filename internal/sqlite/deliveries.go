@@ -33,7 +33,7 @@ func (s *Store) SearchDeliveries(ctx context.Context, project telltale.ProjectID
 	search.dropBehind()
 	result.Found = newestFirst(search.found, page)
 	if search.reached != 0 {
-		result.Reached, result.ReachedAt = s.ids.id(search.reached), numberTime(search.reached)
+		result.Reached, result.ReachedAt = s.ids.delivery(search.reached), numberTime(search.reached)
 	}
 	return result, nil
 }
@@ -96,7 +96,7 @@ func (s *Store) deliveryPage(f telltale.DeliveryFilter, page telltale.Page) (num
 		if end.id == "" {
 			continue
 		}
-		number, ok := s.ids.number(telltale.DeliveryID(end.id))
+		number, ok := s.ids.ofDelivery(telltale.DeliveryID(end.id))
 		if !ok {
 			return within, telltale.Errorf(telltale.Invalid, "%q is not a delivery's id.", telltale.CutValue(end.id))
 		}
@@ -326,7 +326,7 @@ func (s *deliverySearch) dropBehind() {
 	if s.reached == 0 {
 		return
 	}
-	end := s.store.ids.id(s.reached)
+	end := s.store.ids.delivery(s.reached)
 	s.found = slices.DeleteFunc(s.found, func(d telltale.Delivery) bool {
 		if nearest(s.page) {
 			return d.ID > end

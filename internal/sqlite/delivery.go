@@ -52,7 +52,7 @@ func (s *Store) RecordAttempts(ctx context.Context, results []telltale.Result) (
 		if rows[i], err = newAttemptRow(results[i].Attempt); err != nil {
 			return telltale.Recorded{}, fmt.Errorf("sqlite: delivery %s: %w", results[i].DeliveryID, err)
 		}
-		rows[i].delivery, _ = s.ids.number(results[i].DeliveryID)
+		rows[i].delivery, _ = s.ids.ofDelivery(results[i].DeliveryID)
 		bytes += rows[i].size()
 	}
 	var recorded telltale.Recorded
@@ -219,7 +219,7 @@ func (s *Store) RetryDelivery(ctx context.Context, project telltale.ProjectID, i
 		if delivery, found, err = s.readDelivery(tx.conn, project, id); err != nil || !found {
 			return orNotFound(err, "delivery")
 		}
-		number, _ := s.ids.number(id)
+		number, _ := s.ids.ofDelivery(id)
 		d, found, err := tx.row(number)
 		if err != nil || !found {
 			return orNotFound(err, "delivery")
@@ -269,7 +269,7 @@ func (s *Store) CancelDelivery(ctx context.Context, project telltale.ProjectID, 
 		if delivery.State != telltale.StateWaiting && delivery.State != telltale.StateHeld {
 			return telltale.Errorf(telltale.Conflict, "A delivery is cancelled while it is waiting or held; this one is %s.", delivery.State)
 		}
-		number, _ := s.ids.number(id)
+		number, _ := s.ids.ofDelivery(id)
 		d, found, err := tx.row(number)
 		if err != nil || !found {
 			return orNotFound(err, "delivery")
@@ -303,7 +303,7 @@ func (s *Store) Delivery(ctx context.Context, project telltale.ProjectID, id tel
 		if delivery, found, err = s.readDelivery(c, project, id); err != nil || !found {
 			return orNotFound(err, "delivery")
 		}
-		number, _ := s.ids.number(id)
+		number, _ := s.ids.ofDelivery(id)
 		delivery.Attempts, err = readAttempts(c, number)
 		return err
 	})
@@ -325,7 +325,7 @@ func (s *Store) deliveryByNumber(c *conn, project telltale.ProjectID, number int
 
 // readDelivery reads a delivery without its attempts.
 func (s *Store) readDelivery(c *conn, project telltale.ProjectID, id telltale.DeliveryID) (delivery telltale.Delivery, found bool, err error) {
-	number, known := s.ids.number(id)
+	number, known := s.ids.ofDelivery(id)
 	if !known {
 		return delivery, false, nil
 	}
@@ -349,7 +349,7 @@ const (
 func (s *Store) scanDelivery(q *query, project telltale.ProjectID) telltale.Delivery {
 	number := q.getInt()
 	d := telltale.Delivery{
-		ID: s.ids.id(number), ProjectID: project, CreatedAt: numberTime(number),
+		ID: s.ids.delivery(number), ProjectID: project, CreatedAt: numberTime(number),
 		EventID: eventID(q.getBlob()), WebhookID: telltale.WebhookID(q.getText()), EventType: word(eventTypes, q.getInt()), Test: q.getBool(),
 	}
 	state, attempts, at, released := q.getInt(), q.getInt(), q.getInt(), q.getBool()

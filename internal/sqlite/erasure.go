@@ -31,7 +31,7 @@ func (s *Store) Erase(ctx context.Context, project telltale.ProjectID, user tell
 		if p == nil {
 			return notFound("project")
 		}
-		found, err := findProfile(tx.conn, p, project, refID(user), user.Email)
+		found, err := s.findProfile(tx.conn, p, project, refID(user), user.Email)
 		if err != nil {
 			return err
 		}

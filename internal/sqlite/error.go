@@ -78,7 +78,7 @@ func (s *Store) diagnose(err error) error {
 }
 
 // isConstraint reports whether err says that a unique row exists already.
-func isConstraint(err error) bool { return primaryCode(err) == sqlite.ResultConstraint }
+func isConstraint(err error) bool { return err != nil && primaryCode(err) == sqlite.ResultConstraint }
 
 // primaryCode is SQLite's code for err, or ResultOK if it is not SQLite's error.
 func primaryCode(err error) sqlite.ResultCode {

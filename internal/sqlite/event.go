@@ -116,7 +116,7 @@ func (tx *tx) accept(a telltale.Acceptance, rows []eventRow) (telltale.Accepted,
 			sending := a.Room != nil && a.Room.Reserve(snapshot)
 			if sending {
 				accepted.Claims = append(accepted.Claims, telltale.Claim{
-					ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.id(number), Number: 1},
+					ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.delivery(number), Number: 1},
 					ProjectID: a.ProjectID, Event: e, Webhook: snapshot, Trigger: telltale.TriggerAutomatic, Attempt: 1,
 				})
 			} else if !slices.Contains(accepted.Waiting, snapshot) {
@@ -254,7 +254,7 @@ func (s *Store) AcceptTest(ctx context.Context, event telltale.Event, id telltal
 		}
 		number := tx.number()
 		claim = telltale.Claim{
-			ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.id(number), Number: 1},
+			ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.delivery(number), Number: 1},
 			ProjectID: event.ProjectID, Event: &event, Webhook: state.Webhook,
 			Trigger: telltale.TriggerTest, Test: true, Once: true, Attempt: 1,
 		}

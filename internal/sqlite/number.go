@@ -45,29 +45,40 @@ func timeMilli(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// deliveryIDs translates between the numbers of deliveries and their ids,
-// which are not stored: an id is a ULID of the number's time, its count, and
-// a tag that is made of both and the store's salt. The tag keeps the ids of
-// two stores apart, and what nobody was given names no delivery.
-type deliveryIDs struct {
+// numberIDs translates between the numbers of rows and their ids, which are not
+// stored: an id is a ULID of the number's time, its count, and a tag that is made
+// of both and the store's salt. The tag keeps the ids of two stores apart, and
+// what nobody was given names no row.
+type numberIDs struct {
 	salt [16]byte
 }
 
-const deliveryPrefix = "dlv_"
+// What has ids of its numbers.
+const (
+	deliveryPrefix = "dlv_"
+	profilePrefix  = "prf_"
+)
 
 // A ULID's last ten bytes are the count in the first [numberBits] bits and the
 // tag in the others.
 const countShift = 64 - numberBits
 
-func (d deliveryIDs) id(number int64) telltale.DeliveryID {
-	u := d.ulid(number)
-	var text [len(deliveryPrefix) + ulid.EncodedSize]byte
-	copy(text[:], deliveryPrefix)
-	_ = u.MarshalTextTo(text[len(deliveryPrefix):]) // fails only for a wrong length
-	return telltale.DeliveryID(text[:])
+func (d numberIDs) delivery(number int64) telltale.DeliveryID {
+	return telltale.DeliveryID(d.id(deliveryPrefix, number))
 }
 
-func (d deliveryIDs) ulid(number int64) ulid.ULID {
+func (d numberIDs) profile(number int64) telltale.ProfileID {
+	return telltale.ProfileID(d.id(profilePrefix, number))
+}
+
+func (d numberIDs) id(prefix string, number int64) string {
+	u := d.ulid(number)
+	var text [len(deliveryPrefix) + ulid.EncodedSize]byte // the prefixes are of one length
+	_ = u.MarshalTextTo(text[copy(text[:], prefix):])     // fails only for a wrong length
+	return string(text[:])
+}
+
+func (d numberIDs) ulid(number int64) ulid.ULID {
 	var salted [len(d.salt) + 8]byte
 	copy(salted[:], d.salt[:])
 	binary.BigEndian.PutUint64(salted[len(d.salt):], uint64(number))
@@ -81,10 +92,18 @@ func (d deliveryIDs) ulid(number int64) ulid.ULID {
 	return u
 }
 
-// number gives the number of an id that this store gave out.
-func (d deliveryIDs) number(id telltale.DeliveryID) (int64, bool) {
+// ofDelivery gives the number of an id that this store gave out.
+func (d numberIDs) ofDelivery(id telltale.DeliveryID) (int64, bool) {
 	u, ok := parseULID(deliveryPrefix, string(id))
-	if !ok || u.Time() >= 1<<(53-numberBits) {
+	if !ok {
+		return 0, false
+	}
+	return d.number(u)
+}
+
+// number gives the number whose id has this ULID, if this store gave it out.
+func (d numberIDs) number(u ulid.ULID) (int64, bool) {
+	if u.Time() >= 1<<(53-numberBits) {
 		return 0, false
 	}
 	count := binary.BigEndian.Uint64(u[6:]) >> countShift

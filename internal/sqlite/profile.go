@@ -6,18 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oklog/ulid/v2"
 
 	"telltale.example/telltale"
 )
 
-const (
-	profilePrefix = "prf_"
-	// sharedEmails is how many profiles with one email are looked at for the one
-	// that was changed last: those that were made last.
-	sharedEmails = 1000
-)
+// sharedEmails is how many profiles with one email are looked at for the one that
+// was changed last: those that were made last.
+const sharedEmails = 1000
 
 // profileRow is a profile and its place on the line of numbers.
 type profileRow struct {
@@ -36,8 +34,13 @@ func (r *profileRow) profile() *telltale.Profile {
 const profileColumns = `p.number, p.id, p.user_id, coalesce(p.given_id, ''), p.email, p.unsubscribed_at, p.suppression, p.suppressed_at, p.created_at, p.updated_at, p.former_ids, p.tags, p.channels, p.properties`
 
 // scanProfile reads a row of profileColumns.
-func scanProfile(q *query, project telltale.ProjectID) (*profileRow, error) {
-	r := &profileRow{q.getInt(), &telltale.Profile{ID: profileID(q.getBlob()), ProjectID: project}}
+func (s *Store) scanProfile(q *query, project telltale.ProjectID) (*profileRow, error) {
+	r := &profileRow{q.getInt(), &telltale.Profile{ProjectID: project}}
+	if id := q.getBlob(); len(id) > 0 {
+		r.ID = ownProfileID(id)
+	} else {
+		r.ID = s.ids.profile(r.number)
+	}
 	r.UserID, r.GivenID, r.Email = q.getText(), q.getText(), q.getText()
 	if r.GivenID == "" {
 		r.GivenID = `"` + r.UserID + `"`
@@ -73,32 +76,34 @@ type storedChannel struct {
 	Device   string `json:"d,omitempty"`
 }
 
-func profileID(blob []byte) telltale.ProfileID {
+// ownProfileID is the id of a profile that was stored with one. Today's follow
+// from their numbers.
+func ownProfileID(blob []byte) telltale.ProfileID {
 	var u ulid.ULID
 	copy(u[:], blob)
 	return telltale.ProfileID(profilePrefix + u.String())
 }
 
 // oneProfile reads the profile that the conditions find, or nil.
-func oneProfile(q *query, project telltale.ProjectID) (row *profileRow, err error) {
+func (s *Store) oneProfile(q *query, project telltale.ProjectID) (row *profileRow, err error) {
 	var broken error
-	_, err = q.one(func(q *query) { row, broken = scanProfile(q, project) })
+	_, err = q.one(func(q *query) { row, broken = s.scanProfile(q, project) })
 	return row, errors.Join(err, broken)
 }
 
 // profileOfUser gives the profile of the user with that id in canonical form, or nil.
-func profileOfUser(c *conn, p *project, project telltale.ProjectID, userID string) (*profileRow, error) {
-	return oneProfile(c.query(`SELECT `+profileColumns+` FROM profile p WHERE p.project = ? AND p.user_id = ?`).int(p.number).text(userID), project)
+func (s *Store) profileOfUser(c *conn, p *project, project telltale.ProjectID, userID string) (*profileRow, error) {
+	return s.oneProfile(c.query(`SELECT `+profileColumns+` FROM profile p WHERE p.project = ? AND p.user_id = ?`).int(p.number).text(userID), project)
 }
 
 // findProfile gives the profile that a reference is about, or nil. userID is
 // the id in canonical form; it decides. Without one the email doubles as the id,
 // or else it is the email that somebody has.
-func findProfile(c *conn, p *project, project telltale.ProjectID, userID, email string) (*profileRow, error) {
+func (s *Store) findProfile(c *conn, p *project, project telltale.ProjectID, userID, email string) (*profileRow, error) {
 	if userID != "" {
-		return profileOfUser(c, p, project, userID)
+		return s.profileOfUser(c, p, project, userID)
 	}
-	if row, err := profileOfUser(c, p, project, email); err != nil || row != nil || email == "" {
+	if row, err := s.profileOfUser(c, p, project, email); err != nil || row != nil || email == "" {
 		return row, err
 	}
 	var number, changed int64
@@ -113,11 +118,11 @@ func findProfile(c *conn, p *project, project telltale.ProjectID, userID, email 
 	if err != nil || number == 0 {
 		return nil, err
 	}
-	return profileByNumber(c, project, number)
+	return s.profileByNumber(c, project, number)
 }
 
-func profileByNumber(c *conn, project telltale.ProjectID, number int64) (*profileRow, error) {
-	return oneProfile(c.query(`SELECT `+profileColumns+` FROM profile p WHERE p.number = ?`).int(number), project)
+func (s *Store) profileByNumber(c *conn, project telltale.ProjectID, number int64) (*profileRow, error) {
+	return s.oneProfile(c.query(`SELECT `+profileColumns+` FROM profile p WHERE p.number = ?`).int(number), project)
 }
 
 // refID is the id of a reference in canonical form; empty if it has none.
@@ -130,7 +135,7 @@ func refID(r telltale.UserRef) string {
 
 func (s *Store) FindProfile(ctx context.Context, of telltale.ProjectID, user telltale.UserRef) (*telltale.Profile, error) {
 	return s.readProfile(ctx, of, func(c *conn, p *project) (*profileRow, error) {
-		return findProfile(c, p, of, refID(user), user.Email)
+		return s.findProfile(c, p, of, refID(user), user.Email)
 	})
 }
 
@@ -145,7 +150,7 @@ func (s *Store) ProfilesByRef(ctx context.Context, of telltale.ProjectID, users 
 	}
 	err := s.read(ctx, "finding users", func(c *conn) error {
 		for i, user := range users {
-			row, err := findProfile(c, p, of, refID(user), user.Email)
+			row, err := s.findProfile(c, p, of, refID(user), user.Email)
 			if err != nil {
 				return err
 			}
@@ -158,21 +163,25 @@ func (s *Store) ProfilesByRef(ctx context.Context, of telltale.ProjectID, users 
 
 func (s *Store) Profile(ctx context.Context, of telltale.ProjectID, id telltale.ProfileID) (*telltale.Profile, error) {
 	return s.readProfile(ctx, of, func(c *conn, p *project) (*profileRow, error) {
-		number, err := profileNumber(c, p, id)
+		number, err := s.profileNumber(c, p, id)
 		if err != nil || number == 0 {
 			return nil, err
 		}
-		return profileByNumber(c, of, number)
+		return s.profileByNumber(c, of, number)
 	})
 }
 
 // profileNumber gives the number of a profile of the project, or 0.
-func profileNumber(c *conn, p *project, id telltale.ProfileID) (number int64, err error) {
+func (s *Store) profileNumber(c *conn, p *project, id telltale.ProfileID) (number int64, err error) {
 	u, ok := parseULID(profilePrefix, string(id))
 	if !ok {
 		return 0, nil
 	}
-	_, err = c.query(`SELECT number FROM profile WHERE id = ? AND project = ?`).blob(u[:]).int(p.number).one(func(q *query) { number = q.getInt() })
+	q := c.query(`SELECT number FROM profile WHERE id = ? AND id <> x'' AND project = ?`).blob(u[:])
+	if follows, ok := s.ids.number(u); ok {
+		q = c.query(`SELECT number FROM profile WHERE number = ? AND id = x'' AND project = ?`).int(follows)
+	}
+	_, err = q.int(p.number).one(func(q *query) { number = q.getInt() })
 	return number, err
 }
 
@@ -195,22 +204,67 @@ func (s *Store) readProfile(ctx context.Context, of telltale.ProjectID, find fun
 	return profile, err
 }
 
-// insertProfile stores a new profile.
+// insertProfile stores a new profile, once [tx.storeProfiles] is called: many rows
+// in one statement cost less than each in its own. The id follows from the number,
+// for those who read it.
 func (tx *tx) insertProfile(p *project, profile *telltale.Profile) (*profileRow, error) {
+	tx.touch(p, profile.UserID, profile.Email)
 	row := &profileRow{tx.number(), profile}
-	u, ok := parseULID(profilePrefix, string(profile.ID))
-	if !ok {
-		return nil, fmt.Errorf("%q is not a profile's id", profile.ID)
+	if err := tx.note(p.users(), row.number, 0); err != nil {
+		return nil, err
 	}
-	q := tx.change(`INSERT INTO profile (number, id, project, user_id, email, unsubscribed_at, given_id, created_at, updated_at, former_ids, tags, channels, properties)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).int(row.number).blob(u[:]).int(p.number).text(profile.UserID).textOrNull(profile.Email).intOrNull(timeMilli(profile.UnsubscribedAt))
-	if err := bindProfile(q, profile).run(); err != nil {
-		return nil, fmt.Errorf("profile of user %q: %w", profile.UserID, err)
-	}
-	if err := tx.setSuppression(row.number, &telltale.Profile{}, profile); err != nil {
-		return nil, fmt.Errorf("profile of user %q: %w", profile.UserID, err)
-	}
+	tx.made = append(tx.made, madeProfile{row, p.number})
+	tx.wrote, tx.dirty = true, true
 	return row, tx.setTags(p, row.number, nil, profile.Tags)
+}
+
+// madeProfile is a profile that is to be inserted.
+type madeProfile struct {
+	*profileRow
+	project int64
+}
+
+// insertProfiles are statements that insert so many profiles each. OR FAIL spares
+// SQLite to keep the pages as they were before the statement: a transaction in
+// which one fails is undone whole.
+var insertProfiles = func() (statements []struct {
+	rows int
+	sql  string
+}) {
+	const row = "(?, x'', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	for _, rows := range [...]int{16, 4, 1} {
+		statements = append(statements, struct {
+			rows int
+			sql  string
+		}{rows, `INSERT OR FAIL INTO profile (number, id, project, user_id, email, unsubscribed_at, suppression, suppressed_at, given_id, created_at, updated_at, former_ids, tags, channels, properties)
+			VALUES ` + row + strings.Repeat(", "+row, rows-1)})
+	}
+	return statements
+}()
+
+// storeProfiles inserts the profiles that were made. Whoever looks for profiles in
+// the transaction calls it before, and whoever makes some in the end.
+func (tx *tx) storeProfiles() error {
+	left := tx.made
+	for _, insert := range insertProfiles {
+		for ; len(left) >= insert.rows; left = left[insert.rows:] {
+			q := tx.change(insert.sql)
+			for _, row := range left[:insert.rows] {
+				suppression, err := code(suppressions, row.Suppression)
+				if err != nil {
+					return fmt.Errorf("profile of user %q: %w", row.UserID, err)
+				}
+				q.int(row.number).int(row.project).text(row.UserID).textOrNull(row.Email).intOrNull(timeMilli(row.UnsubscribedAt)).
+					intOrNull(suppression).intOrNull(timeMilli(row.SuppressedAt))
+				bindProfile(q, row.Profile)
+			}
+			if err := q.run(); err != nil {
+				return fmt.Errorf("profiles, the first of user %q: %w", left[0].UserID, err)
+			}
+		}
+	}
+	tx.made = tx.made[:0]
+	return nil
 }
 
 // bindProfile binds what is in no index.
@@ -253,6 +307,8 @@ func objectJSON(o telltale.Object) string {
 // UPDATE has its index entries written again, whether it changed or not: each of
 // those has a statement of its own.
 func (tx *tx) updateProfile(p *project, before *profileRow, to *telltale.Profile) (*profileRow, error) {
+	tx.touch(p, before.UserID, before.Email)
+	tx.touch(p, to.UserID, to.Email)
 	err := bindProfile(tx.change(`UPDATE profile SET given_id = ?, created_at = ?, updated_at = ?, former_ids = ?, tags = ?, channels = ?, properties = ? WHERE number = ?`), to).
 		int(before.number).run()
 	if err == nil && to.UserID != before.UserID {
@@ -312,6 +368,7 @@ func (tx *tx) setTags(p *project, number int64, before, after []string) error {
 // removeProfile removes a profile. What its user did goes to the heir, or, if
 // that is 0, goes too.
 func (tx *tx) removeProfile(p *project, row *profileRow, heir int64) error {
+	tx.touch(p, row.UserID, row.Email)
 	if err := tx.setTags(p, row.number, row.Tags, nil); err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ func (s *Store) CountProfiles(ctx context.Context, project telltale.ProjectID, f
 
 // profileSearch is one list of profiles, or a count of what it would be.
 type profileSearch struct {
+	store   *Store
 	project *project
 	id      telltale.ProjectID
 	filter  telltale.ProfileFilter
@@ -57,37 +58,41 @@ func (s *Store) searchProfiles(project telltale.ProjectID, f telltale.ProfileFil
 	if p == nil {
 		return nil, nil
 	}
-	return &profileSearch{project: p, id: project, filter: f, page: page}, nil
+	return &profileSearch{store: s, project: p, id: project, filter: f, page: page}, nil
 }
 
 func (s *profileSearch) run(c *conn) error {
-	within, err := profilePage(c, s.page)
+	within, err := s.store.profilePage(c, s.page)
 	if err != nil || within.empty() {
 		return err
 	}
 	if s.filter.Match != "" {
 		return s.ofMatches(c, within)
 	}
-	from, key := "profile p INDEXED BY profile_project", "p.number"
+	from, key := "span s CROSS JOIN profile p NOT INDEXED", "p.number" // but by its number
+	unsubscribed := false                                              // have an index of their own
 	switch {
 	case s.filter.Tag != "":
 		from, key = "profile_tag t CROSS JOIN profile p ON p.number = t.profile", "t.profile"
 	case s.filter.Unsubscribed != nil && *s.filter.Unsubscribed:
-		from = "profile p INDEXED BY profile_unsubscribed"
+		from, unsubscribed = "profile p INDEXED BY profile_unsubscribed", true
 	}
 	narrow := func(within numbers) list {
 		l := list{page: s.page, key: key}
-		if s.filter.Tag != "" {
+		switch {
+		case s.filter.Tag != "":
 			l.where("t.project = ?", s.project.number)
 			l.where("t.tag = ?", s.filter.Tag)
-		} else {
+		case unsubscribed:
 			l.where("p.project = ?", s.project.number)
+			l.where("p.unsubscribed_at IS NOT NULL")
+		default:
+			l.inSpans(s.project.users(), key, within, -1)
+			l.filter("p.project = ?", s.project.number)
 		}
 		l.where(key+" > ?", within.above)
 		l.where(key+" < ?", within.below)
-		if out := s.filter.Unsubscribed; out != nil && *out && s.filter.Tag == "" {
-			l.where("p.unsubscribed_at IS NOT NULL")
-		} else {
+		if !unsubscribed {
 			s.narrowSubscription(&l)
 		}
 		return l
@@ -111,7 +116,7 @@ func (s *profileSearch) narrowSubscription(l *list) {
 
 func (s *profileSearch) read(c *conn, l *list, from string) error {
 	return l.each(c, `SELECT `+profileColumns+` FROM `+from, func(q *query) error {
-		row, err := scanProfile(q, s.id)
+		row, err := s.store.scanProfile(q, s.id)
 		s.found = append(s.found, row.profile())
 		return err
 	})
@@ -187,8 +192,8 @@ func (s *profileSearch) ofMatch(c *conn, number int64) error {
 }
 
 // profilePage gives the numbers of a page of profiles. A profile that a page was
-// counted from may be gone: its id still tells when it was made.
-func profilePage(c *conn, page telltale.Page) (numbers, error) {
+// counted from may be gone: its id still tells its number, or when it was made.
+func (s *Store) profilePage(c *conn, page telltale.Page) (numbers, error) {
 	within := allNumbers()
 	for _, end := range []struct {
 		id    string
@@ -201,8 +206,11 @@ func profilePage(c *conn, page telltale.Page) (numbers, error) {
 		if !ok {
 			return within, telltale.Errorf(telltale.Invalid, "%q is not a user's id.", telltale.CutValue(end.id))
 		}
+		if *end.bound, ok = s.ids.number(u); ok {
+			continue
+		}
 		*end.bound = int64(u.Time()) << numberBits
-		if _, err := c.query(`SELECT number FROM profile WHERE id = ?`).blob(u[:]).one(func(q *query) { *end.bound = q.getInt() }); err != nil {
+		if _, err := c.query(`SELECT number FROM profile WHERE id = ? AND id <> x''`).blob(u[:]).one(func(q *query) { *end.bound = q.getInt() }); err != nil {
 			return within, err
 		}
 	}

@@ -211,7 +211,7 @@ func (s *Store) scanReplay(q *query) replayRow {
 	r.Selection.Since, r.Selection.Until = milliTime(r.since), milliTime(r.until)
 	r.chosen = decodeNumbers(q.getBlob())
 	for _, number := range r.chosen {
-		r.Selection.Deliveries = append(r.Selection.Deliveries, s.ids.id(number))
+		r.Selection.Deliveries = append(r.Selection.Deliveries, s.ids.delivery(number))
 	}
 	r.last, r.Rate, r.State = q.getInt(), q.getFloat(), word(replayStates, q.getInt())
 	r.Planned, r.Made, r.Succeeded, r.Failed = int(q.getInt()), int(q.getInt()), int(q.getInt()), int(q.getInt())

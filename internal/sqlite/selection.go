@@ -390,11 +390,11 @@ func (s *selection) walkChosen(c *conn, from place, most int, take func(pick) bo
 
 // choose reads deliveries of the project that are named by their ids, and
 // gives their numbers by event, each event once for each webhook that it goes to.
-func (s *selection) choose(c *conn, ids deliveryIDs, wanted []telltale.DeliveryID) error {
+func (s *selection) choose(c *conn, ids numberIDs, wanted []telltale.DeliveryID) error {
 	type chosen struct{ event, number, goal int64 }
 	all := make([]chosen, 0, len(wanted))
 	for _, id := range wanted {
-		number, known := ids.number(id)
+		number, known := ids.ofDelivery(id)
 		d := chosen{number: number}
 		found, err := c.query(`SELECT event, webhook FROM delivery WHERE number = ? AND project = ?`).int(number).int(s.project.number).one(func(q *query) {
 			d.event, d.goal = q.getInt(), q.getInt()

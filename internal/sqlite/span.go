@@ -4,7 +4,7 @@ import "fmt"
 
 // A span is 2^20 numbers, which is half a second. The table span says which
 // spans hold events or deliveries of an owner, a project or a webhook, and of
-// which types. So a list finds an owner's rows among everyone's: it reads the
+// which types; and which hold profiles of a project. So a list finds an owner's rows among everyone's: it reads the
 // owner's spans from the newest on, and in each the rows that are the owner's.
 //
 // An index over all rows would be simpler to read, and a page more to write
@@ -17,6 +17,10 @@ type owner int64
 
 func (p *project) owner() owner { return owner(p.number * 2) }
 func (w *webhook) owner() owner { return owner(w.number*2 + 1) }
+
+// users owns the profiles of a project. Its spans stay when events are purged,
+// and have one type, 0.
+func (p *project) users() owner { return owner(-p.number) }
 
 // spans remembers what was written last for each owner. Only the writer has it.
 type spans map[owner]spanMark

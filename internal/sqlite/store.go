@@ -38,7 +38,7 @@ type Store struct {
 	lock    *os.File
 	node    int64 // number of this start of the server
 
-	ids        deliveryIDs
+	ids        numberIDs
 	known      *registry
 	writer     *writer
 	readers    readers

@@ -95,7 +95,7 @@ func (s *Store) TrackedEvents(ctx context.Context, project telltale.ProjectID, i
 	}
 	var found []*telltale.TrackedEvent
 	err = s.read(ctx, "listing what a user did", func(c *conn) error {
-		number, err := profileNumber(c, p, id)
+		number, err := s.profileNumber(c, p, id)
 		if err != nil || number == 0 {
 			return err
 		}

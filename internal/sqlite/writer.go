@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"hash/maphash"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -132,6 +133,7 @@ type writer struct {
 	spans     spans
 	digest    *digest
 	names     names
+	touched   touched
 	purged    purgeMark
 	kept      map[telltale.SourceID]int // how many requests a source keeps, where that was counted
 	stats     stats
@@ -141,7 +143,10 @@ type writer struct {
 }
 
 func newWriter(s *Store, c *conn) *writer {
-	return &writer{store: s, conn: c, queue: queue{wake: make(chan struct{}, 1)}, stopped: make(chan struct{}), spans: spans{}, kept: map[telltale.SourceID]int{}, stats: stats{pending: map[statKey]*telltale.Stat{}}}
+	return &writer{
+		store: s, conn: c, queue: queue{wake: make(chan struct{}, 1)}, stopped: make(chan struct{}), spans: spans{}, touched: touched{seed: maphash.MakeSeed()},
+		kept: map[telltale.SourceID]int{}, stats: stats{pending: map[statKey]*telltale.Stat{}},
+	}
 }
 
 // load finds where the line of numbers ends, and what is in no digest and no
@@ -291,7 +296,8 @@ type tx struct {
 	fresh     fresh      // names
 	// converting are messages whose conversions are still to be accepted.
 	converting map[messageKey]bool
-	meta       meta // shadows the writer's until the commit
+	made       []madeProfile // and not inserted yet
+	meta       meta          // shadows the writer's until the commit
 	undos      []func()
 
 	countsDue, countsStored bool

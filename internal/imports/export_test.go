@@ -1,0 +1,4 @@
+package imports
+
+// PortionRows is the size of a portion, for benchmarks.
+const PortionRows = portionRows
