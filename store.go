@@ -556,10 +556,11 @@ type UserStore interface {
 	// same transaction: Conflict if it does not stand where the progress begins,
 	// or is not running, and nothing is applied.
 	ChangeUsers(ctx context.Context, c UserChanges) (UserChanged, error)
-	// PrepareChanges works out ahead of time what ChangeUsers would come to, and
-	// sets c.Prepared, so that others wait less for its transaction. It changes
-	// nothing. What ChangeUsers does is the same: of whom something was stored
-	// meanwhile, it decides anew. NotFound for a project.
+	// PrepareChanges works out ahead what ChangeUsers would come to, and sets
+	// c.Prepared, so that others wait less for its transaction. It changes nothing.
+	// ChangeUsers comes to the same as without it, but that it may be told as
+	// happened when it was prepared: of whom something was stored since, it decides
+	// anew. NotFound for a project.
 	PrepareChanges(ctx context.Context, c *UserChanges) error
 
 	// Profile gives NotFound.

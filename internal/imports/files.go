@@ -143,6 +143,7 @@ type opened struct {
 	// ahead is the portion that is being made; until it is there, file and rows
 	// belong to who makes it. nil if none is.
 	ahead chan ahead
+	most  int // rows of the coming portions
 }
 
 // errFile is what is wrong with a file that was sound when it was stored.
@@ -185,5 +186,5 @@ func (r *Runner) open(i telltale.Import) (o *opened, err error) {
 	if _, err := file.Seek(place, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("imports: %w", err)
 	}
-	return &opened{file: file, head: h, rows: newRows(file, h.delimiter, place, line)}, nil
+	return &opened{file: file, head: h, rows: newRows(file, h.delimiter, place, line), most: portionRows}, nil
 }

@@ -41,9 +41,12 @@ const DefaultLookInterval = 15 * time.Second
 const Source = "import"
 
 const (
-	// A portion is what goes into one transaction.
+	// A portion is what goes into one transaction: at most so many rows, and fewer
+	// where they take longer than a turn, since everybody else waits for it.
 	portionRows  = 500
+	fewestRows   = 50
 	portionBytes = 512 << 10
+	longestTurn  = 20 * time.Millisecond
 	// together is how many projects import at a time; the others wait.
 	together = 8
 	// After an error of the store or the disk: at first, doubling, and at most.
@@ -245,7 +248,9 @@ func (r *Runner) advance(ctx context.Context, i *telltale.Import) (runs bool, er
 	if p := changes.Import; !p.Finished { // this one is written while the next is prepared
 		r.readAhead(ctx, o, i.After(p))
 	}
+	began := time.Now()
 	_, err = r.Change(ctx, changes)
+	o.fit(time.Since(began))
 	switch telltale.CodeOf(err) {
 	case "":
 	case telltale.Conflict, telltale.NotFound: // it was paused or cancelled, or purged
@@ -279,24 +284,34 @@ func (r *Runner) next(ctx context.Context, o *opened, i telltale.Import) (tellta
 
 // readAhead begins to make the portion that comes after where the import will stand.
 func (r *Runner) readAhead(ctx context.Context, o *opened, i telltale.Import) {
-	made := make(chan ahead, 1)
+	made, most := make(chan ahead, 1), o.most
 	o.ahead = made
 	go func() {
 		var a ahead
-		if a.changes, a.err = o.portion(i); a.err == nil {
+		if a.changes, a.err = o.portion(i, most); a.err == nil {
 			a.err = r.Store.PrepareChanges(ctx, &a.changes)
 		}
 		made <- a
 	}()
 }
 
-// portion reads the next rows, and makes them into changes.
-func (o *opened) portion(i telltale.Import) (telltale.UserChanges, error) {
+// fit has the coming portions take no longer than a turn.
+func (o *opened) fit(took time.Duration) {
+	switch {
+	case took > longestTurn:
+		o.most = max(o.most/2, fewestRows)
+	case took < longestTurn/2:
+		o.most = min(o.most+o.most/4, portionRows)
+	}
+}
+
+// portion reads the next rows, at most that many, and makes them into changes.
+func (o *opened) portion(i telltale.Import, most int) (telltale.UserChanges, error) {
 	p := &telltale.ImportProgress{ID: i.ID, From: i.Place, To: o.rows.place, Line: o.rows.last}
 	c := telltale.UserChanges{ProjectID: i.ProjectID, Source: Source, NoConversions: !i.Conversions, Import: p}
 	now := time.Now()
-	c.Changes, p.Of = make([]telltale.UserChange, 0, portionRows), make([]telltale.RefusedRow, 0, portionRows)
-	for begin := p.To; p.Rows < portionRows && p.To-begin < portionBytes; {
+	c.Changes, p.Of = make([]telltale.UserChange, 0, most), make([]telltale.RefusedRow, 0, most)
+	for begin := p.To; p.Rows < most && p.To-begin < portionBytes; {
 		row, err := o.rows.next()
 		if err == io.EOF { //nolint:errorlint // rows give it as it is
 			p.Finished = true

@@ -27,8 +27,11 @@ type memory struct {
 	users   map[string]int // how often each was changed
 	refused []telltale.RefusedRow
 	order   []telltale.ImportID // whose portions were applied
+	sizes   []int               // rows of each portion
 	// fails is asked before and after each portion is applied.
 	fails func() error
+	// takes is how long a portion of so many rows takes; nil for no time.
+	takes func(rows int) time.Duration
 	down  error
 }
 
@@ -83,7 +86,10 @@ func (m *memory) change(_ context.Context, c telltale.UserChanges) (telltale.Use
 	if p.Finished {
 		i.State = telltale.ImportFinished
 	}
-	m.order = append(m.order, p.ID)
+	m.order, m.sizes = append(m.order, p.ID), append(m.sizes, p.Rows)
+	if m.takes != nil {
+		<-time.After(m.takes(p.Rows))
+	}
 	if m.fails != nil {
 		return telltale.UserChanged{}, m.fails()
 	}
@@ -242,6 +248,40 @@ func TestProjectsTakeTurnsAndAProjectKeepsItsOrder(t *testing.T) {
 			t.Errorf("the portions are of %q, not %q", m.order, want)
 		}
 	})
+}
+
+func TestPortionsFitIntoATurn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name        string
+		row         time.Duration
+		least, most int // rows of a portion, once it has come to that
+	}{
+		{"rows that take no time", 0, 500, 500},
+		{"rows that take little", 10 * time.Microsecond, 500, 500},
+		{"rows that take long", 100 * time.Microsecond, 100, 200},
+		{"rows that take as long as ever", time.Second, 50, 50},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory()
+				m.takes = func(rows int) time.Duration { return time.Duration(rows) * test.row }
+				r := newRunner(t, m, t.TempDir())
+				i := start(t, r, "prj_1", users(10_000))
+				defer run(t, r)()
+				<-time.After(24 * time.Hour)
+				synctest.Wait()
+				if got := m.state(i.ID); got.State != telltale.ImportFinished || got.Rows != 10_000 {
+					t.Fatalf("it is %s with %d rows", got.State, got.Rows)
+				}
+				settled := m.sizes[len(m.sizes)/2 : len(m.sizes)-1]
+				if least, most := slices.Min(settled), slices.Max(settled); least < test.least || most > test.most {
+					t.Errorf("portions have %d to %d rows, not %d to %d", least, most, test.least, test.most)
+				}
+			})
+		})
+	}
 }
 
 func TestAnImportWaitsForTheStore(t *testing.T) {

@@ -89,6 +89,7 @@ func (d *decision) size() int {
 
 // prepared are decisions that were made ahead, for the first changes of a call.
 type prepared struct {
+	store     *Store
 	upTo      int64 // all that was committed up to this number is in them
 	decisions []*decision
 }
@@ -106,7 +107,7 @@ func (s *Store) PrepareChanges(ctx context.Context, c *telltale.UserChanges) err
 	if p == nil {
 		return notFound("project")
 	}
-	ahead := &prepared{upTo: s.writer.committed.Load()}
+	ahead := &prepared{store: s, upTo: s.writer.committed.Load()}
 	size := 0
 	err := s.read(ctx, "preparing changes", func(conn *conn) error {
 		for i := 0; i < len(c.Changes) && size < maxPrepared; i++ {
@@ -165,7 +166,7 @@ func (tx *tx) decide(p *project, c *telltale.UserChanges, i int) (*decision, err
 // ahead gives the decision that was made ahead, if there is one that still holds.
 func (tx *tx) ahead(p *project, c *telltale.UserChanges, i int) *decision {
 	ahead, ok := c.Prepared.(*prepared)
-	if !ok || i >= len(ahead.decisions) {
+	if !ok || ahead.store != tx.store || i >= len(ahead.decisions) {
 		return nil
 	}
 	change := &c.Changes[i]

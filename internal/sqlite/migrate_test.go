@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -109,5 +110,89 @@ func TestADatabaseOfTheFirstSchemaGoesOn(t *testing.T) {
 	}
 	if err := s.CreateOperator(ctx, telltale.NewOperator("jo@example.com", telltale.RoleOwner, "hash"), link.Hash); err != nil {
 		t.Errorf("the first operator: %v", err)
+	}
+}
+
+func TestProfilesThatWereStoredWithIDsKeepThem(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	path := filepath.Join(dataFolder(t), "telltale.db")
+	write(t, path, "")
+	_, err := withMigrations(ctx, path, func(p *goose.Provider) (Migration, error) {
+		_, err := p.UpTo(ctx, 8)
+		return Migration{}, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := openConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const at = 1_700_000_000_000
+	err = c.query(`INSERT INTO project (number, id, slug, name, ingest_rate, created_at) VALUES (1, 'prj_01JD0000000000000000000000', 'default', 'Default', 0, 0)`).run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	olds := []telltale.ProfileID{"prf_01HF7YAT00000000000000000A", "prf_01HF7YAT00000000000000000B"}
+	for i, id := range olds {
+		u, ok := parseULID(profilePrefix, string(id))
+		if !ok {
+			t.Fatalf("%s is no id", id)
+		}
+		err := c.query(`INSERT INTO profile (number, id, project, user_id, updated_at) VALUES (?, ?, 1, ?, ?)`).
+			int(int64(at+i*1000) << numberBits).blob(u[:]).text(string(id[len(id)-1:])).int(at).run()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s := openStore(t, path)
+	defer s.Close()
+	project, err := s.ProjectBySlug(ctx, telltale.DefaultProjectSlug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	identify := telltale.UserChange{Kind: telltale.ChangeIdentify, User: telltale.NamedUser("C", "")}
+	if _, err := s.ChangeUsers(ctx, telltale.UserChanges{ProjectID: project.ID, Changes: []telltale.UserChange{identify}}); err != nil {
+		t.Fatal(err)
+	}
+	list := func(page telltale.Page) []string {
+		t.Helper()
+		profiles, err := s.Profiles(ctx, project.ID, telltale.ProfileFilter{}, page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		users := []string{}
+		for _, p := range profiles {
+			users = append(users, p.UserID)
+		}
+		return users
+	}
+	for _, user := range []string{"A", "B", "C"} {
+		found, err := s.FindProfile(ctx, project.ID, telltale.NamedUser(user, ""))
+		if err != nil {
+			t.Fatalf("%s: %v", user, err)
+		}
+		again, err := s.Profile(ctx, project.ID, found.ID)
+		if err != nil || again.UserID != user {
+			t.Errorf("under the id of %s, %s, is %+v, %v", user, found.ID, again, err)
+		}
+		if user != "C" && !slices.Contains(olds, found.ID) {
+			t.Errorf("%s has the id %s now", user, found.ID)
+		}
+		want := map[string][]string{"A": {}, "B": {"A"}, "C": {"B", "A"}}[user]
+		if got := list(telltale.Page{Limit: 10, After: string(found.ID)}); !slices.Equal(got, want) {
+			t.Errorf("behind %s are listed %q, not %q", user, got, want)
+		}
+	}
+	if got := list(telltale.Page{Limit: 10}); !slices.Equal(got, []string{"C", "B", "A"}) {
+		t.Errorf("there are listed %q", got)
+	}
+	if got := list(telltale.Page{Limit: 10, Before: string(olds[0])}); !slices.Equal(got, []string{"C", "B"}) {
+		t.Errorf("before A are listed %q", got)
 	}
 }

@@ -73,6 +73,7 @@ func Run(t *testing.T, engine Engine) {
 		{"replay", replayTests},
 		{"import", importTests},
 		{"user", userTests},
+		{"prepare", prepareTests},
 		{"source", sourceTests},
 		{"erasure", erasureTests},
 		{"bin", binTests},
