@@ -14,7 +14,8 @@
 // on with the next one.
 //
 // Live traffic shares the store's one writer with imports. So there is one
-// transaction of an import under way at a time, and it is short. The imports of a
-// project come one after another, in the order in which they were started;
-// those of several projects take turns.
+// transaction of an import under way at a time, and it is short: the next portion
+// is read and decided while the one before is written, and where rows take long a
+// portion has fewer. The imports of a project come one after another, in the order
+// in which they were started; those of several projects take turns.
 package imports

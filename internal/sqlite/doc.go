@@ -45,9 +45,11 @@
 //
 // A profile is the one row that changes at random: each change writes a page that
 // no other does, and so costs two to three plain events. What a change comes to is
-// decided within the writer, where the profile is what it will still be when it
-// is stored; the events that come of it are accepted in the same transaction
-// (change.go). When a profile goes, the many things that its user did follow in
+// decided where the profile is what it will still be when it is stored: within the
+// writer, or ahead of it by whoever has many changes, if nobody touched the user
+// since (decision.go). The events that come of it are accepted in the same
+// transaction (change.go). New profiles are inserted many in a statement, and their
+// ids follow from their numbers: docs/decisions/0010 has the figures. When a profile goes, the many things that its user did follow in
 // bounded parts (tracked.go, erasure.go).
 //
 // # States
