@@ -55,6 +55,7 @@ func newLived(t *testing.T) *lived {
 	for _, t := range telltale.EventTypes() {
 		l.post(string(t))
 	}
+	l.api("POST", "/v1/events?project=default", `{"type":"bounced","bounce_type":"hard","user":{"email":"eve@example.com"}}`, nil)
 	event, _ := json.Marshal(map[string]any{"type": "clicked", "user": map[string]any{"id": hostile, "email": "ana@example.com"}, "campaign": map[string]any{"name": hostile}, "message_id": "m/1?" + hostile, "user_agent": hostile})
 	l.api("POST", "/v1/events?project=default", string(event), nil)
 	l.settle(l.healthy, caught)
