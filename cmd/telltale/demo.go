@@ -339,7 +339,7 @@ func post(ctx context.Context, r *feed.Request) (refusal string, err error) {
 		return "", err
 	}
 	request.Header = r.Header
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Timeout: demoTimeout}).Do(request) // to this very process
 	if err != nil {
 		return "", err
 	}
