@@ -46,7 +46,7 @@ const (
 	portionRows  = 500
 	fewestRows   = 50
 	portionBytes = 512 << 10
-	longestTurn  = 20 * time.Millisecond
+	longestTurn  = 25 * time.Millisecond
 	// together is how many projects import at a time; the others wait.
 	together = 8
 	// After an error of the store or the disk: at first, doubling, and at most.
@@ -250,7 +250,7 @@ func (r *Runner) advance(ctx context.Context, i *telltale.Import) (runs bool, er
 	}
 	began := time.Now()
 	_, err = r.Change(ctx, changes)
-	o.fit(time.Since(began))
+	o.fit(changes.Import.Rows, time.Since(began))
 	switch telltale.CodeOf(err) {
 	case "":
 	case telltale.Conflict, telltale.NotFound: // it was paused or cancelled, or purged
@@ -295,13 +295,11 @@ func (r *Runner) readAhead(ctx context.Context, o *opened, i telltale.Import) {
 	}()
 }
 
-// fit has the coming portions take no longer than a turn.
-func (o *opened) fit(took time.Duration) {
-	switch {
-	case took > longestTurn:
-		o.most = max(o.most/2, fewestRows)
-	case took < longestTurn/2:
-		o.most = min(o.most+o.most/4, portionRows)
+// fit has the coming portions take no longer than a turn, if their rows take as
+// long as those of the last one.
+func (o *opened) fit(rows int, took time.Duration) {
+	if rows > 0 && took > 0 {
+		o.most = min(max(int(time.Duration(rows)*longestTurn/took), fewestRows), portionRows)
 	}
 }
 

@@ -259,7 +259,7 @@ func TestPortionsFitIntoATurn(t *testing.T) {
 	}{
 		{"rows that take no time", 0, 500, 500},
 		{"rows that take little", 10 * time.Microsecond, 500, 500},
-		{"rows that take long", 100 * time.Microsecond, 100, 200},
+		{"rows that take long", 100 * time.Microsecond, 250, 250},
 		{"rows that take as long as ever", time.Second, 50, 50},
 	} {
 		t.Run(test.name, func(t *testing.T) {
