@@ -517,7 +517,7 @@ func (p *program) showUnrecognised(w wire.UnrecognisedRequest) error {
 func (p *program) sourcesReplay() *cobra.Command {
 	return p.mutates(&cobra.Command{
 		Use:   "replay SOURCE [REQUEST...]",
-		Short: "take again what a source could not understand",
+		Short: "replay what a source could not understand",
 		Example: `  telltale sources replay src_01JD0000000000000000000000
   telltale sources replay src_01JD0000000000000000000000 req_01JD0000000000000000000000
   telltale sources replay src_01JD0000000000000000000000 --timeout 2m`,

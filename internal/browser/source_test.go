@@ -138,7 +138,7 @@ func TestASendGridSourceComesToLife(t *testing.T) {
 
 	b.click("link", "See what came")
 	b.the("heading", "Not understood")
-	b.click("button", "Take all again")
+	b.click("button", "Replay all")
 	b.says("#result", "Nothing more was understood. 1 request is still not understood.")
 	b.click("checkbox", "Select all on this page")
 	b.click("button", "Delete selected")

@@ -132,7 +132,7 @@ func routes() []route {
 		{"POST", source + "/delete", change, deleteSource},
 		{"GET", source + unrecognisedPath, read, unrecognisedPage},
 		{"GET", source + unrecognisedPath + "/{request}", bodies, unrecognisedRequestPage},
-		{"POST", source + unrecognisedPath + "/take", change, takeAgain},
+		{"POST", source + unrecognisedPath + "/replay", change, replayUnrecognised},
 		{"POST", source + unrecognisedPath + "/delete", change, dropUnrecognised},
 
 		{"GET", project + "/inspect", read, binsPage},

@@ -122,7 +122,7 @@ func TestASourceIsAddedSetUpAndReceives(t *testing.T) {
 	for _, gone := range []string{"", "/delete", "/unrecognised", "/unrecognised/req_01JD0000000000000000000000"} {
 		w.get(at + gone).want(http.StatusNotFound).says("There is no such source. It may have been deleted.")
 	}
-	for _, gone := range []string{"", "/switch", "/test", "/delete", "/unrecognised/take", "/unrecognised/delete"} {
+	for _, gone := range []string{"", "/switch", "/test", "/delete", "/unrecognised/replay", "/unrecognised/delete"} {
 		w.post(at+gone, url.Values{"version": {"1"}, "id": {"req_01JD0000000000000000000000"}}).want(http.StatusNotFound)
 	}
 	w.get(project+"/audit-log").says("Source added", "Source changed", "Source deleted", "credentials.verification_key").lacks(key[:60])
@@ -287,11 +287,11 @@ func TestViewersSeeHowSourcesFareAndNoMore(t *testing.T) {
 	viewer.get(at).want(http.StatusOK).says("You have viewer access", "Verification key Not set", "What events become").lacks(`method="post" action="`+at, "/feeds/", address)
 	for _, what := range []struct{ method, path string }{
 		{"GET", sources + "/new"}, {"POST", sources + "/new"}, {"POST", at}, {"POST", at + "/url"}, {"POST", at + "/switch"}, {"POST", at + "/test"}, {"GET", at + "/delete"},
-		{"POST", at + "/delete"}, {"GET", at + "/unrecognised/req_01JD0000000000000000000000"}, {"POST", at + "/unrecognised/take"}, {"POST", at + "/unrecognised/delete"},
+		{"POST", at + "/delete"}, {"GET", at + "/unrecognised/req_01JD0000000000000000000000"}, {"POST", at + "/unrecognised/replay"}, {"POST", at + "/unrecognised/delete"},
 	} {
 		viewer.send(what.method, what.path, url.Values{"to": {"off"}}, nil).want(http.StatusForbidden).says("You have viewer access")
 	}
-	viewer.get(at + "/unrecognised").want(http.StatusOK).says("Everything was understood").lacks("Take all again")
+	viewer.get(at + "/unrecognised").want(http.StatusOK).says("Everything was understood").lacks("Replay all")
 }
 
 func TestAStaleEditOfASourceIsAConflict(t *testing.T) {
@@ -334,12 +334,12 @@ func TestWhatWasNotUnderstood(t *testing.T) {
 		}
 	}
 	list := at + "/unrecognised"
-	w.get(list).want(http.StatusOK).says("Everything was understood").lacks("Take all again")
+	w.get(list).want(http.StatusOK).says("Everything was understood").lacks("Replay all")
 	unknown("levitated")
 	unknown("\\u003cscript\\u003e")
 	w.get(at).says("2 requests were not understood, and are kept.", "See what came")
 	w.get(at + "/delete").says("2 requests that were not understood go with it.")
-	kept := w.get(list).want(http.StatusOK).says("2 requests", "levitated", "Take selected again", "Delete selected").lacks("<script>")
+	kept := w.get(list).want(http.StatusOK).says("2 requests", "levitated", "Replay selected", "Delete selected").lacks("<script>")
 	ids := regexp.MustCompile(`name="id" value="(req_[0-9A-Z]+)"`).FindAllStringSubmatch(kept.body, -1)
 	if len(ids) != 2 {
 		t.Fatalf("%d requests can be chosen", len(ids))
@@ -347,14 +347,14 @@ func TestWhatWasNotUnderstood(t *testing.T) {
 	first := ids[1][1]
 	w.get(list+"/"+first).want(http.StatusOK).says(`"event": "levitated"`, "ana@example.com", "Content type application/json", first)
 
-	w.follow(w.post(list+"/take", url.Values{"all": {"on"}})).says("Nothing more was understood. 2 requests are still not understood. A later version may.", "2 requests")
-	w.follow(w.post(list+"/take", url.Values{"id": {first}})).says("Nothing more was understood. 1 request is still not understood.")
-	w.follow(w.post(list+"/take", nil)).says("Nothing was selected. Tick the requests first.")
+	w.follow(w.post(list+"/replay", url.Values{"all": {"on"}})).says("Nothing more was understood. 2 requests are still not understood. A later version may.", "2 requests")
+	w.follow(w.post(list+"/replay", url.Values{"id": {first}})).says("Nothing more was understood. 1 request is still not understood.")
+	w.follow(w.post(list+"/replay", nil)).says("Nothing was selected. Tick the requests first.")
 	w.follow(w.post(list+"/delete", nil)).says("Nothing was selected.", "2 requests")
-	w.post(list+"/take", url.Values{"id": {"req_01JD0000000000000000000000"}}).want(http.StatusNotFound).says("There is no such request: it was understood meanwhile")
+	w.post(list+"/replay", url.Values{"id": {"req_01JD0000000000000000000000"}}).want(http.StatusNotFound).says("There is no such request: it was understood meanwhile")
 
 	viewer := w.operator("viewer")
-	viewer.get(list).want(http.StatusOK).says("levitated").lacks(list+"/req_", "Take all again", "<form method=\"post\" action=\""+list)
+	viewer.get(list).want(http.StatusOK).says("levitated").lacks(list+"/req_", "Replay all", "<form method=\"post\" action=\""+list)
 	viewer.get(list + "/" + first).want(http.StatusForbidden)
 
 	w.follow(w.post(list+"/delete", url.Values{"id": {first}})).says("1 request deleted.", "1 request").lacks("levitated")

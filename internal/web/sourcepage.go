@@ -41,7 +41,7 @@ func (p *sourceView) Tiles() []tallyTile {
 		{"Events accepted", count(int(t.Events)), ""},
 		{"Had before", count(int(t.Duplicates)), "Events that were accepted already: providers repeat"},
 		{"Ignored", count(int(t.Ignored)), "Events that mean nothing here, such as deferrals"},
-		{"Not understood", count(int(t.Unrecognised)), "Kept, to be taken again"},
+		{"Not understood", count(int(t.Unrecognised)), "Kept, to be replayed"},
 		{"Refused", count(int(t.Refused)), "Requests that could not be verified"},
 	}
 }

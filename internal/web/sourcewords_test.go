@@ -102,10 +102,10 @@ func TestWhatCameOfATestAndOfTakingAgainInWords(t *testing.T) {
 		{"a test that came before", c.testedNotice(feed.TestResult{Status: 200, Requests: 1, Duplicates: 1}), "ok", "Test succeeded.", "The source answered 200: 0 events were accepted, 1 had come before."},
 		{"a test that was half understood", c.testedNotice(feed.TestResult{Status: 200, Requests: 1, Accepted: 1, Unrecognised: 2}), "warn", "Test succeeded.", "The source answered 200: 1 event was accepted. 2 were not understood."},
 		{"a test that was refused", c.testedNotice(feed.TestResult{Status: 401, Requests: 1, Message: "The signature does not match."}), "bad", "Test failed.", "The source answered 401. The signature does not match."},
-		{"all was understood", takenNotice(feed.ReplayResult{Understood: 2, Accepted: 3, Duplicates: 1}), "ok", "2 requests were understood.", "3 events were accepted, 1 had come before."},
-		{"half was", takenNotice(feed.ReplayResult{Understood: 1, Accepted: 1, Left: 1}), "warn", "1 request was understood.", "1 event was accepted. 1 request is still not understood."},
-		{"nothing was", takenNotice(feed.ReplayResult{Left: 2}), "warn", "Nothing more was understood.", "2 requests are still not understood. A later version may."},
-		{"there was nothing", takenNotice(feed.ReplayResult{}), "info", "There was nothing to take.", ""},
+		{"all was understood", replayedNotice(feed.ReplayResult{Understood: 2, Accepted: 3, Duplicates: 1}), "ok", "2 requests were understood.", "3 events were accepted, 1 had come before."},
+		{"half was", replayedNotice(feed.ReplayResult{Understood: 1, Accepted: 1, Left: 1}), "warn", "1 request was understood.", "1 event was accepted. 1 request is still not understood."},
+		{"nothing was", replayedNotice(feed.ReplayResult{Left: 2}), "warn", "Nothing more was understood.", "2 requests are still not understood. A later version may."},
+		{"there was nothing", replayedNotice(feed.ReplayResult{}), "info", "There was nothing to replay.", ""},
 	} {
 		if tt.got.Kind != tt.kind || tt.got.Text != tt.text || tt.got.Detail != tt.detail {
 			t.Errorf("%s: %s %q %q; want %s %q %q", tt.name, tt.got.Kind, tt.got.Text, tt.got.Detail, tt.kind, tt.text, tt.detail)

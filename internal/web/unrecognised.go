@@ -104,8 +104,8 @@ func chosenRequests(f *form) []telltale.RequestID {
 // nothingChosen is what whoever ticked nothing reads.
 var nothingChosen = notice{Kind: "bad", Text: "Nothing was selected.", Detail: "Tick the requests first."}
 
-// takeAgain has requests taken once more: this version may understand them.
-func takeAgain(c *call) error {
+// replayUnrecognised has requests taken once more: this version may understand them.
+func replayUnrecognised(c *call) error {
 	f, err := c.form()
 	if err != nil {
 		return err
@@ -124,16 +124,16 @@ func takeAgain(c *call) error {
 	if err != nil {
 		return c.conflictNotice(back, orNoPage(err, "There is no such request: it was understood meanwhile, deleted, or kept for 30 days."))
 	}
-	return c.done(back, takenNotice(result))
+	return c.done(back, replayedNotice(result))
 }
 
-// takenNotice says what came of requests that were taken again.
-func takenNotice(r feed.ReplayResult) notice {
+// replayedNotice says what came of requests that were replayed.
+func replayedNotice(r feed.ReplayResult) notice {
 	n := notice{Kind: "ok", Text: counted(r.Understood, "request was", "requests were") + " understood.", Detail: tookWords(r.Accepted, r.Duplicates) + "."}
 	left := counted(r.Left, "request is", "requests are") + " still not understood."
 	switch {
 	case r.Understood == 0 && r.Left == 0:
-		return notice{Kind: "info", Text: "There was nothing to take."}
+		return notice{Kind: "info", Text: "There was nothing to replay."}
 	case r.Understood == 0:
 		return notice{Kind: "warn", Text: "Nothing more was understood.", Detail: left + " A later version may."}
 	case r.Left > 0:
