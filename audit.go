@@ -58,7 +58,7 @@ const (
 	AuditSourceCreated     AuditAction = "source.create"
 	AuditSourceChanged     AuditAction = "source.update"
 	AuditSourceDeleted     AuditAction = "source.delete"
-	AuditSourceSecretShown AuditAction = "source.show_secret" //nolint:gosec // a name, no secret
+	AuditSourceSecretShown AuditAction = "source.show_secret"
 	AuditGoalSet           AuditAction = "goal.set"
 	AuditGoalRemoved       AuditAction = "goal.remove"
 	AuditWindowsChanged    AuditAction = "goal.windows"

@@ -141,7 +141,8 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	in := ingest.New(store, dispatcher, registry)
 	in.RepeatWindow = cfg.RepeatWindow
 	feeds := feed.New(feed.Config{
-		Store: store, Ingest: in, PublicURL: a.url, Fetch: fetcher(guard), Post: toSelf(reachable(apiListener.Addr())), Log: a.log,
+		Store: store, Ingest: in, PublicURL: a.url, Fetch: fetcher(guard), Log: a.log,
+		Post: toSelf(reachable(apiListener.Addr())), //nolint:bodyclose // whoever posts closes it
 	})
 	a.onStop(feeds.Close)
 	rest := api.New(api.Config{

@@ -37,8 +37,6 @@ func (w *world) source(id telltale.SourceID) *telltale.Source {
 	return s
 }
 
-func sourceID(s *telltale.Source) telltale.SourceID { return s.ID }
-
 func (w *world) note(id telltale.SourceID, t telltale.SourceTally) {
 	w.Helper()
 	w.must(w.NoteSources(w.ctx, map[telltale.SourceID]telltale.SourceTally{id: t}))
