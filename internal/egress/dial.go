@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptrace"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -130,6 +131,23 @@ func (g *Guard) resolve(ctx context.Context, network string, t target) ([]netip.
 	}
 	return usable, nil
 }
+
+// lookupTrace is the context without the hooks for connecting: a resolver dials
+// name servers, several at once, and who measures a connection is not meant.
+// [net.Dialer] does the same.
+func lookupTrace(ctx context.Context) context.Context {
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace == nil || trace.ConnectStart == nil && trace.ConnectDone == nil {
+		return ctx
+	}
+	return httptrace.WithClientTrace(bare{ctx}, &httptrace.ClientTrace{DNSStart: trace.DNSStart, DNSDone: trace.DNSDone})
+}
+
+// bare is a context without its values, among which are the hooks: there is no
+// other way to take them out.
+type bare struct{ context.Context }
+
+func (bare) Value(any) any { return nil }
 
 // checkDial decides whether addr may be dialled for t.
 func (g *Guard) checkDial(t target, addr netip.Addr) error {

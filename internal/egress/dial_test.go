@@ -535,6 +535,48 @@ func TestTraceHooksAreCalled(t *testing.T) {
 	}
 }
 
+// A name server is no receiver: that it was connected to is nobody's measure, and
+// would be told by several goroutines at once.
+func TestHooksDoNotHearOfNameServers(t *testing.T) {
+	t.Parallel()
+	server, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { // it knows no name: each question comes back as an answer of NXDOMAIN
+		packet := make([]byte, 512)
+		for {
+			n, from, err := server.ReadFrom(packet)
+			if err != nil {
+				return
+			}
+			packet[2], packet[3] = 0x84, 0x03 // RFC 1035, section 4.1.1: QR, AA; RCODE 3
+			_, _ = server.WriteTo(packet[:n], from)
+		}
+	}()
+	t.Cleanup(func() { server.Close() })
+	var dials atomic.Int64
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		dials.Add(1)
+		return new(net.Dialer).DialContext(ctx, "udp", server.LocalAddr().String())
+	}}
+	g := mustGuard(t, Config{Resolver: resolver})
+	var looked, connects atomic.Int64
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		DNSDone:      func(httptrace.DNSDoneInfo) { looked.Add(1) },
+		ConnectStart: func(string, string) { connects.Add(1) },
+		ConnectDone:  func(string, string, error) { connects.Add(1) },
+	})
+	conn, err := g.DialContext(ctx, "tcp", "hooks.acme-receivers.com:443")
+	if err == nil {
+		conn.Close()
+		t.Fatal("a name that nobody knows was dialled")
+	}
+	if looked.Load() != 1 || connects.Load() != 0 || dials.Load() == 0 {
+		t.Errorf("the hooks heard of %d lookups and %d connects, of %d to name servers: %v", looked.Load(), connects.Load(), dials.Load(), err)
+	}
+}
+
 func TestRoundTripper(t *testing.T) {
 	t.Parallel()
 	var hits atomic.Int64

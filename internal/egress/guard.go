@@ -267,5 +267,5 @@ func (g *Guard) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
 	if r == nil {
 		r = &net.Resolver{}
 	}
-	return r.LookupNetIP(ctx, "ip", host)
+	return r.LookupNetIP(lookupTrace(ctx), "ip", host)
 }
