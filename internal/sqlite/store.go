@@ -62,7 +62,7 @@ const (
 	// of smaller pages.
 	pageSize = 8192
 	// Memory for pages, in KiB.
-	writerCache = 24 << 10
+	writerCache = 20 << 10
 	readerCache = 4 << 10
 
 	// logLimit is what the write-ahead log is cut to, in bytes, after a burst.

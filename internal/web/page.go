@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"telltale.example/telltale"
 )
@@ -17,25 +18,29 @@ import (
 //go:embed template
 var templates embed.FS
 
-// page is a template file within the layout.
-type page struct{ *template.Template }
+// page gives a template file within the layout. Each has a copy of the layout and
+// the parts, since escaping them is part of it: that of a page that nobody has
+// asked for yet would take memory for nothing.
+type page func() *template.Template
 
-// loadPages parses every page beside the layout and the parts that all share.
-// What is wrong with one is found when the program starts, and what goes wrong
-// in one by the test that renders them all.
-func loadPages(functions template.FuncMap) map[string]*page {
+// loadPages finds every page. It is parsed, beside the layout and the parts that
+// all share, when it is asked for first: what is wrong with one is found by the
+// test that renders them all.
+func loadPages(functions template.FuncMap) map[string]page {
 	shared := template.Must(template.New("").Funcs(functions).ParseFS(templates, "template/layout.html", "template/parts.html"))
 	names, err := fs.Glob(templates, "template/*.html")
 	if err != nil {
 		panic("web: " + err.Error())
 	}
-	pages := map[string]*page{}
+	pages := map[string]page{}
 	for _, file := range names {
 		name := strings.TrimSuffix(strings.TrimPrefix(file, "template/"), ".html")
 		if name == "layout" || name == "parts" {
 			continue
 		}
-		pages[name] = &page{template.Must(template.Must(shared.Clone()).ParseFS(templates, file))}
+		pages[name] = sync.OnceValue(func() *template.Template {
+			return template.Must(template.Must(shared.Clone()).ParseFS(templates, file))
+		})
 	}
 	return pages
 }
@@ -175,7 +180,7 @@ func (c *call) render(status int, name, part string, v view) error {
 	}
 	v.around().call = c
 	var html bytes.Buffer
-	if err := p.ExecuteTemplate(&html, part, v); err != nil {
+	if err := p().ExecuteTemplate(&html, part, v); err != nil {
 		return fmt.Errorf("web: rendering %s of %s: %w", part, name, err)
 	}
 	c.send(status, "text/html; charset=utf-8", html.Bytes())

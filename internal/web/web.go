@@ -60,7 +60,7 @@ type web struct {
 	host    string // of the public URL
 	started time.Time
 	assets  *assets
-	pages   map[string]*page
+	pages   map[string]page
 	mux     *http.ServeMux
 	forms   http.CrossOriginProtection
 	schemas schemas
