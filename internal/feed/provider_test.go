@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,44 +206,6 @@ func unreadable(credentials map[string]string) map[string]string {
 // signsBody reports whether the provider's signature is in the body.
 func signsBody(p *Provider, r *Request) bool {
 	return bytes.Contains(r.Body, []byte(`"signature"`)) || bytes.Contains(r.Body, []byte("signature="))
-}
-
-// Whatever comes, it ends, in an error or in events whose keys are their own.
-func FuzzParse(f *testing.F) {
-	for i, p := range Providers() {
-		for _, r := range p.Samples(sampleTime) {
-			f.Add(uint8(i), r.ContentType(), r.Body)
-		}
-	}
-	f.Fuzz(func(t *testing.T, n uint8, contentType string, body []byte) {
-		p := Providers()[int(n)%len(Providers())]
-		s := telltale.NewSource("prj_x", p.Name, "Test")
-		r := &Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {contentType}}, Body: body}
-		_ = verify(p, &s, r, sampleTime)
-		b, err := p.Parse(r, &s)
-		if err != nil {
-			return
-		}
-		for _, part := range b.Parts {
-			keys := []string{}
-			for i := range part.Events {
-				e := &part.Events[i]
-				if !e.Type.Valid() {
-					t.Fatalf("an event has the type %q", e.Type)
-				}
-				a := e.activity(p, part.Raw, i)
-				if slices.Contains(keys, a.CallerID) {
-					t.Fatalf("two events have the key %q", a.CallerID)
-				}
-				keys = append(keys, a.CallerID)
-			}
-			if b.Alone != nil {
-				if _, err := p.Parse(&Request{Method: http.MethodPost, Header: r.Header, Body: b.Alone(part.Raw)}, &s); err != nil {
-					t.Fatalf("a part cannot be taken alone: %v", err)
-				}
-			}
-		}
-	})
 }
 
 func TestDiagnosticsAreTakenApart(t *testing.T) {
