@@ -200,13 +200,10 @@ func revealSource(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Operators.Confirm(c.who, f.Values.Get("password")); err != nil {
-		switch telltale.CodeOf(err) {
-		case telltale.Invalid, telltale.Unauthenticated, telltale.RateLimited:
-			f.fault("password", messageOf(err))
-			return c.showSource(http.StatusUnprocessableEntity, &sourceView{Asked: f})
-		}
+	if ok, err := c.confirmed(f); err != nil {
 		return err
+	} else if !ok {
+		return c.showSource(http.StatusUnprocessableEntity, &sourceView{Asked: f})
 	}
 	if err := c.Store.Audit(c.r.Context(), telltale.AuditEntry{
 		ProjectID: c.project.ID, Action: telltale.AuditSourceSecretShown, Target: string(s.ID), Name: s.Name,

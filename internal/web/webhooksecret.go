@@ -105,13 +105,10 @@ func revealSecret(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Operators.Confirm(c.who, f.Values.Get("password")); err != nil {
-		switch telltale.CodeOf(err) {
-		case telltale.Invalid, telltale.Unauthenticated, telltale.RateLimited:
-			f.fault("password", messageOf(err))
-			return c.showSigning(http.StatusUnprocessableEntity, &signingView{Form: f})
-		}
+	if ok, err := c.confirmed(f); err != nil {
 		return err
+	} else if !ok {
+		return c.showSigning(http.StatusUnprocessableEntity, &signingView{Form: f})
 	}
 	if err := c.Store.Audit(c.r.Context(), telltale.AuditEntry{
 		ProjectID: c.project.ID, Action: telltale.AuditSecretShown, Target: string(w.ID), Name: w.URL,
@@ -119,6 +116,18 @@ func revealSecret(c *call) error {
 		return err
 	}
 	return c.done(c.webhookPath(w.ID, "/signing"), notice{Kind: "ok", Text: "The secret is shown this time only.", Reveal: string(w.ID)})
+}
+
+// confirmed reports whether the form's password is the operator's own. If it is
+// not, the form says why.
+func (c *call) confirmed(f *form) (bool, error) {
+	err := c.Operators.Confirm(c.who, f.Values.Get("password"))
+	switch telltale.CodeOf(err) {
+	case telltale.Invalid, telltale.Unauthenticated, telltale.RateLimited:
+		f.fault("password", messageOf(err))
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // rotateView asks how long the secret before signs too.
