@@ -31,7 +31,10 @@ var floors = []struct {
 	{"internal/wire", []string{"."}},
 	{"internal/httpserver", []string{"."}},
 	{"internal/auth", []string{"."}},
-	{"internal/sqlite", []string{"."}},
+	{"internal/stored", []string{"."}},
+	{"internal/sqlite", []string{".", "internal/stored"}},
+	{"internal/postgres", []string{".", "internal/stored"}},
+	{"internal/pgtest", nil},
 	{"internal/storetest", []string{"."}},
 	{"internal/dispatch", []string{"."}},
 	{"internal/replay", []string{"."}},
@@ -50,7 +53,7 @@ var floors = []struct {
 	{"internal/web", []string{".", "schema", "signature", "internal/ingest", "internal/feed", "internal/auth", "internal/egress", "internal/httpserver", "internal/live", "internal/docs"}},
 	// Floor 3: everything is built, started and stopped here.
 	{"internal/app", []string{
-		".", "schema", "signature", "internal/egress", "internal/wire", "internal/httpserver", "internal/auth", "internal/sqlite",
+		".", "schema", "signature", "internal/egress", "internal/wire", "internal/httpserver", "internal/auth", "internal/sqlite", "internal/postgres",
 		"internal/dispatch", "internal/replay", "internal/imports", "internal/send", "internal/config", "internal/ingest", "internal/track", "internal/feed", "internal/inspect", "internal/live", "internal/api", "internal/web",
 	}},
 	// Floor 4: flags in, exit codes out.
@@ -66,8 +69,9 @@ var fences = []struct {
 }{
 	{"modernc.org/sqlite", []string{"internal/sqlite"}, "the SQLite driver is the engine's own affair"},
 	{"zombiezen.com/go/sqlite", []string{"internal/sqlite"}, "the SQLite driver is the engine's own affair"},
-	{"database/sql", []string{"internal/sqlite"}, "everyone else asks the Store"},
-	{"github.com/pressly/goose", []string{"internal/sqlite"}, "migrations belong to the engine"},
+	{"github.com/jackc/pgx", []string{"internal/postgres"}, "the PostgreSQL driver is the engine's own affair"},
+	{"database/sql", []string{"internal/sqlite", "internal/postgres"}, "everyone else asks the Store"},
+	{"github.com/pressly/goose", []string{"internal/sqlite", "internal/postgres"}, "migrations belong to the engine"},
 	{"github.com/danielgtaylor/huma", []string{"internal/api"}, "one face speaks OpenAPI"},
 	{"github.com/yuin/goldmark", []string{"internal/docs"}, "one room reads Markdown"},
 	{"github.com/spf13/cobra", []string{"cmd/telltale"}, "only the command line has flags"},

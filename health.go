@@ -128,7 +128,7 @@ func (s Standing) succeeded(a *Attempt, now time.Time) (Standing, Signals) {
 	signals := Signals{Health: HealthHealthy, Recovered: s.Alarmed}
 	s.LastSuccessAt, s.FailingSince = now, time.Time{}
 	s.Failures, s.Blocked, s.Warned, s.Alarmed = 0, 0, WarnedNot, false
-	s.Breaker.count(false, now)
+	s.Breaker.Count(false, now)
 	s.Breaker.succeeded(a.StartedAt)
 	return s, signals
 }
@@ -142,7 +142,7 @@ func (s Standing) failed(a *Attempt, now time.Time) (Standing, Signals) {
 	if a.Error != ErrorBlockedAddress {
 		s.Blocked = 0
 	}
-	s.Breaker.count(true, now)
+	s.Breaker.Count(true, now)
 	s.Breaker.failed(a.StartedAt, s.Failures, now)
 
 	without, failing := now.Sub(s.withoutSince()), now.Sub(s.FailingSince)
@@ -272,18 +272,41 @@ func (b *Breaker) open(wait time.Duration, now time.Time) {
 	*b = Breaker{State: BreakerOpen, Until: now.Add(wait), Wait: wait}
 }
 
-// count counts an attempt in the window.
-func (b *Breaker) count(failed bool, now time.Time) {
-	minute := now.Truncate(time.Minute)
-	if passed := minute.Sub(b.WindowStart); passed > 0 { // a clock that was set back stays in its minute
-		shift := int(min(passed/time.Minute, time.Duration(len(b.Window))))
-		copy(b.Window[shift:], b.Window[:len(b.Window)-shift])
-		clear(b.Window[:shift])
-		b.WindowStart = minute
-	}
+// Count counts an attempt in the window.
+func (b *Breaker) Count(failed bool, now time.Time) {
+	b.turn(now.Truncate(time.Minute))
 	b.Window[0].Attempts++
 	if failed {
 		b.Window[0].Failures++
+	}
+}
+
+// turn moves the window on to the minute. A clock that was set back stays in its minute.
+func (b *Breaker) turn(minute time.Time) {
+	passed := minute.Sub(b.WindowStart)
+	if passed <= 0 {
+		return
+	}
+	shift := int(min(passed/time.Minute, time.Duration(len(b.Window))))
+	copy(b.Window[shift:], b.Window[:len(b.Window)-shift])
+	clear(b.Window[:shift])
+	b.WindowStart = minute
+}
+
+// Add adds the attempts of a window that was counted elsewhere.
+func (b *Breaker) Add(o *Breaker) {
+	if o.WindowStart.IsZero() {
+		return
+	}
+	if b.WindowStart.Before(o.WindowStart) {
+		b.turn(o.WindowStart)
+	}
+	behind := int(b.WindowStart.Sub(o.WindowStart) / time.Minute)
+	for i := range o.Window {
+		if i+behind < len(b.Window) {
+			b.Window[i+behind].Attempts += o.Window[i].Attempts
+			b.Window[i+behind].Failures += o.Window[i].Failures
+		}
 	}
 }
 

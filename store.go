@@ -389,6 +389,11 @@ type Beat struct {
 	// than [OutageGap] and this is the first beat after it; else 0. The store
 	// notes it: [Claim.Tries] counts from its end.
 	Outage time.Duration
+	// Workers is how many nodes that make attempts are alive, and Place where this
+	// one stands among them, from 0 on. On one SQLite file it is alone. Each makes
+	// its share of what a webhook allows at once ([Share]), and the first one does
+	// what one node does for all: replays, imports, erasures and the retention.
+	Workers, Place int
 }
 
 // DeliveryLogStore is the part of the log that people use.

@@ -12,7 +12,7 @@ import (
 // while it is, so a claim needs no lease.
 func (s *Store) Beat(ctx context.Context) (beat telltale.Beat, err error) {
 	err = s.write(ctx, "noting a beat", 50, func(tx *tx) error {
-		beat = telltale.Beat{}
+		beat = telltale.Beat{Workers: 1}
 		var last int64
 		if _, err := tx.query(`SELECT coalesce(max(beat_at), 0) FROM node`).one(func(q *query) { last = q.getInt() }); err != nil {
 			return err

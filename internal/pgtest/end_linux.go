@@ -1,0 +1,5 @@
+package pgtest
+
+import "syscall"
+
+func endWithUs(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGQUIT }

@@ -1,0 +1,246 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"telltale.example/telltale"
+)
+
+// A node's lease is its row: as long as it is renewed, what the node claimed is
+// its own. Whoever finds that it has ended marks the row, and takes over; a node
+// that wakes up later finds the mark and joins anew, under another number.
+
+// join notes a start of the node.
+func (s *Store) join(ctx context.Context) error {
+	var number int32
+	err := s.writers.QueryRow(ctx, `INSERT INTO node (id, role, version, host, started_at, lease_until, config)
+		SELECT $1, $2, $3, $4, t.now, t.now + $5, $6 FROM (SELECT telltale_now() AS now) t RETURNING number`,
+		string(s.options.Node), s.options.Role, s.options.Version, hostName(), telltale.Lease.Milliseconds(), s.known.Load().version).Scan(&number)
+	if err != nil {
+		return fmt.Errorf("noting the node: %w", err)
+	}
+	s.node.Store(number)
+	return nil
+}
+
+// leave ends the node's lease.
+func (s *Store) leave(ctx context.Context) error {
+	_, err := s.writers.Exec(ctx, `UPDATE node SET gone_at = telltale_now() WHERE number = $1 AND gone_at IS NULL`, s.node.Load())
+	return err
+}
+
+// Beat renews the lease of all that the node claimed, with one row, and tells
+// which place the node has among those that are alive.
+func (s *Store) Beat(ctx context.Context) (beat telltale.Beat, err error) {
+	err = s.write(ctx, "noting a beat", func(tx *tx) error {
+		beat = telltale.Beat{}
+		var last int64
+		if err := tx.conn.QueryRow(tx.ctx, `SELECT coalesce(max(beat_at), 0) FROM node`).Scan(&last); err != nil {
+			return err
+		}
+		if gap := time.Duration(tx.milli-last) * time.Millisecond; last != 0 && gap > telltale.OutageGap {
+			beat.Outage = gap
+			if _, err := tx.exec(`UPDATE meta SET outage_end = $1`, tx.milli); err != nil {
+				return err
+			}
+		}
+		renewed, err := tx.exec(`UPDATE node SET beat_at = $1, lease_until = $1 + $2 WHERE number = $3 AND gone_at IS NULL`, tx.milli, telltale.Lease.Milliseconds(), s.node.Load())
+		if err != nil {
+			return err
+		}
+		if renewed == 0 {
+			return errGone
+		}
+		var number int32
+		return tx.each([]any{&number}, func() error {
+			if number == s.node.Load() {
+				beat.Place = beat.Workers
+			}
+			beat.Workers++
+			return nil
+		}, `SELECT number FROM node WHERE gone_at IS NULL AND lease_until >= $1 AND role <> 'api' ORDER BY number`, tx.milli)
+	})
+	if errors.Is(err, errGone) {
+		s.log.Warn("The node's lease had ended, and others took over. It joins anew.")
+		if err := s.join(ctx); err != nil {
+			return telltale.Beat{}, s.explain("joining anew", err)
+		}
+		return s.Beat(ctx)
+	}
+	if err != nil {
+		return telltale.Beat{}, err
+	}
+	return beat, nil
+}
+
+// errGone says that others were told that this node is gone.
+var errGone = telltale.Errorf(telltale.Conflict, "The node is gone.")
+
+// Nodes know of changes through notes, which are hints, and by looking every
+// [watchInterval], which is the truth.
+const (
+	channel       = "telltale"
+	noteConfig    = "config"
+	noteWork      = "work"
+	watchInterval = time.Second
+)
+
+// watcher keeps the node's configuration up to date, and tells the store how far
+// it is.
+type watcher struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+	wake   chan struct{}
+}
+
+func (s *Store) watch() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.watcher = watcher{cancel: cancel, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		s.listen(ctx)
+	}()
+	go func() {
+		defer close(s.watcher.ended)
+		defer func() { <-listening }()
+		told := s.known.Load()
+		for {
+			told = s.follow(ctx, told)
+			timer := time.NewTimer(watchInterval)
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			case <-s.watcher.wake:
+				timer.Stop()
+			}
+		}
+	}()
+}
+
+func (w *watcher) stop() {
+	if w.cancel != nil {
+		w.cancel()
+		<-w.ended
+	}
+}
+
+// hint wakes whoever waits on the channel.
+func hint(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// follow learns what changed, tells who wants to know, and then the store, on
+// which the node that changed it waits.
+func (s *Store) follow(ctx context.Context, told *registry) *registry {
+	now, err := s.configured(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.log.Warn("The configuration cannot be read; what is known is used.", "error", err)
+		}
+		return told
+	}
+	if now.version == told.version {
+		return told
+	}
+	if s.options.Changed != nil {
+		for _, w := range now.allByNumb {
+			if before := told.hooks[w.number]; before == nil || before.now().Version != w.now().Version {
+				s.options.Changed(w.now())
+			}
+		}
+	}
+	if _, err := s.readers.Exec(ctx, `UPDATE node SET config = $1 WHERE number = $2 AND config < $1`, now.version, s.node.Load()); err != nil {
+		if ctx.Err() == nil {
+			s.log.Warn("The node cannot tell that it knows the configuration; it is tried again.", "error", err)
+		}
+		return told
+	}
+	return now
+}
+
+// listen hears the notes of other nodes, for as long as the connection lasts, and
+// then on another one.
+func (s *Store) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.listenOnce(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		s.log.Warn("Notes of other nodes are not heard for now; the node looks every second.", "error", err)
+		timer := time.NewTimer(watchInterval)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (s *Store) listenOnce(ctx context.Context) error {
+	config := s.readers.Config().ConnConfig.Copy()
+	config.RuntimeParams["application_name"] = writerName + " listener"
+	config.RuntimeParams["statement_timeout"] = "0"
+	c, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is only listened on
+	if _, err := c.Exec(ctx, "LISTEN "+channel); err != nil {
+		return err
+	}
+	for {
+		note, err := c.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		switch note.Payload {
+		case noteConfig:
+			hint(s.watcher.wake)
+		case noteWork:
+			if s.options.Work != nil {
+				s.options.Work()
+			}
+		}
+	}
+}
+
+// spread learns the version that this node made, and waits until every node that
+// is alive knows it, or has lost its lease.
+func (s *Store) spread(ctx context.Context, version int64) error {
+	s.noteConfig(ctx)
+	ctx, cancel := context.WithTimeout(ctx, telltale.Lease+5*time.Second)
+	defer cancel()
+	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		var behind int
+		err := s.readers.QueryRow(ctx, `SELECT count(*) FROM node WHERE gone_at IS NULL AND lease_until >= telltale_now() AND config < $1`, version).Scan(&behind)
+		if err == nil && behind == 0 {
+			return nil
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return unavailable("It is changed, but not every node has said that it knows.", retryBusy, ctx.Err())
+		case <-timer.C:
+		}
+	}
+}
+
+// noteConfig has this node know of a change of its own.
+func (s *Store) noteConfig(ctx context.Context) {
+	if err := s.refreshWith(ctx, s.readers); err != nil {
+		s.log.Warn("The configuration was changed, and cannot be read; it is tried again.", "error", err)
+	}
+	hint(s.watcher.wake)
+}

@@ -1,0 +1,88 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"telltale.example/telltale/internal/stored"
+)
+
+// Events, finished deliveries and attempts lie in a partition for each day (UTC)
+// in which their numbers were taken. A day's partitions are made a day ahead, by
+// whichever node finds them missing.
+var partitioned = []string{"event", "delivery_done", "attempt"}
+
+const dayMilli = int64(24 * time.Hour / time.Millisecond)
+
+// dayOf gives the day, counted since 1970, of a time in ms.
+func dayOf(milli int64) int64 { return milli / dayMilli }
+
+// dayNumber is the first number of a day.
+func dayNumber(day int64) int64 { return day * dayMilli << stored.NumberBits }
+
+// partitionName is what a day's partition of a table is called, such as
+// event_20261127.
+func partitionName(table string, day int64) string {
+	return table + "_" + time.UnixMilli(day*dayMilli).UTC().Format("20060102")
+}
+
+// partitions remembers for which days there are some.
+type partitions struct {
+	mu   sync.RWMutex
+	days map[int64]bool
+}
+
+// has reports whether rows of the day, and of the one after it, can be stored.
+func (p *partitions) has(day int64) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.days[day] && p.days[day+1]
+}
+
+// forget has the days looked for again, as after a purge.
+func (p *partitions) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.days = nil
+}
+
+// partitionLock keeps two nodes from making the same partition.
+const partitionLock = 7823641002
+
+// ensure makes the partitions of the day and of the one after it. A new one is
+// attached, not created in place, since that would wait for all transactions on
+// the table.
+func (p *partitions) ensure(ctx context.Context, pool *pgxpool.Pool, day int64) error {
+	c, err := pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	for _, d := range [...]int64{day, day + 1} {
+		for _, table := range partitioned {
+			name := partitionName(table, d)
+			_, err := c.Exec(ctx, fmt.Sprintf(`DO $$
+				BEGIN
+					PERFORM pg_advisory_xact_lock(%d);
+					IF to_regclass('%s') IS NULL THEN
+						CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES);
+						ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%d) TO (%d);
+					END IF;
+				END $$`, partitionLock, name, name, table, table, name, dayNumber(d), dayNumber(d+1)))
+			if err != nil {
+				return fmt.Errorf("the partition %s: %w", name, err)
+			}
+		}
+		p.mu.Lock()
+		if p.days == nil {
+			p.days = map[int64]bool{}
+		}
+		p.days[d] = true
+		p.mu.Unlock()
+	}
+	return nil
+}

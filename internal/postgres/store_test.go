@@ -1,0 +1,161 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"telltale.example/telltale"
+	"telltale.example/telltale/internal/pgtest"
+	"telltale.example/telltale/internal/storetest"
+)
+
+const testNode = telltale.NodeID("nod_01JD0000000000000000000000")
+
+// server is the one that all tests of the package share.
+var server *pgtest.Server
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	var err error
+	if server, err = pgtest.New(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := server.Remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// xorSealer seals so that a test can tell: what is sealed cannot be read, and
+// opens only in its row.
+type xorSealer struct{}
+
+func (xorSealer) Seal(plain []byte, row string) ([]byte, error) {
+	sealed := append([]byte(row+"\n"), plain...)
+	for i := range sealed {
+		sealed[i] ^= 0xa5
+	}
+	return sealed, nil
+}
+
+func (xorSealer) Open(sealed []byte, row string) ([]byte, error) {
+	plain := bytes.Clone(sealed)
+	for i := range plain {
+		plain[i] ^= 0xa5
+	}
+	plain, ok := bytes.CutPrefix(plain, []byte(row+"\n"))
+	if !ok {
+		return nil, errors.New("this was sealed for another row")
+	}
+	return plain, nil
+}
+
+// migrated is a database without rows, which tests copy.
+var migrated = sync.OnceValues(func() (string, error) {
+	const name = "migrated"
+	url, err := server.Create(name, "")
+	if err != nil {
+		return "", err
+	}
+	_, err = Migrate(context.Background(), url)
+	return name, err
+})
+
+var databases atomic.Int64
+
+// newDatabase gives the URL of a new database, which goes with the test.
+func newDatabase(t testing.TB) (url, name string) {
+	t.Helper()
+	template, err := migrated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name = fmt.Sprintf("test_%d", databases.Add(1))
+	url, err = server.Create(name, template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Drop(name); err != nil {
+			t.Error(err)
+		}
+	})
+	return url, name
+}
+
+func openStore(t testing.TB, url string, change ...func(*Options)) *Store {
+	t.Helper()
+	options := Options{Node: testNode, Sealer: xorSealer{}, Connections: 4}
+	for _, c := range change {
+		c(&options)
+	}
+	s, err := Open(context.Background(), url, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// clock is a database's time, which stands still unless a test moves it.
+type clock struct {
+	database string
+	mu       sync.Mutex
+	milli    int64
+}
+
+// stop has the database tell this time from now on.
+func newClock(t testing.TB, database string) *clock {
+	t.Helper()
+	c := &clock{database: database, milli: time.Now().UnixMilli()}
+	c.set(t)
+	return c
+}
+
+func (c *clock) set(t testing.TB) {
+	t.Helper()
+	_, err := server.Exec(c.database, fmt.Sprintf(`CREATE OR REPLACE FUNCTION telltale_now() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT %d::bigint $$;`, c.milli))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.UnixMilli(c.milli)
+}
+
+func TestTheStoreKeepsItsContract(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, test func(*testing.T, storetest.Harness)) {
+		url, name := newDatabase(t)
+		clock := newClock(t, name)
+		test(t, storetest.Harness{
+			Node: testNode,
+			Open: func(t *testing.T) telltale.Store { return openStore(t, url) },
+			Reopen: func(t *testing.T, s telltale.Store) telltale.Store {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				return openStore(t, url)
+			},
+			Advance: func(d time.Duration) {
+				clock.mu.Lock()
+				defer clock.mu.Unlock()
+				clock.milli += d.Milliseconds()
+				clock.set(t)
+			},
+			Now: clock.now,
+		})
+	})
+}
