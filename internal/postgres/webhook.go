@@ -139,7 +139,7 @@ func (s *Store) EnableWebhook(ctx context.Context, project telltale.ProjectID, i
 
 func (tx *tx) enable(c *webhookChange) error {
 	made := *c.Webhook
-	made.Enabled, made.DisabledReason, made.DisabledAt = true, "", time.Time{}
+	made.Enabled, made.DisabledReason = true, ""
 	c.epoch++
 	c.enabledAt = tx.milli
 	if err := tx.writeSwitch(c, &made); err != nil {
