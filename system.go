@@ -2,9 +2,24 @@ package telltale
 
 import "time"
 
+// NodeRole is what a node does.
+type NodeRole string
+
+// The roles of nodes. What shares a database may be told apart by them; one node
+// alone does everything.
+const (
+	NodeAll     NodeRole = "all"     // accepts, and sends
+	NodeAPI     NodeRole = "api"     // accepts, shows and changes; sends tests, and nothing else
+	NodeWorker  NodeRole = "worker"  // sends, and runs the jobs; it has no pages and no API
+	NodeCommand NodeRole = "command" // a command that opened the database for a moment
+)
+
 // Node is one start of the server, as the store knows it.
 type Node struct {
 	ID        NodeID
+	Role      NodeRole
+	Version   string // of the program; "" where it is not noted
+	Host      string // likewise
 	StartedAt time.Time
 	BeatAt    time.Time // zero before the first beat
 	Alive     bool      // by the store's own measure

@@ -63,7 +63,7 @@ func (s *Store) Beat(ctx context.Context) (beat telltale.Beat, err error) {
 			}
 			beat.Workers++
 			return nil
-		}, `SELECT number FROM node WHERE gone_at IS NULL AND lease_until >= $1 AND role <> 'api' ORDER BY number`, tx.milli)
+		}, `SELECT number FROM node WHERE gone_at IS NULL AND lease_until >= $1 AND role IN ('all', 'worker') ORDER BY number`, tx.milli)
 	})
 	if errors.Is(err, errGone) {
 		s.log.Warn("The node's lease had ended, and others took over. It joins anew.")
