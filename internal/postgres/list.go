@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"telltale.example/telltale"
@@ -56,7 +57,8 @@ type conditions struct {
 	args []any
 }
 
-// where adds a condition, in which each ? stands for a parameter.
+// where adds a condition, in which each ? stands for a parameter. What stands in
+// a text that cannot be stored cannot be found, either.
 func (c *conditions) where(sql string, args ...any) {
 	var b strings.Builder
 	for _, r := range sql {
@@ -64,7 +66,11 @@ func (c *conditions) where(sql string, args ...any) {
 			b.WriteRune(r)
 			continue
 		}
-		c.args, args = append(c.args, args[0]), args[1:]
+		arg := args[0]
+		if text, ok := arg.(string); ok {
+			arg = clean(text)
+		}
+		c.args, args = append(c.args, arg), args[1:]
 		fmt.Fprintf(&b, "$%d", len(c.args))
 	}
 	c.sql = append(c.sql, b.String())
@@ -93,6 +99,10 @@ func (c *conditions) byID(column string, page telltale.Page) (order string) {
 	}
 	return fmt.Sprintf(" ORDER BY %s %s LIMIT %d", column, way, pageLimit(page))
 }
+
+// ceilMilli is the first millisecond that is not before t: times are compared
+// with it that a list begins or ends at.
+func ceilMilli(t time.Time) int64 { return t.Add(time.Millisecond - time.Nanosecond).UnixMilli() }
 
 // clean makes a text that the database can store of whatever came from outside:
 // it has no NUL, and is valid UTF-8.
