@@ -16,7 +16,7 @@ import (
 
 // driveConfig says how events are posted.
 type driveConfig struct {
-	Address     string        `json:"address"` // of the server, host:port
+	Addresses   []string      `json:"addresses"` // of the server's nodes, host:port, which the connections share
 	Path        string        `json:"path"`
 	Token       string        `json:"token"`
 	Batch       int           `json:"batch"`       // events a request
@@ -40,8 +40,9 @@ type driveResult struct {
 // drive posts events and counts what was accepted.
 type drive struct {
 	driveConfig
-	head []byte // of every request, up to the value of content-length
-	next atomic.Int64
+	head  []byte // of every request, up to the value of content-length
+	next  atomic.Int64
+	dials atomic.Int64
 
 	mu     sync.Mutex
 	result driveResult
@@ -51,7 +52,7 @@ type drive struct {
 func runDrive(ctx context.Context, c driveConfig, say func(any) error) error {
 	d := &drive{driveConfig: c, head: fmt.Appendf(nil,
 		"POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: telltale-bench\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: ",
-		c.Path, c.Address, c.Token)}
+		c.Path, c.Addresses[0], c.Token)}
 	d.next.Store(c.First)
 	d.result.StartNS = time.Now().UnixNano()
 	run := d.saturate
@@ -150,7 +151,8 @@ type driveConn struct {
 }
 
 func (d *drive) dial(ctx context.Context) (*driveConn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", d.Address)
+	address := d.Addresses[int(d.dials.Add(1))%len(d.Addresses)]
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func newAcceptor(t *testing.T, refuse func(request int64) int) *acceptor {
 
 func (a *acceptor) drive(t *testing.T, c driveConfig) (result driveResult, err error) {
 	t.Helper()
-	c.Address, c.Path, c.Token = a.Listener.Addr().String(), ingestPath, "tt_x"
+	c.Addresses, c.Path, c.Token = []string{a.Listener.Addr().String()}, ingestPath, "tt_x"
 	_, err = runChild(t.Context(), "drive", c, &result)
 	return result, err
 }

@@ -34,7 +34,7 @@ type options struct {
 const usage = `Usage: go run . [flags] mark...
 
 Measures marks of Telltale, each in several runs beside the yardstick; README.md
-says what they mean. Marks: m1 m2 m3 m4 m6 m7, or all.
+says what they mean. Marks: m1 m2 m3 m4 m6 m7 m10, or all.
 
   go run . all                                the page docs/benchmarks.md (ten minutes)
   go run . m1 --rounds 1 --length 3s          a quick look
@@ -155,8 +155,8 @@ func (o options) measure(ctx context.Context, marks []mark, loads []*load) (p *r
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.sink.process.stop()) }()
-	for _, l := range loads {
-		runs, err := b.rounds(ctx, l)
+	for _, group := range inTurn(marks, loads) {
+		runs, err := b.rounds(ctx, group)
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ type load struct {
 	Batch       int     `json:"batch"`       // events a request
 	Connections int     `json:"connections"` // of the drive
 	Rate        float64 `json:"rate"`        // requests a second, in an open loop; 0: as many as are accepted
+	Nodes       int     `json:"nodes"`       // over one PostgreSQL server, which the connections share; 0: one, with SQLite
 }
 
 // yardstickWorkers is how many workers the bare loop has. The throughput loads
@@ -30,7 +31,18 @@ var (
 		Webhooks: 10, Concurrency: 7, Batch: 1, Connections: 64}
 	paced = &load{Name: "paced", What: "50 events a second, one a request, one webhook as it is by default",
 		Webhooks: 1, Batch: 1, Connections: 64, Rate: 50}
+	oneNode, twoNodes, threeNodes = overNodes(1), overNodes(2), overNodes(3)
 )
+
+// overNodes is oneByOne with PostgreSQL.
+func overNodes(n int) *load {
+	l := *oneByOne
+	l.Name, l.Nodes = fmt.Sprintf("pg-%d", n), n
+	l.What += fmt.Sprintf(", %d nodes over PostgreSQL", n)
+	return &l
+}
+
+func perSecond(r *run) float64 { return r.DeliveredPerSecond }
 
 // mark is one figure that is held against a goal.
 type mark struct {
@@ -40,17 +52,21 @@ type mark struct {
 	atMost     bool    // the goal is not to be exceeded, rather than to be reached
 	load       *load
 	value      func(*run) float64
+	over       *load // whose value in the same round is 1; nil for none
 }
 
 var marks = []mark{
-	{"M1", "sustained deliveries/s ÷ yardstick, one event a request", 0.15, false, oneByOne, (*run).ratio},
-	{"M2", "the same, events in batches of 100", 0.30, false, batched, (*run).ratio},
-	{"M3", "fan-out: one event to 10 webhooks, deliveries/s ÷ yardstick", 0.30, false, fannedOut, (*run).ratio},
-	{"M4", "post → arrival at 50 events/s, p50, ms", 5, true, paced, func(r *run) float64 { return r.Latency.P50 }},
-	{"M4", "post → arrival at 50 events/s, p99, ms", 25, true, paced, func(r *run) float64 { return r.Latency.P99 }},
-	{"M6", "server's CPU seconds per 1,000 deliveries, M1's load", 0.30, true, oneByOne, func(r *run) float64 { return r.CPU.Server }},
-	{"M6", "server's CPU seconds per 1,000 deliveries, M3's load", 0.18, true, fannedOut, func(r *run) float64 { return r.CPU.Server }},
-	{"M7", "server's peak memory at M1's load, MiB", 150, true, oneByOne, func(r *run) float64 { return r.Memory.Peak }},
+	{"M1", "sustained deliveries/s ÷ yardstick, one event a request", 0.15, false, oneByOne, (*run).ratio, nil},
+	{"M2", "the same, events in batches of 100", 0.30, false, batched, (*run).ratio, nil},
+	{"M3", "fan-out: one event to 10 webhooks, deliveries/s ÷ yardstick", 0.30, false, fannedOut, (*run).ratio, nil},
+	{"M4", "post → arrival at 50 events/s, p50, ms", 5, true, paced, func(r *run) float64 { return r.Latency.P50 }, nil},
+	{"M4", "post → arrival at 50 events/s, p99, ms", 25, true, paced, func(r *run) float64 { return r.Latency.P99 }, nil},
+	{"M6", "server's CPU seconds per 1,000 deliveries, M1's load", 0.30, true, oneByOne, func(r *run) float64 { return r.CPU.Server }, nil},
+	{"M6", "server's CPU seconds per 1,000 deliveries, M3's load", 0.18, true, fannedOut, func(r *run) float64 { return r.CPU.Server }, nil},
+	{"M7", "server's peak memory at M1's load, MiB", 150, true, oneByOne, func(r *run) float64 { return r.Memory.Peak }, nil},
+	{"M10", "deliveries/s with one node over PostgreSQL ÷ with SQLite, M1's load", 0.5, false, oneNode, perSecond, oneByOne},
+	{"M10", "deliveries/s with two nodes ÷ with one", 0.9, false, twoNodes, perSecond, oneNode},
+	{"M10", "deliveries/s with three nodes ÷ with one", 0.9, false, threeNodes, perSecond, oneNode},
 }
 
 // choose gives the marks of those names, in the order of the table, and the
@@ -64,7 +80,7 @@ func choose(names []string) (chosen []mark, loads []*load, err error) {
 	for _, name := range names {
 		name = strings.ToUpper(name)
 		if !known[name] {
-			return nil, nil, fmt.Errorf("%q is no mark; expected one of m1, m2, m3, m4, m6, m7, all", name)
+			return nil, nil, fmt.Errorf("%q is no mark; expected one of m1, m2, m3, m4, m6, m7, m10, all", name)
 		}
 		wanted[name] = true
 	}
@@ -73,11 +89,30 @@ func choose(names []string) (chosen []mark, loads []*load, err error) {
 			continue
 		}
 		chosen = append(chosen, m)
-		if !slices.Contains(loads, m.load) {
-			loads = append(loads, m.load)
+		for _, l := range []*load{m.over, m.load} {
+			if l != nil && !slices.Contains(loads, l) {
+				loads = append(loads, l)
+			}
 		}
 	}
 	return chosen, loads, nil
+}
+
+// inTurn groups the loads: those that are held against each other are measured in
+// turn, all others one after another.
+func inTurn(marks []mark, loads []*load) (groups [][]*load) {
+	var compared []*load
+	for _, l := range loads {
+		if slices.ContainsFunc(marks, func(m mark) bool { return m.over != nil && (m.load == l || m.over == l) }) {
+			compared = append(compared, l)
+		} else {
+			groups = append(groups, []*load{l})
+		}
+	}
+	if compared != nil {
+		groups = append(groups, compared)
+	}
+	return groups
 }
 
 // result is a mark and what the runs gave.
@@ -94,8 +129,17 @@ type result struct {
 func (m mark) judge(runs []*run) result {
 	var values []float64
 	for _, r := range runs {
-		if r.Load == m.load.Name {
+		if r.Load != m.load.Name {
+			continue
+		}
+		if m.over == nil {
 			values = append(values, m.value(r))
+			continue
+		}
+		for _, o := range runs {
+			if o.Load == m.over.Name && o.Round == r.Round {
+				values = append(values, m.value(r)/m.value(o))
+			}
 		}
 	}
 	s := spreadOf(values)

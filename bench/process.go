@@ -26,19 +26,29 @@ func processCPU(pid int) (time.Duration, error) {
 // in parentheses and may hold anything; see proc(5).
 func parseProcessCPU(stat []byte) (time.Duration, error) {
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const utime, stime = 14 - 3, 15 - 3 // the third field of the line is the first here
-	if len(fields) <= stime {
-		return 0, fmt.Errorf("/proc/pid/stat has too few fields: %q", stat)
+	return sumTicks(fields, 14, 15)
+}
+
+// parseChildrenCPU reads there what children took that have ended.
+func parseChildrenCPU(stat []byte) (time.Duration, error) {
+	return sumTicks(strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])), 16, 17)
+}
+
+// sumTicks adds up two fields of the line, counted from 1; the third is the first
+// here.
+func sumTicks(fields []string, a, b int) (time.Duration, error) {
+	if len(fields) <= b-3 {
+		return 0, fmt.Errorf("/proc/pid/stat has too few fields: %q", fields)
 	}
-	user, err := strconv.ParseInt(fields[utime], 10, 64)
-	if err != nil {
-		return 0, err
+	var sum int64
+	for _, at := range []int{a, b} {
+		n, err := strconv.ParseInt(fields[at-3], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
 	}
-	system, err := strconv.ParseInt(fields[stime], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	return time.Duration(user+system) * tick, nil
+	return time.Duration(sum) * tick, nil
 }
 
 // machineCPU is the CPU time that everything on the machine has taken, and what

@@ -100,17 +100,20 @@ type bench struct {
 // verifyEvery says of how many requests the sink verifies the signature of one.
 const verifyEvery = 10
 
-// rounds measures a load as often as asked, each time on a fresh server.
-func (b *bench) rounds(ctx context.Context, l *load) ([]*run, error) {
+// rounds measures the loads as often as asked, in turn, each time on a fresh
+// server: so those that are held against each other have been through the same.
+func (b *bench) rounds(ctx context.Context, loads []*load) ([]*run, error) {
 	b.last = bareLoop{}
 	var runs []*run
 	for round := 1; round <= b.Rounds; round++ {
-		r, err := b.round(ctx, l, round)
-		if err != nil {
-			return nil, fmt.Errorf("load %s, round %d: %w", l.Name, round, err)
+		for _, l := range loads {
+			r, err := b.round(ctx, l, round)
+			if err != nil {
+				return nil, fmt.Errorf("load %s, round %d: %w", l.Name, round, err)
+			}
+			b.say("%s", r)
+			runs = append(runs, r)
 		}
-		b.say("%s", r)
-		runs = append(runs, r)
 	}
 	return runs, nil
 }
@@ -189,7 +192,7 @@ func (b *bench) measure(ctx context.Context, l *load, r *run) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	s, err := startServer(ctx, b.binary, folder, b.ServerArgs)
+	s, err := b.startCluster(ctx, folder, l.Nodes)
 	if err != nil {
 		return err
 	}
@@ -209,16 +212,18 @@ func (b *bench) measure(ctx context.Context, l *load, r *run) (err error) {
 	if err := b.load(ctx, l, s, paths, r); err != nil {
 		return err
 	}
-	if err := s.stop(); err != nil {
-		return err
+	if s.database == nil { // the log in front of the file is empty then
+		if err := s.stop(); err != nil {
+			return err
+		}
 	}
-	disk, err := s.disk()
-	r.DiskPerEvent = float64(disk) / float64(r.Accepted)
+	size, err := s.size()
+	r.DiskPerEvent = float64(size) / float64(r.Accepted)
 	return err
 }
 
 // subscribe makes the load's webhooks and gives the sink's path of each.
-func (b *bench) subscribe(ctx context.Context, l *load, s *server) (map[string]pathConfig, error) {
+func (b *bench) subscribe(ctx context.Context, l *load, s *cluster) (map[string]pathConfig, error) {
 	paths := map[string]pathConfig{}
 	for i := range l.Webhooks {
 		path := fmt.Sprintf("/receiver/%d", i)
@@ -244,19 +249,19 @@ type driven struct {
 
 // drive posts for a length, waits until everything arrived, and checks that it
 // is all there: at every webhook, with the right signature, and in the log.
-func (b *bench) drive(ctx context.Context, l *load, s *server, paths map[string]pathConfig, length time.Duration, first int64, arrived func() error) (*driven, error) {
+func (b *bench) drive(ctx context.Context, l *load, s *cluster, paths map[string]pathConfig, length time.Duration, first int64, arrived func() error) (*driven, error) {
 	if err := b.sink.expect(ctx, paths); err != nil {
 		return nil, err
 	}
 	d := &driven{}
 	var err error
 	d.cpu, err = runChild(ctx, "drive", driveConfig{
-		Address: s.address, Path: ingestPath, Token: s.token, Batch: l.Batch, Connections: l.Connections, Rate: l.Rate, Length: length, First: first,
+		Addresses: s.addresses(), Path: ingestPath, Token: s.token, Batch: l.Batch, Connections: l.Connections, Rate: l.Rate, Length: length, First: first,
 	}, &d.driveResult)
 	if err != nil {
 		return nil, errors.Join(err, s.lastWords())
 	}
-	if d.memory, err = processMemory(s.pid()); err != nil {
+	if d.memory, err = s.memory(); err != nil {
 		return nil, err
 	}
 	if d.atEnd, err = b.sink.counts(ctx); err != nil {
@@ -313,7 +318,7 @@ func (b *bench) awaitArrivals(ctx context.Context, n int64) (last time.Time, err
 }
 
 // check reports what is missing: a figure must not be bought by losing work.
-func (d *driven) check(ctx context.Context, l *load, s *server) error {
+func (d *driven) check(ctx context.Context, l *load, s *cluster) error {
 	if d.Accepted == 0 {
 		return errors.New("nothing was accepted")
 	}
@@ -354,7 +359,7 @@ func (d *driven) check(ctx context.Context, l *load, s *server) error {
 }
 
 // load is the measured part of a run.
-func (b *bench) load(ctx context.Context, l *load, s *server, paths map[string]pathConfig, r *run) error {
+func (b *bench) load(ctx context.Context, l *load, s *cluster, paths map[string]pathConfig, r *run) error {
 	profiled := b.profile(ctx, s.pid(), fmt.Sprintf("%s-%d", l.Name, r.Round))
 	before, err := b.cpuTimes(s)
 	if err != nil {
@@ -410,12 +415,15 @@ type cpuTimes struct {
 	server, sink, self, machine time.Duration
 }
 
-func (b *bench) cpuTimes(s *server) (t cpuTimes, err error) {
+func (b *bench) cpuTimes(s *cluster) (t cpuTimes, err error) {
 	t.at = time.Now()
+	if t.server, err = s.cpu(); err != nil {
+		return t, err
+	}
 	for _, v := range []struct {
 		pid int
 		to  *time.Duration
-	}{{s.pid(), &t.server}, {b.sink.process.pid(), &t.sink}, {os.Getpid(), &t.self}} {
+	}{{b.sink.process.pid(), &t.sink}, {os.Getpid(), &t.self}} {
 		if *v.to, err = processCPU(v.pid); err != nil {
 			return t, err
 		}

@@ -53,7 +53,7 @@ func TestCheckFindsWhatIsMissing(t *testing.T) {
 			if test.change != nil {
 				test.change(d)
 			}
-			err := d.check(t.Context(), &load{Webhooks: 1}, s)
+			err := d.check(t.Context(), &load{Webhooks: 1}, &cluster{server: s})
 			switch {
 			case test.want == "" && err != nil:
 				t.Error(err)

@@ -57,7 +57,7 @@ func serverVersion(ctx context.Context, binary string) (string, error) {
 
 // startServer starts the binary with its own settings but for the addresses,
 // the folder, and leave to deliver to this machine. It is ready on return.
-func startServer(ctx context.Context, binary, folder string, args []string) (s *server, err error) {
+func startServer(ctx context.Context, binary, folder string, args, environment []string) (s *server, err error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func startServer(ctx context.Context, binary, folder string, args []string) (s *
 	s.cmd = exec.CommandContext(ctx, binary, append([]string{ //nolint:gosec // the binary under test
 		"serve", "--listen", address, "--ops-listen", ops, "--data", data, "--allow-private"}, args...)...)
 	s.cmd.Dir = folder
-	s.cmd.Env = serverEnvironment(folder)
+	s.cmd.Env = append(serverEnvironment(folder), environment...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = stopGrace

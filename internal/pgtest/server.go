@@ -54,13 +54,16 @@ func Start(t testing.TB, settings ...string) *Server {
 }
 
 // New starts a server that its caller removes.
-func New(settings ...string) (*Server, error) {
+func New(settings ...string) (*Server, error) { return NewIn(memory(), settings...) }
+
+// NewIn starts one whose files lie in a folder of that folder, as on a real disk.
+func NewIn(folder string, settings ...string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{bin: bin}
-	if s.folder, err = os.MkdirTemp(memory(), "telltale-postgres-"); err != nil {
+	if s.folder, err = os.MkdirTemp(folder, "telltale-postgres-"); err != nil {
 		return nil, err
 	}
 	if err := s.prepare(settings); err != nil {
@@ -227,6 +230,9 @@ func (s *Server) Stop(fast bool) error {
 func (s *Server) Remove() error {
 	return errors.Join(s.Stop(false), os.RemoveAll(s.folder))
 }
+
+// PID is the server's first process, whose children are its sessions.
+func (s *Server) PID() int { return s.process.Process.Pid }
 
 // Log is what the server wrote.
 func (s *Server) Log() string {
