@@ -265,7 +265,7 @@ func (r *recording) change(tx *tx, j *judgement, change func(*webhookChange) err
 		return err
 	}
 	r.turned.change(j)
-	return tx.audit(telltaleItself, webhookEntry(before, j.change.Webhook))
+	return tx.audit(telltaleItself, stored.WebhookEntry(before, j.change.Webhook))
 }
 
 // Values of the column manual.

@@ -2,10 +2,7 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"telltale.example/telltale"
@@ -13,12 +10,12 @@ import (
 )
 
 func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
-	made := cloneWebhook(w)
+	made := stored.CloneWebhook(w)
 	made.Health, made.Standing = telltale.HealthNeverUsed, telltale.Standing{}
 	if !made.Enabled && made.DisabledAt.IsZero() {
 		made.DisabledAt = made.CreatedAt
 	}
-	row, err := s.sealWebhook(made)
+	row, err := stored.SealWebhook(s.options.Sealer, made)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +31,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 		if err != nil {
 			return err
 		}
-		args := append(row.values(made), string(made.ID), p.number, made.Version, made.Enabled, reason, milliOrNull(made.DisabledAt),
+		args := append(settings(made, row), string(made.ID), p.number, made.Version, made.Enabled, reason, milliOrNull(made.DisabledAt),
 			stored.TimeMilli(made.CreatedAt), stored.TimeMilli(made.UpdatedAt), tx.changeConfig())
 		_, err = tx.exec(`INSERT INTO webhook (url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, skip_machines, extensions, legacy_signature, format, secrets,
 			id, project, version, enabled, disabled_reason, disabled_at, epoch, enabled_at, created_at, updated_at, changed)
@@ -88,8 +85,8 @@ func (s *Store) Webhooks(ctx context.Context, project telltale.ProjectID, page t
 }
 
 func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
-	wanted := cloneWebhook(w)
-	row, err := s.sealWebhook(wanted)
+	wanted := stored.CloneWebhook(w)
+	row, err := stored.SealWebhook(s.options.Sealer, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +100,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 		made.DisabledAt, made.Standing, made.CreatedAt = before.DisabledAt, before.Standing, before.CreatedAt
 		made.Version, made.UpdatedAt = before.Version+1, tx.presentTime()
 		c.Webhook = &made
-		args := append(row.values(&made), made.Version, tx.milli, tx.changeConfig(), c.number)
+		args := append(settings(&made, row), made.Version, tx.milli, tx.changeConfig(), c.number)
 		_, err := tx.exec(`UPDATE webhook SET url = $1, events = $2, description = $3, timeout = $4, retry_schedule = $5, rate_limit = $6, concurrency = $7, headers = $8, basic_auth = $9,
 			skip_machines = $10, extensions = $11, legacy_signature = $12, format = $13, secrets = $14, version = $15, updated_at = $16, changed = $17 WHERE number = $18`, args...)
 		if err != nil || made.URL == before.URL {
@@ -194,7 +191,7 @@ func (s *Store) RestoreWebhook(ctx context.Context, project telltale.ProjectID, 
 			return err
 		}
 		restored = c.Webhook
-		return tx.audit(telltale.ActorOf(ctx), webhookEntry(before.now(), restored))
+		return tx.audit(telltale.ActorOf(ctx), stored.WebhookEntry(before.now(), restored))
 	})
 	if err != nil {
 		return nil, err
@@ -245,34 +242,12 @@ func (s *Store) changeWebhook(ctx context.Context, name string, project telltale
 		if changed == before {
 			return nil
 		}
-		return tx.audit(telltale.ActorOf(ctx), webhookEntry(before, changed))
+		return tx.audit(telltale.ActorOf(ctx), stored.WebhookEntry(before, changed))
 	})
 	if err != nil {
 		return nil, err
 	}
 	return changed, nil
-}
-
-// webhookEntry tells the audit log what became of a webhook.
-func webhookEntry(before, after *telltale.Webhook) telltale.AuditEntry {
-	e := telltale.AuditEntry{ProjectID: after.ProjectID, Target: string(after.ID), Name: after.URL, Action: telltale.AuditWebhookChanged}
-	switch {
-	case after.Deleted:
-		e.Action = telltale.AuditWebhookDeleted
-	case before.Deleted:
-		e.Action = telltale.AuditWebhookRestored
-	case after.Enabled && !before.Enabled:
-		e.Action = telltale.AuditWebhookEnabled
-	case !after.Enabled && before.Enabled:
-		e.Action = telltale.AuditWebhookDisabled
-		e.Changes = []telltale.AuditChange{{Field: "disabled_reason", After: string(after.DisabledReason)}}
-	case !slices.Equal(before.Secrets, after.Secrets):
-		e.Action = telltale.AuditSecretRotated
-		e.Changes = telltale.WebhookChanges(before, after)
-	default:
-		e.Changes = telltale.WebhookChanges(before, after)
-	}
-	return e
 }
 
 // forgetDeleted forgets the secrets of webhooks whose deletion is final.
@@ -282,71 +257,10 @@ func (tx *tx) forgetDeleted() error {
 	return err
 }
 
-// webhookRow is what of a webhook is stored as text or sealed.
-type webhookRow struct {
-	schedule                    *string
-	headers, basicAuth, secrets []byte
-}
-
-func (s *Store) sealWebhook(w *telltale.Webhook) (row webhookRow, err error) {
-	if w.RetrySchedule != nil {
-		text, err := json.Marshal(w.RetrySchedule)
-		if err != nil {
-			return row, fmt.Errorf("webhook %s: retry schedule: %w", w.ID, err)
-		}
-		row.schedule = new(string(text))
-	}
-	if row.secrets, err = s.seal(sealedPlace(w.ID, "secrets"), w.Secrets); err != nil {
-		return row, err
-	}
-	if len(w.Headers) > 0 {
-		if row.headers, err = s.seal(sealedPlace(w.ID, "headers"), w.Headers); err != nil {
-			return row, err
-		}
-	}
-	if w.BasicAuth != nil {
-		row.basicAuth, err = s.seal(sealedPlace(w.ID, "basic_auth"), w.BasicAuth)
-	}
-	return row, err
-}
-
-// values gives the settings of a webhook, in the order of the statements above.
-func (r webhookRow) values(w *telltale.Webhook) []any {
-	return []any{w.URL, int64(w.Events), w.Description, int64(w.Timeout), r.schedule, w.RateLimit, w.Concurrency, r.headers, r.basicAuth,
-		w.SkipMachines, w.Extensions, w.LegacySignature, w.Format, r.secrets}
-}
-
-// sealedPlace names the place that a sealed value belongs to.
-func sealedPlace(id telltale.WebhookID, column string) string {
-	return "webhook/" + string(id) + "/" + column
-}
-
-// seal seals the value, as JSON, for that place.
-func (s *Store) seal(place string, value any) ([]byte, error) {
-	plain, err := json.Marshal(value)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", place, err)
-	}
-	sealed, err := s.options.Sealer.Seal(plain, place)
-	if err != nil {
-		return nil, fmt.Errorf("sealing %s: %w", place, err)
-	}
-	return sealed, nil
-}
-
-// openSealed reads what seal made of a value; nil leaves it as it is.
-func (s *Store) openSealed(place string, sealed []byte, value any) error {
-	if sealed == nil {
-		return nil
-	}
-	plain, err := s.options.Sealer.Open(sealed, place)
-	if err != nil {
-		return fmt.Errorf("opening %s: %w", place, err)
-	}
-	if err := json.Unmarshal(plain, value); err != nil {
-		return fmt.Errorf("%s: %w", place, err)
-	}
-	return nil
+// settings gives the settings of a webhook, in the order of the statements above.
+func settings(w *telltale.Webhook, r stored.WebhookRow) []any {
+	return []any{w.URL, int64(w.Events), w.Description, int64(w.Timeout), orNull(r.Schedule), w.RateLimit, w.Concurrency, r.Headers, r.BasicAuth,
+		w.SkipMachines, w.Extensions, w.LegacySignature, w.Format, r.Secrets}
 }
 
 // loadWebhooks reads the webhooks that changed since that version.
@@ -366,7 +280,7 @@ func (s *Store) loadWebhooks(ctx context.Context, q querier, r *registry, since 
 }
 
 const webhookColumns = `w.number, w.project, w.id, w.version, w.enabled, w.disabled_reason, coalesce(w.disabled_at, 0), coalesce(w.deleted_at, 0), w.epoch, w.enabled_at, w.created_at, w.updated_at,
-	w.url, w.events, w.description, w.timeout, w.retry_schedule, w.rate_limit, w.concurrency, w.headers, w.basic_auth, w.skip_machines, w.extensions, w.legacy_signature, w.format, w.secrets, ` + standingColumns
+	w.url, w.events, w.description, w.timeout, coalesce(w.retry_schedule, ''), w.rate_limit, w.concurrency, w.headers, w.basic_auth, w.skip_machines, w.extensions, w.legacy_signature, w.format, w.secrets, ` + standingColumns
 
 // scannedWebhook is a row with those columns.
 type scannedWebhook struct {
@@ -377,17 +291,16 @@ type scannedWebhook struct {
 	epoch, enabledAt, createdAt, updatedAt    int64
 	url, description, format                  string
 	events, timeout                           int64
-	schedule                                  *string
 	rateLimit                                 float64
 	concurrency                               int
-	headers, basicAuth, secrets               []byte
+	row                                       stored.WebhookRow
 	skipMachines, extensions, legacySignature bool
 	standing                                  scannedStanding
 }
 
 func (r *scannedWebhook) into() []any {
 	return append([]any{&r.number, &r.project, &r.id, &r.version, &r.enabled, &r.reason, &r.disabledAt, &r.deletedAt, &r.epoch, &r.enabledAt, &r.createdAt, &r.updatedAt,
-		&r.url, &r.events, &r.description, &r.timeout, &r.schedule, &r.rateLimit, &r.concurrency, &r.headers, &r.basicAuth, &r.skipMachines, &r.extensions, &r.legacySignature, &r.format, &r.secrets},
+		&r.url, &r.events, &r.description, &r.timeout, &r.row.Schedule, &r.rateLimit, &r.concurrency, &r.row.Headers, &r.row.BasicAuth, &r.skipMachines, &r.extensions, &r.legacySignature, &r.format, &r.row.Secrets},
 		r.standing.into()...)
 }
 
@@ -405,44 +318,15 @@ func (r *scannedWebhook) webhook(s *Store, known *registry) (*webhook, error) {
 		RateLimit: r.rateLimit, Concurrency: r.concurrency,
 		SkipMachines: r.skipMachines, Extensions: r.extensions, LegacySignature: r.legacySignature, Format: r.format,
 	}
-	if r.schedule != nil {
-		if err := json.Unmarshal([]byte(*r.schedule), &w.RetrySchedule); err != nil {
-			return nil, fmt.Errorf("webhook %s: retry schedule: %w", w.ID, err)
-		}
-	}
 	standing, err := r.standing.standing()
 	if err != nil {
 		return nil, fmt.Errorf("the standing of %s: %w", w.ID, err)
 	}
 	w.Standing, w.Health = standing.Standing, standing.health
-	err = errors.Join(
-		s.openSealed(sealedPlace(w.ID, "headers"), r.headers, &w.Headers),
-		s.openSealed(sealedPlace(w.ID, "basic_auth"), r.basicAuth, &w.BasicAuth),
-		s.openSealed(sealedPlace(w.ID, "secrets"), r.secrets, &w.Secrets))
 	made := &webhook{number: r.number, project: r.project, epoch: r.epoch, enabledAt: r.enabledAt, deletedAt: r.deletedAt}
 	made.shown.Store(w)
-	return made, err
+	return made, r.row.Open(s.options.Sealer, w)
 }
-
-// cloneWebhook makes a snapshot that shares nothing with w, as it would be
-// read back.
-func cloneWebhook(w telltale.Webhook) *telltale.Webhook {
-	w.CreatedAt, w.UpdatedAt, w.DisabledAt = toMilli(w.CreatedAt), toMilli(w.UpdatedAt), toMilli(w.DisabledAt)
-	w.Events = w.Events.Known()
-	w.RetrySchedule = slices.Clone(w.RetrySchedule)
-	w.Headers = slices.Clone(w.Headers)
-	if len(w.Headers) == 0 {
-		w.Headers = nil
-	}
-	w.Secrets = slices.Clone(w.Secrets)
-	if w.BasicAuth != nil {
-		w.BasicAuth = new(*w.BasicAuth)
-	}
-	return &w
-}
-
-// toMilli is the time as it is read back.
-func toMilli(t time.Time) time.Time { return stored.MilliTime(stored.TimeMilli(t)) }
 
 // orNull stores zero as nothing.
 func orNull[T comparable](v T) *T {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // attemptRow is an attempt as it is stored. Durations are kept to the
@@ -21,10 +22,10 @@ type attemptRow struct {
 
 func newAttemptRow(a *telltale.Attempt) (row attemptRow, err error) {
 	row.Attempt = a
-	if row.trigger, err = code(triggers, a.Trigger); err != nil {
+	if row.trigger, err = stored.Code(stored.Triggers, a.Trigger); err != nil {
 		return row, err
 	}
-	row.exchange = encodeExchange(a)
+	row.exchange = stored.EncodeExchange(a)
 	return row, nil
 }
 
@@ -48,7 +49,7 @@ func (tx *tx) insertAttempt(d *deliveryRow, r *attemptRow) error {
 	} else {
 		q.int(d.lastAttempt)
 	}
-	err = q.int(int64(r.Number)).int(r.trigger).int(node).int(timeMilli(r.StartedAt)).int(r.Duration.Microseconds()).
+	err = q.int(int64(r.Number)).int(r.trigger).int(node).int(stored.TimeMilli(r.StartedAt)).int(r.Duration.Microseconds()).
 		int(int64(r.Status)).textOrNull(string(r.Error)).textOrNull(string(r.Failure)).textOrNull(r.Detail).blobOrNull(r.exchange).blobOrNull(r.Response.Body).run()
 	if err != nil {
 		return fmt.Errorf("attempt %d: %w", r.Number, err)
@@ -69,11 +70,11 @@ func readAttempts(c *conn, delivery int64) ([]telltale.Attempt, error) {
 			FROM attempt a LEFT JOIN node n ON n.number = a.node WHERE a.number = ?`).int(next).one(func(q *query) {
 			next = q.getInt()
 			a := telltale.Attempt{
-				Number: int(q.getInt()), Trigger: word(triggers, q.getInt()), Node: telltale.NodeID(q.getText()),
-				StartedAt: milliTime(q.getInt()), Duration: time.Duration(q.getInt()) * time.Microsecond,
+				Number: int(q.getInt()), Trigger: stored.Word(stored.Triggers, q.getInt()), Node: telltale.NodeID(q.getText()),
+				StartedAt: stored.MilliTime(q.getInt()), Duration: time.Duration(q.getInt()) * time.Microsecond,
 				Status: int(q.getInt()), Error: telltale.ErrorClass(q.getText()), Failure: telltale.FailureCode(q.getText()), Detail: q.getText(),
 			}
-			broken = decodeExchange(q.getBlob(), &a)
+			broken = stored.DecodeExchange(q.getBlob(), &a)
 			a.Response.Body = q.getBlob()
 			attempts = append(attempts, a)
 		})

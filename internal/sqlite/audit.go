@@ -9,6 +9,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 const (
@@ -51,7 +52,7 @@ func (tx *tx) audit(actor telltale.Actor, e telltale.AuditEntry) error {
 	}
 	a := e.Actor
 	err = tx.change(`INSERT INTO audit_entry (id, project, at, actor_kind, actor_id, actor_name, remote_addr, request, action, target, name, changes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
-		text(string(e.ID)).int(project).int(timeMilli(e.At)).text(string(a.Kind)).text(a.ID).text(a.Name).text(a.RemoteAddr).text(string(a.RequestID)).
+		text(string(e.ID)).int(project).int(stored.TimeMilli(e.At)).text(string(a.Kind)).text(a.ID).text(a.Name).text(a.RemoteAddr).text(string(a.RequestID)).
 		text(string(e.Action)).text(cutText(e.Target)).text(cutText(e.Name)).textOrNull(string(changes)).run()
 	if err != nil {
 		return fmt.Errorf("audit entry %s: %w", e.Action, err)
@@ -99,7 +100,7 @@ func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f 
 			l.where("at < ?", ceilMilli(f.Until))
 		}
 		return l.each(c, `SELECT id, at, actor_kind, actor_id, actor_name, remote_addr, request, action, target, name, changes FROM audit_entry`, func(q *query) error {
-			e := telltale.AuditEntry{ID: telltale.AuditID(q.getText()), ProjectID: project, At: milliTime(q.getInt())}
+			e := telltale.AuditEntry{ID: telltale.AuditID(q.getText()), ProjectID: project, At: stored.MilliTime(q.getInt())}
 			e.Actor = telltale.Actor{Kind: telltale.ActorKind(q.getText()), ID: q.getText(), Name: q.getText(), RemoteAddr: q.getText(), RequestID: telltale.RequestID(q.getText())}
 			e.Action, e.Target, e.Name = telltale.AuditAction(q.getText()), q.getText(), q.getText()
 			if changes := q.getText(); changes != "" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 func (s *Store) CreateBin(ctx context.Context, b telltale.Bin) error {
@@ -28,7 +29,7 @@ func (s *Store) CreateBin(ctx context.Context, b telltale.Bin) error {
 			return telltale.Errorf(telltale.Conflict, "The project has %d bins already; delete one, or wait until one expires.", count)
 		}
 		err = tx.change(`INSERT INTO bin (id, project, created_at, expires_at, answer) VALUES (?, ?, ?, ?, ?)`).
-			text(string(b.ID)).int(p.number).int(timeMilli(b.CreatedAt)).int(timeMilli(b.ExpiresAt)).textOrNull(answer).run()
+			text(string(b.ID)).int(p.number).int(stored.TimeMilli(b.CreatedAt)).int(stored.TimeMilli(b.ExpiresAt)).textOrNull(answer).run()
 		if err != nil {
 			return fmt.Errorf("bin: %w", err) // its id opens it, and is not for the log
 		}
@@ -56,7 +57,7 @@ const (
 
 func scanBin(q *query) telltale.Bin {
 	b := telltale.Bin{
-		ID: telltale.BinID(q.getText()), ProjectID: telltale.ProjectID(q.getText()), CreatedAt: milliTime(q.getInt()), ExpiresAt: milliTime(q.getInt()),
+		ID: telltale.BinID(q.getText()), ProjectID: telltale.ProjectID(q.getText()), CreatedAt: stored.MilliTime(q.getInt()), ExpiresAt: stored.MilliTime(q.getInt()),
 	}
 	_ = json.Unmarshal([]byte(q.getText()), &b.Answer) // what was stored here is JSON, and nothing answers 200
 	return b
@@ -136,14 +137,14 @@ func (tx *tx) removeBin(id telltale.BinID) error {
 }
 
 func (s *Store) CatchRequest(ctx context.Context, r telltale.CaughtRequest) error {
-	headers := appendHeaders(nil, r.Headers)
+	headers := stored.EncodeHeaders(r.Headers)
 	return s.write(ctx, "catching a request", len(headers)+len(r.Body)+200, func(tx *tx) error {
 		found, err := tx.query(`SELECT 1 FROM bin WHERE id = ? AND expires_at > ?`).text(string(r.BinID)).int(tx.milli).one(func(*query) {})
 		if err != nil || !found {
 			return orNotFound(err, "bin")
 		}
 		err = tx.change(`INSERT INTO caught_request (bin, id, received_at, remote_addr, method, path, headers, body, truncated, verdict) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
-			text(string(r.BinID)).text(string(r.ID)).int(timeMilli(r.ReceivedAt)).text(r.RemoteAddr).text(r.Method).text(r.Path).
+			text(string(r.BinID)).text(string(r.ID)).int(stored.TimeMilli(r.ReceivedAt)).text(r.RemoteAddr).text(r.Method).text(r.Path).
 			blob(headers).blob(r.Body).bool(r.Truncated).text(r.Verdict).run()
 		if err != nil {
 			return fmt.Errorf("request %s: %w", r.ID, err)
@@ -160,14 +161,13 @@ const headColumns = `SELECT id, received_at, remote_addr, method, path, headers,
 
 func scanCaught(q *query, bin telltale.BinID) (telltale.CaughtRequest, error) {
 	r := telltale.CaughtRequest{
-		ID: telltale.RequestID(q.getText()), BinID: bin, ReceivedAt: milliTime(q.getInt()), RemoteAddr: q.getText(), Method: q.getText(), Path: q.getText(),
+		ID: telltale.RequestID(q.getText()), BinID: bin, ReceivedAt: stored.MilliTime(q.getInt()), RemoteAddr: q.getText(), Method: q.getText(), Path: q.getText(),
 	}
-	headers := exchangeDecoder{rest: q.getBlob()}
-	r.Headers = headers.headers()
-	r.Truncated, r.Verdict, r.Body = q.getBool(), q.getText(), q.getBlob()
-	if headers.broken {
-		return r, fmt.Errorf("request %s: %w", r.ID, errExchange)
+	headers, err := stored.DecodeHeaders(q.getBlob())
+	if err != nil {
+		return r, fmt.Errorf("request %s: %w", r.ID, err)
 	}
+	r.Headers, r.Truncated, r.Verdict, r.Body = headers, q.getBool(), q.getText(), q.getBlob()
 	return r, nil
 }
 

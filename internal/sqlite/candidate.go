@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 const (
@@ -50,7 +51,7 @@ func (s *messageSearch) sentTo(known []string, goals *telltale.Goals, e *telltal
 	for i, user := range known {
 		names[i] = s.store.name(nameOfUser, s.project.number, user)
 	}
-	found, err := s.fresh.find(s.conn, names, firstNumber(e.OccurredAt.Add(-goals.Longest()-sentEarly)))
+	found, err := s.fresh.find(s.conn, names, stored.FirstNumber(e.OccurredAt.Add(-goals.Longest()-sentEarly)))
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func (s *messageSearch) sentTo(known []string, goals *telltale.Goals, e *telltal
 	for _, number := range slices.Backward(slices.Compact(numbers)) {
 		_, err := s.conn.query(`SELECT lag, occurred, user_id, email, message_id, campaign_id, provider_message_id, conversion_event FROM event
 			WHERE number = ? AND project = ? AND NOT test`).int(number).int(s.project.number).one(func(q *query) {
-			sentAt := milliTime(numberMilli(number) - q.getInt() - q.getInt())
+			sentAt := stored.MilliTime(stored.NumberMilli(number) - q.getInt() - q.getInt())
 			sent := &telltale.Event{UserID: q.getText(), Email: q.getText(), MessageID: q.getText()}
 			m := &telltale.Message{}
 			m.Campaign.SetString("id", q.getText())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // changeBytes is roughly what a change takes on disk beyond what it says.
@@ -121,7 +122,7 @@ func (tx *tx) apply(p *project, found, other *profileRow, effect telltale.Effect
 var optOutCode, optInCode = mustCode(telltale.Unsubscribed), mustCode(telltale.Resubscribed)
 
 func mustCode(t telltale.EventType) int64 {
-	c, err := code(eventTypes, t)
+	c, err := stored.Code(stored.EventTypes, t)
 	if err != nil {
 		panic(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // DueWebhooks goes from webhook to webhook that something waits for, past all
@@ -141,7 +142,7 @@ func (tx *tx) claimLane(room telltale.LaneRoom, events map[int64]*telltale.Event
 // claim gives the delivery to this node.
 func (tx *tx) claim(d *deliveryRow, state *webhookState, events map[int64]*telltale.Event) (telltale.Claim, error) {
 	claim := telltale.Claim{
-		ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.delivery(d.number), Number: d.claim + 1},
+		ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.Delivery(d.number), Number: d.claim + 1},
 		ProjectID: state.ProjectID, Webhook: state.Webhook,
 		Trigger: d.trigger(), Test: d.test, Once: d.test || d.manual == manualOnce,
 		Attempt: int(d.attempts) + 1, Step: int(d.step), Tries: int(tx.triesSinceOutage(d)),
@@ -187,7 +188,7 @@ func (d *deliveryRow) trigger() telltale.Trigger {
 
 // triesSinceOutage is the number of attempts made since our last outage.
 func (tx *tx) triesSinceOutage(d *deliveryRow) int64 {
-	if d.lastAttempt < tx.meta.outageEnd<<numberBits {
+	if d.lastAttempt < tx.meta.outageEnd<<stored.NumberBits {
 		return 0
 	}
 	return d.tries
@@ -196,7 +197,7 @@ func (tx *tx) triesSinceOutage(d *deliveryRow) int64 {
 func (s *Store) ReleaseClaims(ctx context.Context, claims []telltale.ClaimRef) error {
 	return s.write(ctx, "releasing claims", 50*len(claims), func(tx *tx) error {
 		for _, ref := range claims {
-			number, _ := s.ids.ofDelivery(ref.DeliveryID)
+			number, _ := s.ids.OfDelivery(ref.DeliveryID)
 			d, ok, err := tx.claimed(number, ref)
 			if err != nil {
 				return err
@@ -214,7 +215,7 @@ func (s *Store) ReleaseClaims(ctx context.Context, claims []telltale.ClaimRef) e
 
 // release lets a claimed delivery wait again, or be what its webhook makes of that.
 func (tx *tx) release(d *deliveryRow) error {
-	d.state, d.epoch = stateWaiting, tx.state(d.webhook).epoch
+	d.state, d.epoch = stored.StateWaiting, tx.state(d.webhook).epoch
 	return tx.update(d)
 }
 
@@ -260,7 +261,7 @@ func (tx *tx) takeOver() (int, error) {
 			nodes[d.node] = node
 		}
 		if err := tx.interrupt(d, node); err != nil {
-			return 0, fmt.Errorf("delivery %s: %w", tx.store.ids.delivery(d.number), err)
+			return 0, fmt.Errorf("delivery %s: %w", tx.store.ids.Delivery(d.number), err)
 		}
 	}
 	return len(lost), nil
@@ -270,9 +271,9 @@ func (tx *tx) takeOver() (int, error) {
 // delivery due. When it began is not known: at the latest when its node was
 // last seen.
 func (tx *tx) interrupt(d *deliveryRow, node goneNode) error {
-	started := max(node.seenAt, numberMilli(d.number))
+	started := max(node.seenAt, stored.NumberMilli(d.number))
 	row, err := newAttemptRow(&telltale.Attempt{
-		Number: int(d.attempts) + 1, Trigger: d.trigger(), StartedAt: milliTime(started), Node: node.id, Error: telltale.ErrorInterrupted,
+		Number: int(d.attempts) + 1, Trigger: d.trigger(), StartedAt: stored.MilliTime(started), Node: node.id, Error: telltale.ErrorInterrupted,
 	})
 	if err != nil {
 		return err
@@ -288,12 +289,12 @@ func (tx *tx) interrupt(d *deliveryRow, node goneNode) error {
 		d.firstAt = started
 	}
 	state := tx.state(d.webhook)
-	d.state, d.epoch, d.at = stateWaiting, state.epoch, tx.milli
+	d.state, d.epoch, d.at = stored.StateWaiting, state.epoch, tx.milli
 	switch {
 	case d.test && state.Deleted:
-		d.state = stateCancelled
+		d.state = stored.StateCancelled
 	case d.test:
-		d.state = stateFailed
+		d.state = stored.StateFailed
 	}
 	tx.countAttempt(d, &row)
 	return tx.update(d)

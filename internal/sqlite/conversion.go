@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // convert gives the event converted of the message of the user that is credited
@@ -97,7 +98,7 @@ func (t *goalTrial) run(since time.Time) error {
 	}
 	began := time.Now()
 	q := t.conn.query(`SELECT ` + trackedColumns + `, t.profile, t.project FROM tracked_event t WHERE t.number >= ? ORDER BY t.number LIMIT ?`).
-		int(firstNumber(since)).int(trialEvents + 1)
+		int(stored.FirstNumber(since)).int(trialEvents + 1)
 	for looked := 0; ; looked++ {
 		row, err := q.next()
 		if err != nil || !row {

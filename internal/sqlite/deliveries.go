@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 func (s *Store) Deliveries(ctx context.Context, project telltale.ProjectID, f telltale.DeliveryFilter, page telltale.Page) ([]telltale.Delivery, error) {
@@ -33,7 +34,7 @@ func (s *Store) SearchDeliveries(ctx context.Context, project telltale.ProjectID
 	search.dropBehind()
 	result.Found = newestFirst(search.found, page)
 	if search.reached != 0 {
-		result.Reached, result.ReachedAt = s.ids.delivery(search.reached), numberTime(search.reached)
+		result.Reached, result.ReachedAt = s.ids.Delivery(search.reached), stored.NumberTime(search.reached)
 	}
 	return result, nil
 }
@@ -96,17 +97,17 @@ func (s *Store) deliveryPage(f telltale.DeliveryFilter, page telltale.Page) (num
 		if end.id == "" {
 			continue
 		}
-		number, ok := s.ids.ofDelivery(telltale.DeliveryID(end.id))
+		number, ok := s.ids.OfDelivery(telltale.DeliveryID(end.id))
 		if !ok {
 			return within, telltale.Errorf(telltale.Invalid, "%q is not a delivery's id.", telltale.CutValue(end.id))
 		}
 		*end.bound = number
 	}
 	if !f.Since.IsZero() {
-		within.cut(numbers{above: ceilMilli(f.Since)<<numberBits - 1, below: within.below})
+		within.cut(numbers{above: ceilMilli(f.Since)<<stored.NumberBits - 1, below: within.below})
 	}
 	if !f.Until.IsZero() {
-		within.cut(numbers{above: within.above, below: ceilMilli(f.Until) << numberBits})
+		within.cut(numbers{above: within.above, below: ceilMilli(f.Until) << stored.NumberBits})
 	}
 	return within, nil
 }
@@ -326,7 +327,7 @@ func (s *deliverySearch) dropBehind() {
 	if s.reached == 0 {
 		return
 	}
-	end := s.store.ids.delivery(s.reached)
+	end := s.store.ids.Delivery(s.reached)
 	s.found = slices.DeleteFunc(s.found, func(d telltale.Delivery) bool {
 		if nearest(s.page) {
 			return d.ID > end
@@ -379,7 +380,7 @@ func (s *deliverySearch) list(w way, within numbers) list {
 
 // ofEvent reads an event's deliveries.
 func (s *deliverySearch) ofEvent(c *conn) error {
-	u, ok := parseULID(eventPrefix, string(s.filter.EventID))
+	u, ok := stored.ParseULID(stored.EventPrefix, string(s.filter.EventID))
 	if !ok {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // newDelivery is a delivery that is to be stored, either claimed by this node
@@ -21,10 +22,10 @@ type newDelivery struct {
 
 func (tx *tx) insertDelivery(d newDelivery) error {
 	w := d.webhook
-	state := int64(stateWaiting)
+	state := int64(stored.StateWaiting)
 	claim := int64(0)
 	if d.sending {
-		state, claim = stateSending, 1
+		state, claim = stored.StateSending, 1
 	}
 	err := tx.change(`INSERT INTO delivery (number, event, project, webhook, type, test, state, claim, node, attempts, step, tries, manual, epoch, at, last_attempt, replay)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0, ?10, ?11, ?1, ?12)`).
@@ -52,7 +53,7 @@ func (s *Store) RecordAttempts(ctx context.Context, results []telltale.Result) (
 		if rows[i], err = newAttemptRow(results[i].Attempt); err != nil {
 			return telltale.Recorded{}, fmt.Errorf("sqlite: delivery %s: %w", results[i].DeliveryID, err)
 		}
-		rows[i].delivery, _ = s.ids.ofDelivery(results[i].DeliveryID)
+		rows[i].delivery, _ = s.ids.OfDelivery(results[i].DeliveryID)
 		bytes += rows[i].size()
 	}
 	var recorded telltale.Recorded
@@ -125,18 +126,18 @@ func (tx *tx) recordOne(d *deliveryRow, r *telltale.Result, row *attemptRow) err
 	if o.State == telltale.StateSucceeded {
 		d.lastError, d.lastStatus = "", 0
 	} else if d.firstAt == 0 {
-		d.firstAt = timeMilli(a.StartedAt)
+		d.firstAt = stored.TimeMilli(a.StartedAt)
 	}
 	d.epoch, d.at = w.epoch, tx.milli
 	switch {
 	case o.State == telltale.StateSucceeded:
-		d.state = stateSucceeded
+		d.state = stored.StateSucceeded
 	case o.State == telltale.StateFailed && w.Deleted:
-		d.state = stateCancelled
+		d.state = stored.StateCancelled
 	case o.State == telltale.StateFailed:
-		d.state = stateFailed
+		d.state = stored.StateFailed
 	case o.State == telltale.StateWaiting:
-		d.state, d.at = stateWaiting, tx.milli+o.Wait.Milliseconds()
+		d.state, d.at = stored.StateWaiting, tx.milli+o.Wait.Milliseconds()
 	default:
 		return fmt.Errorf("an attempt cannot end as %q", o.State)
 	}
@@ -193,7 +194,7 @@ func (tx *tx) row(number int64) (d deliveryRow, found bool, err error) {
 // claimed reads a delivery, if the claim is still what it was.
 func (tx *tx) claimed(number int64, ref telltale.ClaimRef) (d deliveryRow, ok bool, err error) {
 	d, ok, err = tx.row(number)
-	return d, ok && d.state == stateSending && d.claim == ref.Number, err
+	return d, ok && d.state == stored.StateSending && d.claim == ref.Number, err
 }
 
 // update writes what can change of a delivery.
@@ -219,7 +220,7 @@ func (s *Store) RetryDelivery(ctx context.Context, project telltale.ProjectID, i
 		if delivery, found, err = s.readDelivery(tx.conn, project, id); err != nil || !found {
 			return orNotFound(err, "delivery")
 		}
-		number, _ := s.ids.ofDelivery(id)
+		number, _ := s.ids.OfDelivery(id)
 		d, found, err := tx.row(number)
 		if err != nil || !found {
 			return orNotFound(err, "delivery")
@@ -230,15 +231,15 @@ func (s *Store) RetryDelivery(ctx context.Context, project telltale.ProjectID, i
 			return telltale.Errorf(telltale.Conflict, "The webhook of this delivery was deleted.")
 		case !w.Enabled:
 			return telltale.Errorf(telltale.Conflict, "The webhook of this delivery is disabled: enable it first.")
-		case d.state == stateWaiting && d.manual == manualNot:
+		case d.state == stored.StateWaiting && d.manual == manualNot:
 			d.manual = manualNext
-		case d.state == stateFailed:
+		case d.state == stored.StateFailed:
 			d.manual = manualOnce
-		case d.state != stateWaiting:
+		case d.state != stored.StateWaiting:
 			return telltale.Errorf(telltale.Conflict, "A delivery is retried while it is waiting or after it failed; this one is %s.", delivery.State)
 		}
 		tx.storeCounts() // the log forgets that it had failed
-		d.state, d.epoch, d.at = stateWaiting, w.epoch, tx.milli
+		d.state, d.epoch, d.at = stored.StateWaiting, w.epoch, tx.milli
 		if err := tx.update(&d); err != nil {
 			return err
 		}
@@ -269,13 +270,13 @@ func (s *Store) CancelDelivery(ctx context.Context, project telltale.ProjectID, 
 		if delivery.State != telltale.StateWaiting && delivery.State != telltale.StateHeld {
 			return telltale.Errorf(telltale.Conflict, "A delivery is cancelled while it is waiting or held; this one is %s.", delivery.State)
 		}
-		number, _ := s.ids.ofDelivery(id)
+		number, _ := s.ids.OfDelivery(id)
 		d, found, err := tx.row(number)
 		if err != nil || !found {
 			return orNotFound(err, "delivery")
 		}
 		tx.storeCounts() // the log forgets that it waited for a retry
-		d.state, d.at, d.manual = stateCancelled, tx.milli, manualNot
+		d.state, d.at, d.manual = stored.StateCancelled, tx.milli, manualNot
 		if err := tx.update(&d); err != nil {
 			return err
 		}
@@ -303,7 +304,7 @@ func (s *Store) Delivery(ctx context.Context, project telltale.ProjectID, id tel
 		if delivery, found, err = s.readDelivery(c, project, id); err != nil || !found {
 			return orNotFound(err, "delivery")
 		}
-		number, _ := s.ids.ofDelivery(id)
+		number, _ := s.ids.OfDelivery(id)
 		delivery.Attempts, err = readAttempts(c, number)
 		return err
 	})
@@ -325,7 +326,7 @@ func (s *Store) deliveryByNumber(c *conn, project telltale.ProjectID, number int
 
 // readDelivery reads a delivery without its attempts.
 func (s *Store) readDelivery(c *conn, project telltale.ProjectID, id telltale.DeliveryID) (delivery telltale.Delivery, found bool, err error) {
-	number, known := s.ids.ofDelivery(id)
+	number, known := s.ids.OfDelivery(id)
 	if !known {
 		return delivery, false, nil
 	}
@@ -349,35 +350,35 @@ const (
 func (s *Store) scanDelivery(q *query, project telltale.ProjectID) telltale.Delivery {
 	number := q.getInt()
 	d := telltale.Delivery{
-		ID: s.ids.delivery(number), ProjectID: project, CreatedAt: numberTime(number),
-		EventID: eventID(q.getBlob()), WebhookID: telltale.WebhookID(q.getText()), EventType: word(eventTypes, q.getInt()), Test: q.getBool(),
+		ID: s.ids.Delivery(number), ProjectID: project, CreatedAt: stored.NumberTime(number),
+		EventID: stored.EventID(q.getBlob()), WebhookID: telltale.WebhookID(q.getText()), EventType: stored.Word(stored.EventTypes, q.getInt()), Test: q.getBool(),
 	}
 	state, attempts, at, released := q.getInt(), q.getInt(), q.getInt(), q.getBool()
 	d.AttemptCount = int(attempts)
 	d.LastError, d.LastStatus = telltale.ErrorClass(q.getText()), int(q.getInt())
 	enabled, deletedAt, enabledAt := q.getBool(), q.getInt(), q.getInt()
 	switch {
-	case state == stateSending:
+	case state == stored.StateSending:
 		d.State = telltale.StateSending
-	case state == stateSucceeded:
-		d.State, d.CompletedAt = telltale.StateSucceeded, milliTime(at)
-	case state == stateFailed:
-		d.State, d.CompletedAt = telltale.StateFailed, milliTime(at)
-	case state == stateCancelled:
-		d.State, d.CompletedAt = telltale.StateCancelled, milliTime(at)
+	case state == stored.StateSucceeded:
+		d.State, d.CompletedAt = telltale.StateSucceeded, stored.MilliTime(at)
+	case state == stored.StateFailed:
+		d.State, d.CompletedAt = telltale.StateFailed, stored.MilliTime(at)
+	case state == stored.StateCancelled:
+		d.State, d.CompletedAt = telltale.StateCancelled, stored.MilliTime(at)
 	case deletedAt != 0:
-		d.State, d.CompletedAt = telltale.StateCancelled, milliTime(deletedAt)
+		d.State, d.CompletedAt = telltale.StateCancelled, stored.MilliTime(deletedAt)
 	case !enabled:
 		d.State = telltale.StateHeld
 	case released:
-		d.State, d.DueAt = telltale.StateWaiting, milliTime(enabledAt)
+		d.State, d.DueAt = telltale.StateWaiting, stored.MilliTime(enabledAt)
 	default:
-		d.State, d.DueAt = telltale.StateWaiting, milliTime(at)
+		d.State, d.DueAt = telltale.StateWaiting, stored.MilliTime(at)
 	}
 	d.Recipient, d.ReplayID = q.getText(), telltale.ReplayID(q.getText())
 	if attempted := q.getBool(); attempted {
 		d.Last = &telltale.LastAttempt{
-			StartedAt: milliTime(q.getInt()), Duration: time.Duration(q.getInt()) * time.Microsecond,
+			StartedAt: stored.MilliTime(q.getInt()), Duration: time.Duration(q.getInt()) * time.Microsecond,
 			Status: int(q.getInt()), Error: telltale.ErrorClass(q.getText()), Failure: telltale.FailureCode(q.getText()),
 		}
 	}

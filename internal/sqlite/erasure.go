@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // Bounds of one step of an erasure, as of a purge: whoever accepts events waits
@@ -95,7 +96,7 @@ func (s *Store) scanErasure(q *query) (erasureRow, error) {
 		}
 	}
 	r.last, r.place, r.left = q.getInt(), erasurePlace{int(q.getInt()), q.getInt()}, decodeNumbers(q.getBlob())
-	r.Events, r.CreatedBy, r.CreatedAt, r.CompletedAt = int(q.getInt()), q.getText(), milliTime(q.getInt()), milliTime(q.getInt())
+	r.Events, r.CreatedBy, r.CreatedAt, r.CompletedAt = int(q.getInt()), q.getText(), stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt())
 	return r, nil
 }
 
@@ -255,7 +256,7 @@ func (tx *tx) advanceErasure(r *erasureRow, found []int64, reached erasurePlace)
 	}
 	r.place, r.left = reached, left
 	return tx.change(`UPDATE erasure SET known = ?, which = ?, place = ?, left_over = ?, events = ?, completed_at = ? WHERE number = ?`).
-		textOrNull(textsJSON(r.Known)).int(int64(reached.which)).int(reached.number).blobOrNull(encodeNumbers(left)).int(int64(r.Events)).intOrNull(timeMilli(r.CompletedAt)).
+		textOrNull(textsJSON(r.Known)).int(int64(reached.which)).int(reached.number).blobOrNull(encodeNumbers(left)).int(int64(r.Events)).intOrNull(stored.TimeMilli(r.CompletedAt)).
 		int(r.number).run()
 }
 
@@ -271,20 +272,20 @@ func (tx *tx) eraseEvent(event int64) (rows int, gone bool, err error) {
 	finished := true
 	err = eachDelivery(tx.conn, event, func(d eventDelivery) {
 		deliveries = append(deliveries, d)
-		finished = finished && d.state != stateSending
+		finished = finished && d.state != stored.StateSending
 	})
 	if err != nil {
 		return 0, false, err
 	}
 	for _, of := range deliveries {
-		if of.state != stateWaiting {
+		if of.state != stored.StateWaiting {
 			continue
 		}
 		d, _, err := tx.row(of.number)
 		if err != nil {
 			return 0, false, err
 		}
-		d.state, d.at, d.manual = stateCancelled, tx.milli, manualNot
+		d.state, d.at, d.manual = stored.StateCancelled, tx.milli, manualNot
 		if err := tx.update(&d); err != nil {
 			return 0, false, err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // eventRow is what of an event is worked out before the writer has it.
@@ -23,13 +24,13 @@ type eventRow struct {
 
 func newEventRow(project telltale.ProjectID, e *telltale.Event) (row eventRow, err error) {
 	var ok bool
-	if row.id, ok = parseULID(eventPrefix, string(e.ID)); !ok {
+	if row.id, ok = stored.ParseULID(stored.EventPrefix, string(e.ID)); !ok {
 		return row, fmt.Errorf("sqlite: %q is not an event's id", e.ID)
 	}
-	if row.code, err = code(eventTypes, e.Type); err != nil {
+	if row.code, err = stored.Code(stored.EventTypes, e.Type); err != nil {
 		return row, fmt.Errorf("sqlite: event %s: %w", e.ID, err)
 	}
-	if row.credit, err = code(credits, e.Credit); err != nil {
+	if row.credit, err = stored.Code(stored.Credits, e.Credit); err != nil {
 		return row, fmt.Errorf("sqlite: event %s: %w", e.ID, err)
 	}
 	row.print = eventFingerprint(project, e)
@@ -116,7 +117,7 @@ func (tx *tx) accept(a telltale.Acceptance, rows []eventRow) (telltale.Accepted,
 			sending := a.Room != nil && a.Room.Reserve(snapshot)
 			if sending {
 				accepted.Claims = append(accepted.Claims, telltale.Claim{
-					ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.delivery(number), Number: 1},
+					ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.Delivery(number), Number: 1},
 					ProjectID: a.ProjectID, Event: e, Webhook: snapshot, Trigger: telltale.TriggerAutomatic, Attempt: 1,
 				})
 			} else if !slices.Contains(accepted.Waiting, snapshot) {
@@ -139,7 +140,7 @@ func (tx *tx) findDuplicates(events []*telltale.Event, rows []eventRow, answers 
 	}
 	var seen map[[16]byte]first
 	var faults []telltale.Fault
-	forgotten := firstNumber(tx.now.Add(-telltale.CallerIDMemory))
+	forgotten := stored.FirstNumber(tx.now.Add(-telltale.CallerIDMemory))
 	for i, e := range events {
 		if e.CallerID == "" {
 			continue
@@ -151,7 +152,7 @@ func (tx *tx) findDuplicates(events []*telltale.Event, rows []eventRow, answers 
 		if !ok {
 			_, err := tx.query(`SELECT event, content FROM caller WHERE key = ? AND number >= ?`).blob(rows[i].caller[:]).int(forgotten).one(func(q *query) {
 				ok = true
-				before.id = eventID(q.getBlob())
+				before.id = stored.EventID(q.getBlob())
 				copy(before.content[:], q.getBlob())
 			})
 			if err != nil {
@@ -182,13 +183,13 @@ const insertEvent = `INSERT INTO event (number, id, project, type, test, source,
 
 // insertEvent stores the event under its sequence number.
 func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
-	received := timeMilli(e.ReceivedAt)
-	lag := numberMilli(e.Sequence) - received
+	received := stored.TimeMilli(e.ReceivedAt)
+	lag := stored.NumberMilli(e.Sequence) - received
 	if err := tx.noteLag(lag); err != nil {
 		return err
 	}
 	q := tx.change(insertEvent).int(e.Sequence).blob(row.id[:]).int(p.number).int(row.code).bool(e.Test).text(e.Source).
-		int(lag).int(received - timeMilli(e.OccurredAt)).
+		int(lag).int(received - stored.TimeMilli(e.OccurredAt)).
 		textOrNull(e.UserID).textOrNull(e.Email).textOrNull(e.MessageID).textOrNull(e.CampaignID).textOrNull(e.URL).textOrNull(e.IP)
 	if e.Machine == nil {
 		q.null()
@@ -254,7 +255,7 @@ func (s *Store) AcceptTest(ctx context.Context, event telltale.Event, id telltal
 		}
 		number := tx.number()
 		claim = telltale.Claim{
-			ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.delivery(number), Number: 1},
+			ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.Delivery(number), Number: 1},
 			ProjectID: event.ProjectID, Event: &event, Webhook: state.Webhook,
 			Trigger: telltale.TriggerTest, Test: true, Once: true, Attempt: 1,
 		}
@@ -271,11 +272,11 @@ const eventColumns = `e.number, e.id, e.project, e.type, e.test, e.source, e.lag
 	(SELECT c.credit FROM credit c WHERE c.event = e.number)`
 
 func (s *Store) scanEvent(q *query, project telltale.ProjectID) *telltale.Event {
-	e := &telltale.Event{Sequence: q.getInt(), ID: eventID(q.getBlob()), ProjectID: project}
+	e := &telltale.Event{Sequence: q.getInt(), ID: stored.EventID(q.getBlob()), ProjectID: project}
 	q.getInt() // the project's number
-	e.Type, e.Test, e.Source = word(eventTypes, q.getInt()), q.getBool(), q.getText()
-	received := numberMilli(e.Sequence) - q.getInt()
-	e.ReceivedAt, e.OccurredAt = milliTime(received), milliTime(received-q.getInt())
+	e.Type, e.Test, e.Source = stored.Word(stored.EventTypes, q.getInt()), q.getBool(), q.getText()
+	received := stored.NumberMilli(e.Sequence) - q.getInt()
+	e.ReceivedAt, e.OccurredAt = stored.MilliTime(received), stored.MilliTime(received-q.getInt())
 	e.UserID, e.Email, e.MessageID, e.CampaignID = q.getText(), q.getText(), q.getText(), q.getText()
 	e.URL, e.IP = q.getText(), q.getText()
 	known, machine := !q.isNull(), q.getBool()
@@ -284,7 +285,7 @@ func (s *Store) scanEvent(q *query, project telltale.ProjectID) *telltale.Event 
 	}
 	e.ProviderMessageID, e.ConversionEvent, e.CallerID = q.getText(), q.getText(), q.getText()
 	e.Payload = q.getBlob()
-	e.Credit = word(credits, q.getInt())
+	e.Credit = stored.Word(stored.Credits, q.getInt())
 	return e
 }
 
@@ -310,7 +311,7 @@ func (s *Store) projectEvent(project telltale.ProjectID, id telltale.EventID) (*
 		return nil, ulid.ULID{}, err
 	}
 	p := s.known.project(project)
-	u, ok := parseULID(eventPrefix, string(id))
+	u, ok := stored.ParseULID(stored.EventPrefix, string(id))
 	if p == nil || !ok {
 		return nil, u, notFound("event")
 	}
@@ -328,11 +329,11 @@ func eventPage(c *conn, page telltale.Page) (numbers, error) {
 		if end.id == "" {
 			continue
 		}
-		u, ok := parseULID(eventPrefix, end.id)
+		u, ok := stored.ParseULID(stored.EventPrefix, end.id)
 		if !ok {
 			return within, telltale.Errorf(telltale.Invalid, "%q is not an event's id.", telltale.CutValue(end.id))
 		}
-		*end.bound = int64(u.Time()) << numberBits
+		*end.bound = int64(u.Time()) << stored.NumberBits
 		if _, err := c.query(`SELECT number FROM event WHERE id = ?`).blob(u[:]).one(func(q *query) { *end.bound = q.getInt() }); err != nil {
 			return within, err
 		}
@@ -472,7 +473,7 @@ func filterType(t telltale.EventType) (int64, bool) {
 	if t == "" {
 		return -1, true
 	}
-	i, err := code(eventTypes, t)
+	i, err := stored.Code(stored.EventTypes, t)
 	return i, err == nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // Goals are kept in memory, too, as a part of their project: whatever a user
@@ -71,7 +72,7 @@ func loadGoals(c *conn, r *registry) error {
 	set := map[int64][]telltale.Goal{}
 	err := c.query(`SELECT project, campaign, event, updated_at FROM goal ORDER BY project, campaign`).each(func(q *query) error {
 		p := q.getInt()
-		set[p] = append(set[p], telltale.Goal{CampaignID: q.getText(), EventName: q.getText(), UpdatedAt: milliTime(q.getInt())})
+		set[p] = append(set[p], telltale.Goal{CampaignID: q.getText(), EventName: q.getText(), UpdatedAt: stored.MilliTime(q.getInt())})
 		return nil
 	})
 	if err != nil {
@@ -125,7 +126,7 @@ func (s *Store) SetGoal(ctx context.Context, project telltale.ProjectID, g tellt
 			err = tx.change(`DELETE FROM goal WHERE project = ? AND campaign = ?`).int(p.number).text(g.CampaignID).run()
 		} else {
 			err = tx.change(`INSERT OR REPLACE INTO goal (project, campaign, event, updated_at) VALUES (?, ?, ?, ?)`).
-				int(p.number).text(g.CampaignID).text(g.EventName).int(timeMilli(g.UpdatedAt)).run()
+				int(p.number).text(g.CampaignID).text(g.EventName).int(stored.TimeMilli(g.UpdatedAt)).run()
 		}
 		if err != nil {
 			return fmt.Errorf("the goal of campaign %s: %w", telltale.CutValue(g.CampaignID), err)

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 func (s *Store) CreateImport(ctx context.Context, i telltale.Import) (made telltale.Import, err error) {
-	kind, err := code(importKinds, i.Kind)
+	kind, err := stored.Code(stored.ImportKinds, i.Kind)
 	if err != nil {
 		return made, telltale.Errorf(telltale.Invalid, "%q is nothing that is imported: profiles, events and unsubscribes are.", telltale.CutValue(string(i.Kind)))
 	}
@@ -39,7 +40,7 @@ func (s *Store) CreateImport(ctx context.Context, i telltale.Import) (made tellt
 		}
 		err = tx.change(`INSERT INTO import (id, project, kind, name, conversions, state, bytes, place, rows, line, applied, refused, failure, created_by, created_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, '', ?, ?)`).
-			text(string(i.ID)).int(p.number).int(kind).text(i.Name).bool(i.Conversions).int(importRunning).int(i.Bytes).text(i.CreatedBy).int(tx.milli).run()
+			text(string(i.ID)).int(p.number).int(kind).text(i.Name).bool(i.Conversions).int(stored.ImportRunning).int(i.Bytes).text(i.CreatedBy).int(tx.milli).run()
 		if isConstraint(err) {
 			return telltale.Errorf(telltale.Conflict, "There is an import %s already.", i.ID)
 		}
@@ -71,10 +72,10 @@ func (s *Store) scanImport(q *query) importRow {
 	r := importRow{number: q.getInt()}
 	r.ID = telltale.ImportID(q.getText())
 	r.ProjectID = s.known.projectByNumber(q.getInt()).now.Load().ID
-	r.Kind, r.Name, r.Conversions = word(importKinds, q.getInt()), q.getText(), q.getBool()
-	r.State, r.Bytes, r.Place = word(importStates, q.getInt()), q.getInt(), q.getInt()
+	r.Kind, r.Name, r.Conversions = stored.Word(stored.ImportKinds, q.getInt()), q.getText(), q.getBool()
+	r.State, r.Bytes, r.Place = stored.Word(stored.ImportStates, q.getInt()), q.getInt(), q.getInt()
 	r.Rows, r.Line, r.Applied, r.Refused = int(q.getInt()), int(q.getInt()), int(q.getInt()), int(q.getInt())
-	r.Failure, r.CreatedBy, r.CreatedAt, r.CompletedAt = q.getText(), q.getText(), milliTime(q.getInt()), milliTime(q.getInt())
+	r.Failure, r.CreatedBy, r.CreatedAt, r.CompletedAt = q.getText(), q.getText(), stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt())
 	return r
 }
 
@@ -158,7 +159,7 @@ func (s *Store) SwitchImport(ctx context.Context, project telltale.ProjectID, id
 }
 
 func (tx *tx) setImportState(r *importRow, to telltale.ImportState) error {
-	state, err := code(importStates, to)
+	state, err := stored.Code(stored.ImportStates, to)
 	if err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func (tx *tx) setImportState(r *importRow, to telltale.ImportState) error {
 		r.CompletedAt = tx.presentTime()
 	}
 	return tx.change(`UPDATE import SET state = ?, completed_at = ?, failure = ? WHERE number = ?`).
-		int(state).intOrNull(timeMilli(r.CompletedAt)).text(r.Failure).int(r.number).run()
+		int(state).intOrNull(stored.TimeMilli(r.CompletedAt)).text(r.Failure).int(r.number).run()
 }
 
 func (s *Store) FailImport(ctx context.Context, id telltale.ImportID, failure string) error {
@@ -244,9 +245,9 @@ func (tx *tx) noteImport(r importRow, p *telltale.ImportProgress, results []tell
 			return fmt.Errorf("import %s: refusing line %d: %w", p.ID, row.Line, err)
 		}
 	}
-	state, completed := int64(importRunning), int64(0)
+	state, completed := int64(stored.ImportRunning), int64(0)
 	if p.Finished {
-		state, completed = importFinished, tx.milli
+		state, completed = stored.ImportFinished, tx.milli
 	}
 	err := tx.change(`UPDATE import SET place = ?, rows = ?, line = ?, applied = ?, refused = ?, state = ?, completed_at = ? WHERE number = ?`).
 		int(p.To).int(int64(r.Rows + p.Rows)).int(int64(p.Line)).int(int64(r.Applied)).int(int64(r.Refused)).int(state).intOrNull(completed).int(r.number).run()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 const keyColumns = `id, project, name, scope, hash, created_at, coalesce(last_used_at, 0), coalesce(revoked_at, 0)`
@@ -19,7 +20,7 @@ func (s *Store) CreateKey(ctx context.Context, k telltale.Key) error {
 		}
 		err = tx.change(`INSERT INTO api_key (id, project, name, scope, hash, created_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
 			text(string(k.ID)).int(project).text(k.Name).text(string(k.Scope)).blob(k.Hash[:]).
-			int(timeMilli(k.CreatedAt)).intOrNull(timeMilli(k.LastUsedAt)).intOrNull(timeMilli(k.RevokedAt)).run()
+			int(stored.TimeMilli(k.CreatedAt)).intOrNull(stored.TimeMilli(k.LastUsedAt)).intOrNull(stored.TimeMilli(k.RevokedAt)).run()
 		if err != nil {
 			return fmt.Errorf("key %s: %w", k.ID, err)
 		}
@@ -106,7 +107,7 @@ func (s *Store) RevokeKey(ctx context.Context, project telltale.ProjectID, id te
 
 func (s *Store) TouchKeys(ctx context.Context, ids []telltale.KeyID) error {
 	return s.write(ctx, "noting the use of keys", 50*len(ids), func(tx *tx) error {
-		minute := timeMilli(tx.now.Truncate(time.Minute))
+		minute := stored.TimeMilli(tx.now.Truncate(time.Minute))
 		for _, id := range ids {
 			err := tx.change(`UPDATE api_key SET last_used_at = ?1 WHERE id = ?2 AND coalesce(last_used_at, 0) < ?1`).int(minute).text(string(id)).run()
 			if err != nil {
@@ -124,6 +125,6 @@ func (s *Store) scanKey(q *query) telltale.Key {
 	}
 	k.Name, k.Scope = q.getText(), telltale.Scope(q.getText())
 	copy(k.Hash[:], q.getBlob())
-	k.CreatedAt, k.LastUsedAt, k.RevokedAt = milliTime(q.getInt()), milliTime(q.getInt()), milliTime(q.getInt())
+	k.CreatedAt, k.LastUsedAt, k.RevokedAt = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt())
 	return k
 }

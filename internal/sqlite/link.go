@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 func (s *Store) CreateLink(ctx context.Context, l telltale.Link) error {
@@ -25,7 +26,7 @@ func (s *Store) CreateLink(ctx context.Context, l telltale.Link) error {
 		}
 		err := tx.change(`INSERT INTO link (hash, purpose, operator, email, role, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`).
 			blob(l.Hash[:]).text(string(l.Purpose)).text(string(l.OperatorID)).text(l.Email).text(string(l.Role)).
-			int(timeMilli(l.CreatedAt)).int(timeMilli(l.ExpiresAt)).run()
+			int(stored.TimeMilli(l.CreatedAt)).int(stored.TimeMilli(l.ExpiresAt)).run()
 		if err != nil {
 			return fmt.Errorf("a link for %s: %w", l.Purpose, err)
 		}
@@ -50,7 +51,7 @@ func readLink(c *conn, hash [32]byte, milli int64) (telltale.Link, error) {
 	found, err := c.query(`SELECT purpose, operator, email, role, created_at, expires_at FROM link WHERE hash = ? AND expires_at > ?`).blob(hash[:]).int(milli).
 		one(func(q *query) {
 			l.Purpose, l.OperatorID, l.Email, l.Role = telltale.LinkPurpose(q.getText()), telltale.OperatorID(q.getText()), q.getText(), telltale.Role(q.getText())
-			l.CreatedAt, l.ExpiresAt = milliTime(q.getInt()), milliTime(q.getInt())
+			l.CreatedAt, l.ExpiresAt = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt())
 		})
 	if err != nil || !found {
 		return telltale.Link{}, orNotFound(err, "link")

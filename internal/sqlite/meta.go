@@ -3,6 +3,8 @@ package sqlite
 import (
 	"fmt"
 	"time"
+
+	"telltale.example/telltale/internal/stored"
 )
 
 // meta is what the writer remembers of the store as a whole.
@@ -15,7 +17,7 @@ func (s *Store) loadMeta(c *conn) (m meta, err error) {
 	err = c.query(`SELECT name, value FROM meta`).each(func(q *query) error {
 		switch name := q.getText(); name {
 		case "salt":
-			if n := copy(s.ids.salt[:], q.getBlob()); n != len(s.ids.salt) {
+			if n := copy(s.ids.Salt[:], q.getBlob()); n != len(s.ids.Salt) {
 				return fmt.Errorf("the salt has %d bytes", n)
 			}
 		case "lag_least":
@@ -68,10 +70,10 @@ func (tx *tx) noteLag(ms int64) error {
 func (l lag) receivedWithin(since, until time.Time) numbers {
 	n := allNumbers()
 	if !since.IsZero() {
-		n.above = (since.UnixMilli()+l.least)<<numberBits - 1
+		n.above = (since.UnixMilli()+l.least)<<stored.NumberBits - 1
 	}
 	if !until.IsZero() {
-		n.below = (ceilMilli(until) + l.most + 1) << numberBits
+		n.below = (ceilMilli(until) + l.most + 1) << stored.NumberBits
 	}
 	return n
 }

@@ -11,6 +11,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // begun makes a database as the first schema had it, with something in it: two
@@ -30,7 +31,7 @@ func begun(t *testing.T, path string, id telltale.WebhookID) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	secrets, err := xorSealer{}.Seal([]byte(`[{"Value":"whsec_a","ExpiresAt":"0001-01-01T00:00:00Z"}]`), sealedPlace(id, "secrets"))
+	secrets, err := xorSealer{}.Seal([]byte(`[{"Value":"whsec_a","ExpiresAt":"0001-01-01T00:00:00Z"}]`), stored.SealedPlace(id, "secrets"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +56,8 @@ func begun(t *testing.T, path string, id telltale.WebhookID) {
 			t.Fatal(err)
 		}
 	}
-	const at, event = 1_700_000_000_000, 1_700_000_000_000 << numberBits
-	u, _ := parseULID(eventPrefix, "evt_01JD0000000000000000000000")
+	const at, event = 1_700_000_000_000, 1_700_000_000_000 << stored.NumberBits
+	u, _ := stored.ParseULID(stored.EventPrefix, "evt_01JD0000000000000000000000")
 	insert("project", "number, id, slug, name, ingest_rate, created_at", 1, "prj_01JD0000000000000000000000", "default", "Default", 0, at)
 	const columns = `number, id, project, version, url, events, description, enabled, disabled_reason, health, timeout, rate_limit, concurrency,
 		extensions, legacy_signature, format, secrets, epoch, enabled_at, created_at, updated_at`
@@ -65,7 +66,7 @@ func begun(t *testing.T, path string, id telltale.WebhookID) {
 	insert("event", "number, id, project, type, test, source, lag, occurred, user_id, payload", event, u[:], 1, 0, 0, "api", 0, 0, "42", []byte("{}"))
 	for i := range 2 {
 		insert("delivery", "number, event, project, webhook, type, test, state, claim, node, attempts, step, tries, manual, epoch, at, last_attempt",
-			event+1+i, event, 1, 1+i, 0, 0, stateWaiting, 0, 1, 0, 0, 0, 0, 1, at, event+1+i)
+			event+1+i, event, 1, 1+i, 0, 0, stored.StateWaiting, 0, 1, 0, 0, 0, 0, 1, at, event+1+i)
 	}
 	insert("span", "owner, span, types", 1, int(spanOf(event)), 1)
 	insert("bin", "id, project, created_at, expires_at", "bin", 1, at, at*2)
@@ -136,12 +137,12 @@ func TestProfilesThatWereStoredWithIDsKeepThem(t *testing.T) {
 	}
 	olds := []telltale.ProfileID{"prf_01HF7YAT00000000000000000A", "prf_01HF7YAT00000000000000000B"}
 	for i, id := range olds {
-		u, ok := parseULID(profilePrefix, string(id))
+		u, ok := stored.ParseULID(stored.ProfilePrefix, string(id))
 		if !ok {
 			t.Fatalf("%s is no id", id)
 		}
 		err := c.query(`INSERT INTO profile (number, id, project, user_id, updated_at) VALUES (?, ?, 1, ?, ?)`).
-			int(int64(at+i*1000) << numberBits).blob(u[:]).text(string(id[len(id)-1:])).int(at).run()
+			int(int64(at+i*1000) << stored.NumberBits).blob(u[:]).text(string(id[len(id)-1:])).int(at).run()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // A name is an id under which the events of a message, or the messages of a
@@ -66,7 +67,7 @@ const (
 
 func (s *Store) name(kind byte, project int64, value string) name {
 	var buffer [128]byte
-	text := append(buffer[:0], s.ids.salt[:]...)
+	text := append(buffer[:0], s.ids.Salt[:]...)
 	text = append(binary.AppendUvarint(text, uint64(project)), kind)
 	sum := sha256.Sum256(append(text, value...))
 	return name(binary.BigEndian.Uint64(sum[:]) >> (64 - nameBits))
@@ -162,7 +163,7 @@ func (n *names) load(s *Store, c *conn) error {
 	return c.query(`SELECT number, project, type, test, user_id, email, message_id, campaign_id, provider_message_id, conversion_event FROM event WHERE number > ? ORDER BY number`).
 		int(n.upTo).each(func(q *query) error {
 		e, project := &telltale.Event{Sequence: q.getInt()}, q.getInt()
-		e.Type, e.Test = word(eventTypes, q.getInt()), q.getBool()
+		e.Type, e.Test = stored.Word(stored.EventTypes, q.getInt()), q.getBool()
 		e.UserID, e.Email, e.MessageID, e.CampaignID, e.ProviderMessageID, e.ConversionEvent = q.getText(), q.getText(), q.getText(), q.getText(), q.getText(), q.getText()
 		n.fresh.names = s.appendNames(n.fresh.names, project, e)
 		n.fresh.events++

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // tell notes what happened to a webhook, and stores it as an operational event
@@ -46,15 +47,15 @@ func (tx *tx) tell(of telltale.EventType, about *webhook, a *telltale.Attempt, f
 // tellFailed tells of the delivery, if it has failed. One that carried such news
 // itself is passed over: telling of it would have no end.
 func (tx *tx) tellFailed(d *deliveryRow, r *telltale.Result, t *turns) error {
-	kind := word(eventTypes, d.code)
-	if d.state != stateFailed || kind.Operational() {
+	kind := stored.Word(stored.EventTypes, d.code)
+	if d.state != stored.StateFailed || kind.Operational() {
 		return nil
 	}
 	if wanting, err := tx.hearers(telltale.DeliveryFailed, d.webhook); err != nil || len(wanting) == 0 {
 		return err // as a rule nobody does: nothing is read for them
 	}
 	failed := telltale.FailedDelivery{ID: r.DeliveryID, EventType: kind, Attempts: int(d.attempts)}
-	found, err := tx.query(`SELECT id FROM event WHERE number = ?`).int(d.event).one(func(q *query) { failed.EventID = eventID(q.getBlob()) })
+	found, err := tx.query(`SELECT id FROM event WHERE number = ?`).int(d.event).one(func(q *query) { failed.EventID = stored.EventID(q.getBlob()) })
 	if err != nil || !found {
 		return fmt.Errorf("the event of delivery %s: %w", r.DeliveryID, orNotFound(err, "event"))
 	}
@@ -63,7 +64,7 @@ func (tx *tx) tellFailed(d *deliveryRow, r *telltale.Result, t *turns) error {
 
 // hearers are the webhooks that want to hear of another one.
 func (tx *tx) hearers(of telltale.EventType, about *webhook) ([]*webhook, error) {
-	number, err := code(eventTypes, of)
+	number, err := stored.Code(stored.EventTypes, of)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 const operatorColumns = `id, email, role, password_hash, theme, no_shortcuts, created_at, coalesce(last_login_at, 0), coalesce(disabled_at, 0)`
@@ -14,7 +15,7 @@ func scanOperator(q *query) telltale.Operator {
 	return telltale.Operator{
 		ID: telltale.OperatorID(q.getText()), Email: q.getText(), Role: telltale.Role(q.getText()), PasswordHash: q.getText(),
 		Theme: telltale.Theme(q.getText()), NoShortcuts: q.getBool(),
-		CreatedAt: milliTime(q.getInt()), LastLoginAt: milliTime(q.getInt()), DisabledAt: milliTime(q.getInt()),
+		CreatedAt: stored.MilliTime(q.getInt()), LastLoginAt: stored.MilliTime(q.getInt()), DisabledAt: stored.MilliTime(q.getInt()),
 	}
 }
 
@@ -52,7 +53,7 @@ func (s *Store) CreateOperator(ctx context.Context, o telltale.Operator, link [3
 		}
 		err = tx.change(`INSERT INTO operator (id, email, role, password_hash, theme, no_shortcuts, created_at, last_login_at, disabled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`).
 			text(string(o.ID)).text(o.Email).text(string(o.Role)).text(o.PasswordHash).text(string(o.Theme)).bool(o.NoShortcuts).
-			int(timeMilli(o.CreatedAt)).intOrNull(timeMilli(o.LastLoginAt)).intOrNull(timeMilli(o.DisabledAt)).run()
+			int(stored.TimeMilli(o.CreatedAt)).intOrNull(stored.TimeMilli(o.LastLoginAt)).intOrNull(stored.TimeMilli(o.DisabledAt)).run()
 		if err != nil {
 			return fmt.Errorf("operator %s: %w", o.ID, err)
 		}
@@ -142,7 +143,7 @@ func (s *Store) UpdateOperator(ctx context.Context, o telltale.Operator) error {
 			}
 		}
 		err = tx.change(`UPDATE operator SET role = ?, theme = ?, no_shortcuts = ?, disabled_at = ? WHERE id = ?`).
-			text(string(made.Role)).text(string(made.Theme)).bool(made.NoShortcuts).intOrNull(timeMilli(made.DisabledAt)).text(string(o.ID)).run()
+			text(string(made.Role)).text(string(made.Theme)).bool(made.NoShortcuts).intOrNull(stored.TimeMilli(made.DisabledAt)).text(string(o.ID)).run()
 		if err != nil {
 			return fmt.Errorf("operator %s: %w", o.ID, err)
 		}

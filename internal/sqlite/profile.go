@@ -11,6 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // sharedEmails is how many profiles with one email are looked at for the one that
@@ -39,14 +40,14 @@ func (s *Store) scanProfile(q *query, project telltale.ProjectID) (*profileRow, 
 	if id := q.getBlob(); len(id) > 0 {
 		r.ID = ownProfileID(id)
 	} else {
-		r.ID = s.ids.profile(r.number)
+		r.ID = s.ids.Profile(r.number)
 	}
 	r.UserID, r.GivenID, r.Email = q.getText(), q.getText(), q.getText()
 	if r.GivenID == "" {
 		r.GivenID = `"` + r.UserID + `"`
 	}
-	r.UnsubscribedAt, r.Suppression, r.SuppressedAt = milliTime(q.getInt()), word(suppressions, q.getInt()), milliTime(q.getInt())
-	r.CreatedAt, r.UpdatedAt = milliTime(q.getInt()), milliTime(q.getInt())
+	r.UnsubscribedAt, r.Suppression, r.SuppressedAt = stored.MilliTime(q.getInt()), stored.Word(stored.Suppressions, q.getInt()), stored.MilliTime(q.getInt())
+	r.CreatedAt, r.UpdatedAt = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt())
 	var channels []storedChannel
 	var errs []error
 	for _, list := range [...]any{&r.FormerIDs, &r.Tags, &channels} {
@@ -81,7 +82,7 @@ type storedChannel struct {
 func ownProfileID(blob []byte) telltale.ProfileID {
 	var u ulid.ULID
 	copy(u[:], blob)
-	return telltale.ProfileID(profilePrefix + u.String())
+	return telltale.ProfileID(stored.ProfilePrefix + u.String())
 }
 
 // oneProfile reads the profile that the conditions find, or nil.
@@ -173,12 +174,12 @@ func (s *Store) Profile(ctx context.Context, of telltale.ProjectID, id telltale.
 
 // profileNumber gives the number of a profile of the project, or 0.
 func (s *Store) profileNumber(c *conn, p *project, id telltale.ProfileID) (number int64, err error) {
-	u, ok := parseULID(profilePrefix, string(id))
+	u, ok := stored.ParseULID(stored.ProfilePrefix, string(id))
 	if !ok {
 		return 0, nil
 	}
 	q := c.query(`SELECT number FROM profile WHERE id = ? AND id <> x'' AND project = ?`).blob(u[:])
-	if follows, ok := s.ids.number(u); ok {
+	if follows, ok := s.ids.Number(u); ok {
 		q = c.query(`SELECT number FROM profile WHERE number = ? AND id = x'' AND project = ?`).int(follows)
 	}
 	_, err = q.int(p.number).one(func(q *query) { number = q.getInt() })
@@ -250,12 +251,12 @@ func (tx *tx) storeProfiles() error {
 		for ; len(left) >= insert.rows; left = left[insert.rows:] {
 			q := tx.change(insert.sql)
 			for _, row := range left[:insert.rows] {
-				suppression, err := code(suppressions, row.Suppression)
+				suppression, err := stored.Code(stored.Suppressions, row.Suppression)
 				if err != nil {
 					return fmt.Errorf("profile of user %q: %w", row.UserID, err)
 				}
-				q.int(row.number).int(row.project).text(row.UserID).textOrNull(row.Email).intOrNull(timeMilli(row.UnsubscribedAt)).
-					intOrNull(suppression).intOrNull(timeMilli(row.SuppressedAt))
+				q.int(row.number).int(row.project).text(row.UserID).textOrNull(row.Email).intOrNull(stored.TimeMilli(row.UnsubscribedAt)).
+					intOrNull(suppression).intOrNull(stored.TimeMilli(row.SuppressedAt))
 				bindProfile(q, row.Profile)
 			}
 			if err := q.run(); err != nil {
@@ -273,7 +274,7 @@ func bindProfile(q *query, p *telltale.Profile) *query {
 	if given == `"`+p.UserID+`"` {
 		given = "" // no more than the quotes
 	}
-	return q.textOrNull(given).intOrNull(timeMilli(p.CreatedAt)).int(timeMilli(p.UpdatedAt)).
+	return q.textOrNull(given).intOrNull(stored.TimeMilli(p.CreatedAt)).int(stored.TimeMilli(p.UpdatedAt)).
 		textOrNull(textsJSON(p.FormerIDs)).textOrNull(textsJSON(p.Tags)).textOrNull(channelsJSON(p.Channels)).textOrNull(objectJSON(p.Properties))
 }
 
@@ -318,7 +319,7 @@ func (tx *tx) updateProfile(p *project, before *profileRow, to *telltale.Profile
 		err = tx.change(`UPDATE profile SET email = ? WHERE number = ?`).textOrNull(to.Email).int(before.number).run()
 	}
 	if err == nil && !to.UnsubscribedAt.Equal(before.UnsubscribedAt) {
-		err = tx.change(`UPDATE profile SET unsubscribed_at = ? WHERE number = ?`).intOrNull(timeMilli(to.UnsubscribedAt)).int(before.number).run()
+		err = tx.change(`UPDATE profile SET unsubscribed_at = ? WHERE number = ?`).intOrNull(stored.TimeMilli(to.UnsubscribedAt)).int(before.number).run()
 	}
 	if err == nil {
 		err = tx.setSuppression(before.number, before.Profile, to)
@@ -337,11 +338,11 @@ func (tx *tx) setSuppression(number int64, before, after *telltale.Profile) erro
 	if before.Suppression == after.Suppression && before.SuppressedAt.Equal(after.SuppressedAt) {
 		return nil
 	}
-	reason, err := code(suppressions, after.Suppression)
+	reason, err := stored.Code(stored.Suppressions, after.Suppression)
 	if err != nil {
 		return err
 	}
-	return tx.change(`UPDATE profile SET suppression = ?, suppressed_at = ? WHERE number = ?`).intOrNull(reason).intOrNull(timeMilli(after.SuppressedAt)).int(number).run()
+	return tx.change(`UPDATE profile SET suppression = ?, suppressed_at = ? WHERE number = ?`).intOrNull(reason).intOrNull(stored.TimeMilli(after.SuppressedAt)).int(number).run()
 }
 
 // setTags keeps the index of tags.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // matchRows is how many ids, and how many emails, a search looks at that begin
@@ -202,14 +203,14 @@ func (s *Store) profilePage(c *conn, page telltale.Page) (numbers, error) {
 		if end.id == "" {
 			continue
 		}
-		u, ok := parseULID(profilePrefix, end.id)
+		u, ok := stored.ParseULID(stored.ProfilePrefix, end.id)
 		if !ok {
 			return within, telltale.Errorf(telltale.Invalid, "%q is not a user's id.", telltale.CutValue(end.id))
 		}
-		if *end.bound, ok = s.ids.number(u); ok {
+		if *end.bound, ok = s.ids.Number(u); ok {
 			continue
 		}
-		*end.bound = int64(u.Time()) << numberBits
+		*end.bound = int64(u.Time()) << stored.NumberBits
 		if _, err := c.query(`SELECT number FROM profile WHERE id = ? AND id <> x''`).blob(u[:]).one(func(q *query) { *end.bound = q.getInt() }); err != nil {
 			return within, err
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 func (s *Store) CreateProject(ctx context.Context, p telltale.Project) error {
@@ -27,9 +28,9 @@ func (tx *tx) createProject(p telltale.Project) error {
 	if taken {
 		return telltale.Errorf(telltale.Conflict, "There is a project %q already.", telltale.CutValue(p.Slug))
 	}
-	p.CreatedAt = milliTime(timeMilli(p.CreatedAt))
+	p.CreatedAt = stored.MilliTime(stored.TimeMilli(p.CreatedAt))
 	err = tx.change(`INSERT INTO project (id, slug, name, ingest_rate, created_at) VALUES (?, ?, ?, ?, ?)`).
-		text(string(p.ID)).text(p.Slug).text(p.Name).float(p.IngestRate).int(timeMilli(p.CreatedAt)).run()
+		text(string(p.ID)).text(p.Slug).text(p.Name).float(p.IngestRate).int(stored.TimeMilli(p.CreatedAt)).run()
 	if err != nil {
 		return fmt.Errorf("project %s: %w", p.Slug, err)
 	}
@@ -109,7 +110,7 @@ func (s *Store) loadProjects(c *conn, r *registry) error {
 	err := c.query(`SELECT number, id, slug, name, ingest_rate, created_at, conversion_window, view_window FROM project`).each(func(q *query) error {
 		p := &project{number: q.getInt()}
 		p.now.Store(&projectState{
-			telltale.Project{ID: telltale.ProjectID(q.getText()), Slug: q.getText(), Name: q.getText(), IngestRate: q.getFloat(), CreatedAt: milliTime(q.getInt())},
+			telltale.Project{ID: telltale.ProjectID(q.getText()), Slug: q.getText(), Name: q.getText(), IngestRate: q.getFloat(), CreatedAt: stored.MilliTime(q.getInt())},
 			newGoals(telltale.Goals{Window: time.Duration(q.getInt()), ViewWindow: time.Duration(q.getInt())}),
 		})
 		r.addProject(p)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // Bounds of one call of Purge, so that whoever accepts events waits some 10 ms
@@ -72,7 +73,7 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 }
 
 // olderThan gives the first number that is younger than the age.
-func (tx *tx) olderThan(age time.Duration) int64 { return firstNumber(tx.now.Add(-age)) }
+func (tx *tx) olderThan(age time.Duration) int64 { return stored.FirstNumber(tx.now.Add(-age)) }
 
 // purgeEvents removes events with their deliveries and attempts.
 func (tx *tx) purgeEvents(age time.Duration, mark *purgeMark) (removed int, more bool, err error) {
@@ -115,7 +116,7 @@ func (tx *tx) purgeEvent(event int64) (rows int, gone bool, err error) {
 	finished := true
 	err = eachDelivery(tx.conn, event, func(d eventDelivery) {
 		deliveries = append(deliveries, d)
-		finished = finished && d.state != stateSending && (d.state != stateWaiting || tx.state(tx.webhookByNumber(d.webhook)).lost(tx.milli))
+		finished = finished && d.state != stored.StateSending && (d.state != stored.StateWaiting || tx.state(tx.webhookByNumber(d.webhook)).lost(tx.milli))
 	})
 	if err != nil || !finished {
 		return len(deliveries) + 1, false, err

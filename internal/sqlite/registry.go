@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // registry holds all projects and webhooks in memory, as they were committed
@@ -146,7 +147,7 @@ func (r *registry) addProject(p *project) {
 	r.projects[state.ID], r.slugs[state.Slug], r.byProject[p.number] = p, p, p
 	at, _ := slices.BinarySearchFunc(r.bySlug, state.Slug, func(p *project, slug string) int { return cmp.Compare(p.now.Load().Slug, slug) })
 	r.bySlug = slices.Insert(r.bySlug, at, p)
-	p.wants = make([][]*webhook, len(eventTypes))
+	p.wants = make([][]*webhook, len(stored.EventTypes))
 }
 
 // addWebhook adds a webhook whose number is the highest.
@@ -169,7 +170,7 @@ func (r *registry) show(w *webhook, state *webhookState) {
 	case !state.Deleted && !listed:
 		p.webhooks = slices.Insert(p.webhooks, at, w)
 	}
-	for i, t := range eventTypes {
+	for i, t := range stored.EventTypes {
 		had, has := before != nil && before.Wants(t, false), state.Wants(t, false)
 		switch {
 		case has && !had:
@@ -257,7 +258,7 @@ func (tx *tx) wanting(p *project, code int64) []*webhook {
 		return p.wants[code]
 	}
 	var wanting []*webhook
-	t := eventTypes[code]
+	t := stored.EventTypes[code]
 	if p.wants != nil {
 		for _, w := range p.wants[code] {
 			if tx.state(w).Wants(t, false) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 const (
@@ -37,7 +38,7 @@ func (s *Store) PlanReplay(ctx context.Context, project telltale.ProjectID, sel 
 			}
 			at, plan.Complete, err = walk.walk(c, at, planRows, func(p pick) bool {
 				plan.Count++
-				plan.ByType[eventTypes[p.code]]++
+				plan.ByType[stored.EventTypes[p.code]]++
 				plan.ByWebhook[p.target.id]++
 				if oldest == 0 || p.received < oldest {
 					oldest = p.received
@@ -53,7 +54,7 @@ func (s *Store) PlanReplay(ctx context.Context, project telltale.ProjectID, sel 
 			return telltale.ReplayPlan{}, err
 		}
 	}
-	plan.Oldest = milliTime(oldest)
+	plan.Oldest = stored.MilliTime(oldest)
 	return plan, nil
 }
 
@@ -130,7 +131,7 @@ func (s *Store) CreateReplay(ctx context.Context, r telltale.Replay) (replay tel
 		}
 		which := int64(-1) // there is none beside chosen deliveries
 		if sel.chosen == nil {
-			if which, err = code(whichWords, sel.which); err != nil {
+			if which, err = stored.Code(stored.WhichWords, sel.which); err != nil {
 				return err
 			}
 		}
@@ -141,7 +142,7 @@ func (s *Store) CreateReplay(ctx context.Context, r telltale.Replay) (replay tel
 		err = tx.change(`INSERT INTO replay (id, project, target, webhook, which, types, since, until, deliveries, last, rate, state, planned,
 			made, succeeded, failed, place, place_webhook, created_by, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?)`).
 			text(string(r.ID)).int(sel.project.number).int(webhookNumber(sel.target)).int(webhookNumber(sel.webhook)).int(which).int(int64(sel.types)).
-			int(sel.since).int(sel.until).blobOrNull(encodeNumbers(sel.chosen)).int(tx.last).float(r.Rate).int(replayRunning).int(int64(r.Planned)).
+			int(sel.since).int(sel.until).blobOrNull(encodeNumbers(sel.chosen)).int(tx.last).float(r.Rate).int(stored.ReplayRunning).int(int64(r.Planned)).
 			int(start.event).int(start.webhook).text(r.CreatedBy).int(tx.milli).run()
 		if isConstraint(err) {
 			return telltale.Errorf(telltale.Conflict, "There is a replay %s already.", r.ID)
@@ -205,19 +206,19 @@ func (s *Store) scanReplay(q *query) replayRow {
 	if r.webhook != nil {
 		r.Selection.WebhookID = r.webhook.id
 	}
-	r.which, r.types = word(whichWords, q.getInt()), telltale.EventTypeSet(q.getInt())
+	r.which, r.types = stored.Word(stored.WhichWords, q.getInt()), telltale.EventTypeSet(q.getInt())
 	r.since, r.until = q.getInt(), q.getInt()
 	r.Selection.Which, r.Selection.Types = r.which, r.types
-	r.Selection.Since, r.Selection.Until = milliTime(r.since), milliTime(r.until)
+	r.Selection.Since, r.Selection.Until = stored.MilliTime(r.since), stored.MilliTime(r.until)
 	r.chosen = decodeNumbers(q.getBlob())
 	for _, number := range r.chosen {
-		r.Selection.Deliveries = append(r.Selection.Deliveries, s.ids.delivery(number))
+		r.Selection.Deliveries = append(r.Selection.Deliveries, s.ids.Delivery(number))
 	}
-	r.last, r.Rate, r.State = q.getInt(), q.getFloat(), word(replayStates, q.getInt())
+	r.last, r.Rate, r.State = q.getInt(), q.getFloat(), stored.Word(stored.ReplayStates, q.getInt())
 	r.Planned, r.Made, r.Succeeded, r.Failed = int(q.getInt()), int(q.getInt()), int(q.getInt()), int(q.getInt())
 	r.place = place{q.getInt(), q.getInt()}
-	r.CreatedBy, r.CreatedAt, r.CompletedAt = q.getText(), milliTime(q.getInt()), milliTime(q.getInt())
-	if r.made = timeMilli(r.CreatedAt); r.until == 0 && r.chosen == nil {
+	r.CreatedBy, r.CreatedAt, r.CompletedAt = q.getText(), stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt())
+	if r.made = stored.TimeMilli(r.CreatedAt); r.until == 0 && r.chosen == nil {
 		r.Selection.Until = r.CreatedAt // the last number is what bounds it
 	}
 	return r
@@ -355,7 +356,7 @@ func (s *Store) SwitchReplay(ctx context.Context, project telltale.ProjectID, id
 		if replay.State != telltale.ReplayRunning && replay.State != telltale.ReplayPaused {
 			return telltale.Errorf(telltale.Conflict, "The replay has ended: it is %s.", replay.State)
 		}
-		state, err := code(replayStates, to)
+		state, err := stored.Code(stored.ReplayStates, to)
 		if err != nil {
 			return err
 		}
@@ -366,7 +367,7 @@ func (s *Store) SwitchReplay(ctx context.Context, project telltale.ProjectID, id
 		if err := tx.change(`UPDATE replay SET state = ?, completed_at = ? WHERE id = ?`).int(state).intOrNull(completed).text(string(id)).run(); err != nil {
 			return err
 		}
-		replay.State, replay.CompletedAt = to, milliTime(completed)
+		replay.State, replay.CompletedAt = to, stored.MilliTime(completed)
 		return tx.audit(actor, telltale.AuditEntry{ProjectID: project, Action: action, Target: string(id)})
 	})
 	if err != nil {
@@ -447,10 +448,10 @@ func (tx *tx) advance(r *replayRow, picks []pick, to place, done bool) (due []*t
 	}
 	r.Made += made
 	r.place = to
-	state := int64(replayRunning)
+	state := int64(stored.ReplayRunning)
 	completed := int64(0)
 	if done {
-		state, completed = replayFinished, tx.milli
+		state, completed = stored.ReplayFinished, tx.milli
 		r.State, r.CompletedAt = telltale.ReplayFinished, tx.presentTime()
 	}
 	err = tx.change(`UPDATE replay SET made = ?, place = ?, place_webhook = ?, state = ?, completed_at = ? WHERE number = ?`).
@@ -466,8 +467,8 @@ func (tx *tx) countReplayed(replay, before, after int64) error {
 		}
 		return 0
 	}
-	succeeded := is(after, stateSucceeded) - is(before, stateSucceeded)
-	failed := is(after, stateFailed) + is(after, stateCancelled) - is(before, stateFailed) - is(before, stateCancelled)
+	succeeded := is(after, stored.StateSucceeded) - is(before, stored.StateSucceeded)
+	failed := is(after, stored.StateFailed) + is(after, stored.StateCancelled) - is(before, stored.StateFailed) - is(before, stored.StateCancelled)
 	if succeeded == 0 && failed == 0 {
 		return nil
 	}

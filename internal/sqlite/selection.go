@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // A selection is a [telltale.Selection] with what the engine knows of it. To
@@ -75,7 +76,7 @@ func (s *selection) walk(c *conn, from place, most int, take func(pick) (more bo
 	if from.webhook != math.MaxInt64 {
 		within.above-- // it is not through
 	}
-	within.cut(lag.receivedWithin(milliTime(s.since), milliTime(s.until)))
+	within.cut(lag.receivedWithin(stored.MilliTime(s.since), stored.MilliTime(s.until)))
 	candidates, upTo, err := s.candidates(c, within, most)
 	if err != nil {
 		return from, false, err
@@ -108,9 +109,9 @@ func (s *selection) candidates(c *conn, within numbers, most int) (events []int6
 	case within.empty():
 		return nil, math.MaxInt64, nil
 	case s.which == telltale.WhichFailed:
-		return s.unsettled(c, within, most, stateFailed)
+		return s.unsettled(c, within, most, stored.StateFailed)
 	case s.which == telltale.WhichHeld:
-		return s.unsettled(c, within, most, stateWaiting, stateCancelled)
+		return s.unsettled(c, within, most, stored.StateWaiting, stored.StateCancelled)
 	}
 	types := s.types
 	if types == 0 {
@@ -217,7 +218,7 @@ func (s *selection) mayPick(state, number int64) bool {
 		return false
 	}
 	now := w.now.Load()
-	return state != stateWaiting || now.Deleted || !now.Enabled
+	return state != stored.StateWaiting || now.Deleted || !now.Enabled
 }
 
 // asked gives the webhook whose deliveries are asked about; nil for each one.
@@ -237,7 +238,7 @@ func (s *selection) goals() []*webhook {
 		return []*webhook{s.webhook}
 	}
 	each := s.known.liveWebhooks(s.project)
-	each = slices.DeleteFunc(each, func(w *webhook) bool { return timeMilli(w.now.Load().CreatedAt) > s.made })
+	each = slices.DeleteFunc(each, func(w *webhook) bool { return stored.TimeMilli(w.now.Load().CreatedAt) > s.made })
 	slices.SortFunc(each, func(a, b *webhook) int { return cmp.Compare(a.number, b.number) })
 	return each
 }
@@ -255,7 +256,7 @@ func (s *selection) pickEvent(c *conn, number, after int64, take func(pick) bool
 		if goal.number <= after || !s.sends(e, goal) {
 			continue
 		}
-		operational := s.types == 0 && eventTypes[e.code].Operational()
+		operational := s.types == 0 && stored.EventTypes[e.code].Operational()
 		if s.which != telltale.WhichAll || operational {
 			if last == nil {
 				if last, err = s.lastStates(c, number); err != nil {
@@ -281,7 +282,7 @@ func (s *selection) pickEvent(c *conn, number, after int64, take func(pick) bool
 
 // sends reports whether the event goes to the webhook.
 func (s *selection) sends(e selectionEvent, w *webhook) bool {
-	t := eventTypes[e.code]
+	t := stored.EventTypes[e.code]
 	wants := w.now.Load().Covers(t, e.machine)
 	if s.types == 0 {
 		return wants
@@ -293,7 +294,7 @@ func (s *selection) sends(e selectionEvent, w *webhook) bool {
 func (s *selection) event(c *conn, number int64) (e selectionEvent, found bool, err error) {
 	found, err = c.query(`SELECT type, test, coalesce(machine, 0), lag, user_id, email, message_id FROM event WHERE number = ? AND project = ?`).int(number).int(s.project.number).
 		one(func(q *query) {
-			e = selectionEvent{number: number, code: q.getInt(), test: q.getBool(), machine: q.getBool(), received: numberMilli(number) - q.getInt()}
+			e = selectionEvent{number: number, code: q.getInt(), test: q.getBool(), machine: q.getBool(), received: stored.NumberMilli(number) - q.getInt()}
 			e.print = eventFingerprint(s.project.now.Load().ID, &telltale.Event{UserID: q.getText(), Email: q.getText(), MessageID: q.getText()})
 		})
 	return e, found, err
@@ -312,13 +313,13 @@ func (s *selection) lastStates(c *conn, event int64) (map[int64]telltale.State, 
 // shownState gives the state in which a row is shown.
 func shownState(state int64, w *telltale.Webhook) telltale.State {
 	switch {
-	case state == stateSending:
+	case state == stored.StateSending:
 		return telltale.StateSending
-	case state == stateSucceeded:
+	case state == stored.StateSucceeded:
 		return telltale.StateSucceeded
-	case state == stateFailed:
+	case state == stored.StateFailed:
 		return telltale.StateFailed
-	case state == stateCancelled, w.Deleted:
+	case state == stored.StateCancelled, w.Deleted:
 		return telltale.StateCancelled
 	case !w.Enabled:
 		return telltale.StateHeld
@@ -390,11 +391,11 @@ func (s *selection) walkChosen(c *conn, from place, most int, take func(pick) bo
 
 // choose reads deliveries of the project that are named by their ids, and
 // gives their numbers by event, each event once for each webhook that it goes to.
-func (s *selection) choose(c *conn, ids numberIDs, wanted []telltale.DeliveryID) error {
+func (s *selection) choose(c *conn, ids stored.IDs, wanted []telltale.DeliveryID) error {
 	type chosen struct{ event, number, goal int64 }
 	all := make([]chosen, 0, len(wanted))
 	for _, id := range wanted {
-		number, known := ids.ofDelivery(id)
+		number, known := ids.OfDelivery(id)
 		d := chosen{number: number}
 		found, err := c.query(`SELECT event, webhook FROM delivery WHERE number = ? AND project = ?`).int(number).int(s.project.number).one(func(q *query) {
 			d.event, d.goal = q.getInt(), q.getInt()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // SaveSession lets nobody in who was shut out meanwhile.
@@ -24,7 +25,7 @@ func (s *Store) SaveSession(ctx context.Context, session telltale.Session, passw
 		}
 		err := tx.change(`INSERT OR REPLACE INTO session (hash, operator, user_agent, remote_addr, created_at, seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`).
 			blob(session.Hash[:]).text(string(session.OperatorID)).text(session.UserAgent).text(session.RemoteAddr).
-			int(timeMilli(session.CreatedAt)).int(timeMilli(session.SeenAt.Truncate(time.Minute))).int(timeMilli(session.ExpiresAt)).run()
+			int(stored.TimeMilli(session.CreatedAt)).int(stored.TimeMilli(session.SeenAt.Truncate(time.Minute))).int(stored.TimeMilli(session.ExpiresAt)).run()
 		if err != nil {
 			return fmt.Errorf("a session of %q: %w", session.OperatorID, err)
 		}
@@ -38,7 +39,7 @@ func (s *Store) TouchSession(ctx context.Context, hash [32]byte, remoteAddr stri
 		if err != nil || !found {
 			return orNotFound(err, "session")
 		}
-		minute := timeMilli(tx.now.Truncate(time.Minute))
+		minute := stored.TimeMilli(tx.now.Truncate(time.Minute))
 		if err := tx.change(`UPDATE session SET seen_at = ?, remote_addr = ? WHERE hash = ?`).int(minute).text(remoteAddr).blob(hash[:]).run(); err != nil {
 			return fmt.Errorf("a session: %w", err)
 		}
@@ -53,7 +54,7 @@ func scanSession(q *query) telltale.Session {
 	copy(session.Hash[:], q.getBlob())
 	session.OperatorID = telltale.OperatorID(q.getText())
 	session.UserAgent, session.RemoteAddr = q.getText(), q.getText()
-	session.CreatedAt, session.SeenAt, session.ExpiresAt = milliTime(q.getInt()), milliTime(q.getInt()), milliTime(q.getInt())
+	session.CreatedAt, session.SeenAt, session.ExpiresAt = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt())
 	return session
 }
 

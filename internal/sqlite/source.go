@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // keptBytes bounds what one transaction removes of the bodies that sources keep.
@@ -37,7 +38,7 @@ func (s *Store) CreateSource(ctx context.Context, src telltale.Source) (*telltal
 			return telltale.Errorf(telltale.Conflict, "The project has %d sources already; delete one that is not used any more.", count)
 		}
 		q := tx.change(`INSERT INTO source (id, project, version, token, provider, created_at, updated_at, name, options, enabled, credentials) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
-			text(string(made.ID)).int(p.number).int(made.Version).text(string(made.Token)).text(made.Provider).int(timeMilli(made.CreatedAt)).int(timeMilli(made.UpdatedAt))
+			text(string(made.ID)).int(p.number).int(made.Version).text(string(made.Token)).text(made.Provider).int(stored.TimeMilli(made.CreatedAt)).int(stored.TimeMilli(made.UpdatedAt))
 		err = row.bind(q, made).run()
 		if isConstraint(err) {
 			return telltale.Errorf(telltale.Conflict, "There is a source %s already.", made.ID)
@@ -60,7 +61,7 @@ func (s *Store) CreateSource(ctx context.Context, src telltale.Source) (*telltal
 
 // cloneSource makes a snapshot that shares nothing with src, as it would be read back.
 func cloneSource(src telltale.Source) *telltale.Source {
-	src.CreatedAt, src.UpdatedAt = milliTime(timeMilli(src.CreatedAt)), milliTime(timeMilli(src.UpdatedAt))
+	src.CreatedAt, src.UpdatedAt = stored.MilliTime(stored.TimeMilli(src.CreatedAt)), stored.MilliTime(stored.TimeMilli(src.UpdatedAt))
 	if src.Credentials = maps.Clone(src.Credentials); src.Credentials == nil {
 		src.Credentials = map[string]string{}
 	}
@@ -81,7 +82,7 @@ func (s *Store) sealSource(src *telltale.Source) (row sourceRow, err error) {
 		row.options = string(telltale.AppendTexts(nil, src.Options))
 	}
 	if len(src.Credentials) > 0 {
-		row.credentials, err = s.seal(credentialsPlace(src.ID), src.Credentials)
+		row.credentials, err = stored.Seal(s.options.Sealer, credentialsPlace(src.ID), src.Credentials)
 	}
 	return row, err
 }
@@ -102,19 +103,19 @@ func (s *Store) scanSource(q *query) (number int64, src *telltale.Source, err er
 	number = q.getInt()
 	src = &telltale.Source{ID: telltale.SourceID(q.getText()), ProjectID: s.known.projectByNumber(q.getInt()).now.Load().ID, Credentials: map[string]string{}}
 	src.Version, src.Token, src.Provider = q.getInt(), telltale.SourceToken(q.getText()), q.getText()
-	src.CreatedAt, src.UpdatedAt, src.Name = milliTime(q.getInt()), milliTime(q.getInt()), q.getText()
+	src.CreatedAt, src.UpdatedAt, src.Name = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt()), q.getText()
 	options := q.getText()
 	src.Enabled = q.getBool()
 	credentials := q.getBlob()
 	t := &src.Tally
 	t.Requests, t.Events, t.Duplicates, t.Ignored, t.Unrecognised, t.Refused = q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt()
-	t.LastRequestAt, t.LastEventAt, t.LastFailureAt, t.LastFailure = milliTime(q.getInt()), milliTime(q.getInt()), milliTime(q.getInt()), q.getText()
+	t.LastRequestAt, t.LastEventAt, t.LastFailureAt, t.LastFailure = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt()), q.getText()
 	if options != "" {
 		if err := json.Unmarshal([]byte(options), &src.Options); err != nil {
 			return number, src, fmt.Errorf("source %s: options: %w", src.ID, err)
 		}
 	}
-	return number, src, s.openSealed(credentialsPlace(src.ID), credentials, &src.Credentials)
+	return number, src, stored.Open(s.options.Sealer, credentialsPlace(src.ID), credentials, &src.Credentials)
 }
 
 // source reads a source of a project; NotFound.
@@ -262,7 +263,7 @@ func (s *Store) NoteSources(ctx context.Context, tallies map[telltale.SourceID]t
 				last_failure = CASE WHEN ?9 > last_failure_at THEN ?10 ELSE last_failure END, last_failure_at = max(last_failure_at, ?9)
 				WHERE source = (SELECT number FROM source WHERE id = ?11)`).
 				int(t.Requests).int(t.Events).int(t.Duplicates).int(t.Ignored).int(t.Unrecognised).int(t.Refused).
-				int(timeMilli(t.LastRequestAt)).int(timeMilli(t.LastEventAt)).int(timeMilli(t.LastFailureAt)).text(cutTo(t.LastFailure, telltale.MaxSourceFailure)).
+				int(stored.TimeMilli(t.LastRequestAt)).int(stored.TimeMilli(t.LastEventAt)).int(stored.TimeMilli(t.LastFailureAt)).text(cutTo(t.LastFailure, telltale.MaxSourceFailure)).
 				text(string(id)).run()
 			if err != nil {
 				return fmt.Errorf("source %s: %w", id, err)
@@ -299,7 +300,7 @@ func (s *Store) KeepUnrecognised(ctx context.Context, requests []telltale.Unreco
 		for i, r := range requests {
 			err := tx.change(`INSERT INTO unrecognised_request (source, id, received_at, reason, content_type, hash, body) VALUES (?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (source, hash) DO NOTHING`).
-				text(string(source)).text(string(r.ID)).int(timeMilli(r.ReceivedAt)).text(cutTo(r.Reason, telltale.MaxSourceFailure)).text(r.ContentType).
+				text(string(source)).text(string(r.ID)).int(stored.TimeMilli(r.ReceivedAt)).text(cutTo(r.Reason, telltale.MaxSourceFailure)).text(r.ContentType).
 				blob(hashes[i][:]).blob(r.Body).run()
 			if err != nil {
 				return fmt.Errorf("request %s: %w", r.ID, err)
@@ -361,7 +362,7 @@ func (s *Store) UnrecognisedRequests(ctx context.Context, project telltale.Proje
 
 func scanUnrecognised(q *query, project telltale.ProjectID, source telltale.SourceID) telltale.UnrecognisedRequest {
 	return telltale.UnrecognisedRequest{
-		ID: telltale.RequestID(q.getText()), SourceID: source, ProjectID: project, ReceivedAt: milliTime(q.getInt()), Reason: q.getText(), ContentType: q.getText(), Size: int(q.getInt()), Body: q.getBlob(),
+		ID: telltale.RequestID(q.getText()), SourceID: source, ProjectID: project, ReceivedAt: stored.MilliTime(q.getInt()), Reason: q.getText(), ContentType: q.getText(), Size: int(q.getInt()), Body: q.getBlob(),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // A webhook that gets a little all the time has millions of spans. A search for
@@ -34,7 +35,7 @@ func TestARareTypeIsFoundBehindManySpans(t *testing.T) {
 	const others = 3*spanStep + 7
 	owner := s.known.project(project.ID).owner()
 	err = c.query(`INSERT INTO span (owner, span, types) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-		SELECT ?, (SELECT max(span) FROM span) + n.i, ? FROM n`).int(others).int(int64(owner)).int(1 << slices.Index(eventTypes, telltale.Opened)).run()
+		SELECT ?, (SELECT max(span) FROM span) + n.i, ? FROM n`).int(others).int(int64(owner)).int(1 << slices.Index(stored.EventTypes, telltale.Opened)).run()
 	if err != nil {
 		t.Fatal(err)
 	}

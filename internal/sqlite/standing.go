@@ -1,13 +1,12 @@
 package sqlite
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // What webhooks' attempts add up to is kept in memory, where the writer adds to
@@ -108,7 +107,7 @@ func (tx *tx) judge(d *deliveryRow, r *telltale.Result, t *turns) error {
 		}
 		tx.setState(w, &state)
 		t.change(w)
-		if err := tx.audit(telltaleItself, webhookEntry(before, state.Webhook)); err != nil {
+		if err := tx.audit(telltaleItself, stored.WebhookEntry(before, state.Webhook)); err != nil {
 			return err
 		}
 		err = tx.tell(telltale.WebhookDisabled, w, r.Attempt, nil, t)
@@ -142,7 +141,7 @@ func (tx *tx) judgeTest(w *webhook, r *telltale.Result, t *turns) error {
 	}
 	tx.setState(w, &state)
 	t.change(w)
-	return tx.audit(telltaleItself, webhookEntry(before, state.Webhook))
+	return tx.audit(telltaleItself, stored.WebhookEntry(before, state.Webhook))
 }
 
 // settleStanding stores the standing and shows it, if it changed in more than
@@ -171,20 +170,20 @@ func (tx *tx) showStanding(w *webhook, state *webhookState) error {
 	made := *state.Webhook
 	made.Standing, made.Health = s.Standing, s.health
 	state.Webhook = &made
-	health, err := code(healths, s.health)
+	health, err := stored.Code(stored.Healths, s.health)
 	if err != nil {
 		return err
 	}
-	breaker, err := code(breakerStates, s.Breaker.State)
+	breaker, err := stored.Code(stored.BreakerStates, s.Breaker.State)
 	if err != nil {
 		return err
 	}
 	err = tx.change(`INSERT OR REPLACE INTO standing (webhook, revision, health, last_success_at, failing_since, failures, blocked, warned, alarmed, reset_at,
 		breaker, breaker_until, breaker_wait, breaker_proven, window_start, window) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
-		int(w.number).int(s.Revision).int(health).intOrNull(timeMilli(s.LastSuccessAt)).intOrNull(timeMilli(s.FailingSince)).
-		int(int64(s.Failures)).int(int64(s.Blocked)).int(int64(s.Warned)).bool(s.Alarmed).intOrNull(timeMilli(s.ResetAt)).
-		int(breaker).intOrNull(timeMilli(s.Breaker.Until)).int(int64(s.Breaker.Wait)).int(int64(s.Breaker.Proven)).
-		intOrNull(timeMilli(s.Breaker.WindowStart)).blobOrNull(encodeWindow(&s.Breaker)).run()
+		int(w.number).int(s.Revision).int(health).intOrNull(stored.TimeMilli(s.LastSuccessAt)).intOrNull(stored.TimeMilli(s.FailingSince)).
+		int(int64(s.Failures)).int(int64(s.Blocked)).int(int64(s.Warned)).bool(s.Alarmed).intOrNull(stored.TimeMilli(s.ResetAt)).
+		int(breaker).intOrNull(stored.TimeMilli(s.Breaker.Until)).int(int64(s.Breaker.Wait)).int(int64(s.Breaker.Proven)).
+		intOrNull(stored.TimeMilli(s.Breaker.WindowStart)).blobOrNull(stored.EncodeWindow(&s.Breaker)).run()
 	if err != nil {
 		return fmt.Errorf("the standing of %s: %w", w.id, err)
 	}
@@ -207,44 +206,17 @@ func loadStandings(c *conn, r *registry) error {
 			return fmt.Errorf("there is no webhook %d, but a standing of it", number)
 		}
 		s := &w.standing
-		s.Revision, s.health = q.getInt(), word(healths, q.getInt())
-		s.LastSuccessAt, s.FailingSince, s.Failures, s.Blocked = milliTime(q.getInt()), milliTime(q.getInt()), int(q.getInt()), int(q.getInt())
-		s.Warned, s.Alarmed, s.ResetAt = telltale.Warning(q.getInt()), q.getBool(), milliTime(q.getInt())
+		s.Revision, s.health = q.getInt(), stored.Word(stored.Healths, q.getInt())
+		s.LastSuccessAt, s.FailingSince, s.Failures, s.Blocked = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt()), int(q.getInt()), int(q.getInt())
+		s.Warned, s.Alarmed, s.ResetAt = telltale.Warning(q.getInt()), q.getBool(), stored.MilliTime(q.getInt())
 		b := &s.Breaker
-		b.State, b.Until, b.Wait, b.Proven = word(breakerStates, q.getInt()), milliTime(q.getInt()), time.Duration(q.getInt()), int(q.getInt())
-		b.WindowStart = milliTime(q.getInt())
-		if err := decodeWindow(q.getBlob(), b); err != nil {
+		b.State, b.Until, b.Wait, b.Proven = stored.Word(stored.BreakerStates, q.getInt()), stored.MilliTime(q.getInt()), time.Duration(q.getInt()), int(q.getInt())
+		b.WindowStart = stored.MilliTime(q.getInt())
+		if err := stored.DecodeWindow(q.getBlob(), b); err != nil {
 			return fmt.Errorf("the standing of %s: %w", w.id, err)
 		}
 		shown := w.now.Load().Webhook // nobody has seen it yet
 		shown.Standing, shown.Health = s.Standing, s.health
 		return nil
 	})
-}
-
-func encodeWindow(b *telltale.Breaker) []byte {
-	if b.WindowStart.IsZero() {
-		return nil
-	}
-	encoded := make([]byte, 0, 2*len(b.Window))
-	for _, m := range b.Window {
-		encoded = binary.AppendUvarint(binary.AppendUvarint(encoded, uint64(m.Attempts)), uint64(m.Failures))
-	}
-	return encoded
-}
-
-func decodeWindow(encoded []byte, b *telltale.Breaker) error {
-	if encoded == nil {
-		return nil
-	}
-	for i := range b.Window {
-		for _, count := range [...]*int{&b.Window[i].Attempts, &b.Window[i].Failures} {
-			v, n := binary.Uvarint(encoded)
-			if n <= 0 {
-				return errors.New("its window cannot be read")
-			}
-			*count, encoded = int(v), encoded[n:]
-		}
-	}
-	return nil
 }

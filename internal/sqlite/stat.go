@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // What happens is counted in memory when its transaction has committed, and
@@ -87,14 +87,16 @@ type stats struct {
 }
 
 // fineStep gives the step that a number of the line stands in.
-func fineStep(number int64) int64 { return numberMilli(number) / telltale.StatStep.Milliseconds() }
+func fineStep(number int64) int64 {
+	return stored.NumberMilli(number) / telltale.StatStep.Milliseconds()
+}
 
 const fineInCoarse = int64(telltale.StatCoarseStep / telltale.StatStep)
 
 // countEvent counts an event that is no test. Those that Telltale makes about
 // itself nobody sent, so they are not counted as accepted.
 func (tx *tx) countEvent(number, project, code int64) {
-	if eventTypes[code].Operational() {
+	if stored.EventTypes[code].Operational() {
 		return
 	}
 	tx.happened = append(tx.happened, happening{statKey: statKey{fineStep(number), project, 0, code}})
@@ -106,11 +108,11 @@ func (tx *tx) countAttempt(d *deliveryRow, a *attemptRow) {
 		return
 	}
 	state := d.state
-	if state == stateWaiting && tx.state(d.webhook).Deleted {
-		state = stateCancelled // as it is shown
+	if state == stored.StateWaiting && tx.state(d.webhook).Deleted {
+		state = stored.StateCancelled // as it is shown
 	}
 	tx.happened = append(tx.happened, newHappening(a.number, d.number, d.webhook.project.number, d.webhook.number, d.code,
-		timeMilli(a.StartedAt), a.Duration.Microseconds(), int64(a.Status), state))
+		stored.TimeMilli(a.StartedAt), a.Duration.Microseconds(), int64(a.Status), state))
 }
 
 // newHappening takes what is in the log: state is the delivery's if the
@@ -120,10 +122,10 @@ func newHappening(attempt, delivery, project, webhook, code, startedAt, micros, 
 	switch {
 	case h.answer == telltale.Answer2xx:
 		h.fate = fateSucceeded
-		h.took = max(0, time.Duration(startedAt-numberMilli(delivery))*time.Millisecond+time.Duration(micros)*time.Microsecond)
-	case state == stateFailed:
+		h.took = max(0, time.Duration(startedAt-stored.NumberMilli(delivery))*time.Millisecond+time.Duration(micros)*time.Microsecond)
+	case state == stored.StateFailed:
 		h.fate = fateFailed
-	case state == stateCancelled:
+	case state == stored.StateCancelled:
 		h.fate = fateCancelled
 	}
 	return h
@@ -147,7 +149,7 @@ func (tx *tx) addCounts() error {
 		return nil
 	}
 	for key, stat := range rows {
-		blob := encodeCounts(stat)
+		blob := stored.EncodeCounts(stat)
 		for coarse, start := range [...]int64{key.start, key.start / fineInCoarse} {
 			err := tx.change(`INSERT INTO stat (coarse, start, project, webhook, type, counts) VALUES (?, ?, ?, ?, ?, ?)
 				ON CONFLICT DO UPDATE SET counts = sum_counts(counts, excluded.counts)`).
@@ -232,67 +234,17 @@ func (tx *tx) recount() error {
 	return err
 }
 
-// Counts are stored as varints: the numbers, then bucket and number for each
-// bucket that holds something.
-
-func encodeCounts(s *telltale.Stat) []byte {
-	b := make([]byte, 0, 64)
-	for _, n := range [...]int{s.Events, s.Succeeded, s.Failed, s.Retried} {
-		b = binary.AppendUvarint(b, uint64(n))
-	}
-	for _, n := range s.Answers {
-		b = binary.AppendUvarint(b, uint64(n))
-	}
-	for bucket, n := range s.Took {
-		if n != 0 {
-			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(bucket)), uint64(n))
-		}
-	}
-	return b
-}
-
-var errCounts = errors.New("counts cannot be read")
-
-func decodeCounts(b []byte, s *telltale.Stat) error {
-	next := func() int {
-		v, n := binary.Uvarint(b)
-		if n <= 0 {
-			b = nil
-			return 0
-		}
-		b = b[n:]
-		return int(v)
-	}
-	for _, n := range [...]*int{&s.Events, &s.Succeeded, &s.Failed, &s.Retried} {
-		*n = next()
-	}
-	for i := range s.Answers {
-		if len(b) == 0 {
-			return errCounts
-		}
-		s.Answers[i] = next()
-	}
-	for len(b) > 0 {
-		bucket := next()
-		if bucket >= len(s.Took) || len(b) == 0 {
-			return errCounts
-		}
-		s.Took[bucket] = next()
-	}
-	return nil
-}
-
 // registerSumCounts lets SQL add up counts, so that adding to a row is one statement.
 func registerSumCounts(c *conn) error {
 	return c.CreateFunction("sum_counts", &sqlite.FunctionImpl{
 		NArgs: 2, Deterministic: true,
 		Scalar: func(_ sqlite.Context, args []sqlite.Value) (sqlite.Value, error) {
 			var sum, added telltale.Stat
-			if err := errors.Join(decodeCounts(args[0].Blob(), &sum), decodeCounts(args[1].Blob(), &added)); err != nil {
+			if err := errors.Join(stored.DecodeCounts(args[0].Blob(), &sum), stored.DecodeCounts(args[1].Blob(), &added)); err != nil {
 				return sqlite.Value{}, err
 			}
 			sum.Add(&added)
-			return sqlite.BlobValue(encodeCounts(&sum)), nil
+			return sqlite.BlobValue(stored.EncodeCounts(&sum)), nil
 		},
 	})
 }
@@ -395,7 +347,7 @@ func (s *statSearch) rows(c *conn) error {
 			bool(coarse).int(start).int(s.project.number).int(webhook).int(last).each(func(q *query) error {
 			key := statKey{start: start, webhook: q.getInt(), code: q.getInt()}
 			var stat telltale.Stat
-			if err := decodeCounts(q.getBlob(), &stat); err != nil {
+			if err := stored.DecodeCounts(q.getBlob(), &stat); err != nil {
 				return err
 			}
 			s.add(key, &stat)
@@ -421,7 +373,7 @@ func (s *statSearch) add(key statKey, stat *telltale.Stat) {
 	if step := s.query.Step.Milliseconds(); step > 0 {
 		group.start -= group.start % step
 	} else {
-		group.start = timeMilli(s.query.Since)
+		group.start = stored.TimeMilli(s.query.Since)
 	}
 	if s.query.ByWebhook || s.webhook != nil {
 		group.webhook = key.webhook
@@ -432,7 +384,7 @@ func (s *statSearch) add(key statKey, stat *telltale.Stat) {
 	}
 	sum := s.found[group]
 	if sum == nil {
-		sum = &telltale.Stat{Start: milliTime(group.start), Type: word(eventTypes, group.code)}
+		sum = &telltale.Stat{Start: stored.MilliTime(group.start), Type: stored.Word(stored.EventTypes, group.code)}
 		if s.query.ByWebhook {
 			sum.WebhookID = s.store.known.webhookByNumber(group.webhook).id
 		}

@@ -14,6 +14,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // Options are what a store is opened with.
@@ -38,7 +39,7 @@ type Store struct {
 	lock    *os.File
 	node    int64 // number of this start of the server
 
-	ids        numberIDs
+	ids        stored.IDs
 	known      *registry
 	writer     *writer
 	readers    readers
@@ -328,3 +329,5 @@ func (s *Store) release() error {
 	}
 	return errors.Join(errs...)
 }
+
+func nowMilli() int64 { return time.Now().UnixMilli() }

@@ -9,12 +9,13 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 func (s *Store) Nodes(ctx context.Context) (nodes []telltale.Node, err error) {
 	err = s.read(ctx, "listing nodes", func(c *conn) error {
 		return c.query(`SELECT id, started_at, coalesce(beat_at, 0), number = ? FROM node ORDER BY number DESC LIMIT 50`).int(s.node).each(func(q *query) error {
-			nodes = append(nodes, telltale.Node{ID: telltale.NodeID(q.getText()), Role: telltale.NodeAll, StartedAt: milliTime(q.getInt()), BeatAt: milliTime(q.getInt()), Alive: q.getBool()})
+			nodes = append(nodes, telltale.Node{ID: telltale.NodeID(q.getText()), Role: telltale.NodeAll, StartedAt: stored.MilliTime(q.getInt()), BeatAt: stored.MilliTime(q.getInt()), Alive: q.getBool()})
 			return nil
 		})
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // leaveRows is how many tracked events follow at once when a profile goes. The
@@ -43,12 +44,12 @@ func (tx *tx) repeats(key repeatKey, window time.Duration) (known bool, err erro
 func (tx *tx) track(p *project, user *profileRow, given *telltale.TrackedEvent, key repeatKey, window time.Duration) (*telltale.TrackedEvent, error) {
 	e := *given
 	e.Sequence = tx.number()
-	e.ReceivedAt = numberTime(e.Sequence)
+	e.ReceivedAt = stored.NumberTime(e.Sequence)
 	if e.OccurredAt.IsZero() || e.OccurredAt.After(e.ReceivedAt) {
 		e.OccurredAt = e.ReceivedAt
 	}
 	err := tx.change(`INSERT INTO tracked_event (number, project, profile, name, occurred, message, check_id, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
-		int(e.Sequence).int(p.number).int(user.number).text(e.Name).int(numberMilli(e.Sequence) - e.OccurredAt.UnixMilli()).
+		int(e.Sequence).int(p.number).int(user.number).text(e.Name).int(stored.NumberMilli(e.Sequence) - e.OccurredAt.UnixMilli()).
 		textOrNull(e.Message).textOrNull(e.CheckID).textOrNull(objectJSON(e.Data)).run()
 	if err != nil {
 		return nil, fmt.Errorf("tracked event %q: %w", e.Name, err)
@@ -69,8 +70,8 @@ const trackedColumns = `t.number, t.name, t.occurred, t.message, t.check_id, t.d
 // scanTracked reads a row of trackedColumns.
 func scanTracked(q *query) (*telltale.TrackedEvent, error) {
 	e := &telltale.TrackedEvent{Sequence: q.getInt(), Name: q.getText()}
-	e.ReceivedAt = numberTime(e.Sequence)
-	e.OccurredAt = milliTime(numberMilli(e.Sequence) - q.getInt())
+	e.ReceivedAt = stored.NumberTime(e.Sequence)
+	e.OccurredAt = stored.MilliTime(stored.NumberMilli(e.Sequence) - q.getInt())
 	e.Message, e.CheckID = q.getText(), q.getText()
 	if text := q.getText(); text != "" {
 		var err error

@@ -2,22 +2,21 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
-	made := cloneWebhook(w)
+	made := stored.CloneWebhook(w)
 	made.Health, made.Standing = telltale.HealthNeverUsed, telltale.Standing{}
 	if !made.Enabled && made.DisabledAt.IsZero() {
 		made.DisabledAt = made.CreatedAt
 	}
-	row, err := s.sealWebhook(made)
+	row, err := stored.SealWebhook(s.options.Sealer, made)
 	if err != nil {
 		return nil, err
 	}
@@ -30,21 +29,21 @@ func (s *Store) CreateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 		if tx.webhook(w.ID) != nil {
 			return telltale.Errorf(telltale.Conflict, "There is a webhook %s already.", w.ID)
 		}
-		reason, err := code(disabledReasons, made.DisabledReason)
+		reason, err := stored.Code(stored.DisabledReasons, made.DisabledReason)
 		if err != nil {
 			return err
 		}
 		q := tx.change(`INSERT INTO webhook (id, project, version, enabled, disabled_reason, disabled_at, epoch, enabled_at, created_at, updated_at,
 			url, events, description, timeout, retry_schedule, rate_limit, concurrency, headers, basic_auth, skip_machines, extensions, legacy_signature, format, secrets)
 			VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
-			text(string(made.ID)).int(p.number).int(made.Version).bool(made.Enabled).int(reason).intOrNull(timeMilli(made.DisabledAt)).
-			int(timeMilli(made.CreatedAt)).int(timeMilli(made.CreatedAt)).int(timeMilli(made.UpdatedAt))
-		if err := row.bind(q, made).run(); err != nil {
+			text(string(made.ID)).int(p.number).int(made.Version).bool(made.Enabled).int(reason).intOrNull(stored.TimeMilli(made.DisabledAt)).
+			int(stored.TimeMilli(made.CreatedAt)).int(stored.TimeMilli(made.CreatedAt)).int(stored.TimeMilli(made.UpdatedAt))
+		if err := q.settings(made, row).run(); err != nil {
 			return fmt.Errorf("webhook %s: %w", w.ID, err)
 		}
 		created := &webhook{number: tx.conn.LastInsertRowID(), id: w.ID, project: p, standing: standing{health: made.Health}}
 		tx.created = append(tx.created, created)
-		tx.setState(created, &webhookState{Webhook: made, epoch: 1, enabledAt: timeMilli(made.CreatedAt)})
+		tx.setState(created, &webhookState{Webhook: made, epoch: 1, enabledAt: stored.TimeMilli(made.CreatedAt)})
 		return tx.audit(actor, telltale.AuditEntry{
 			ProjectID: w.ProjectID, Action: telltale.AuditWebhookCreated, Target: string(w.ID), Name: w.URL, Changes: telltale.WebhookChanges(nil, made),
 		})
@@ -84,8 +83,8 @@ func (s *Store) Webhooks(_ context.Context, project telltale.ProjectID, page tel
 }
 
 func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltale.Webhook, error) {
-	wanted := cloneWebhook(w)
-	row, err := s.sealWebhook(wanted)
+	wanted := stored.CloneWebhook(w)
+	row, err := stored.SealWebhook(s.options.Sealer, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +101,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 			url = ?, events = ?, description = ?, timeout = ?, retry_schedule = ?, rate_limit = ?, concurrency = ?, headers = ?, basic_auth = ?,
 			skip_machines = ?, extensions = ?, legacy_signature = ?, format = ?, secrets = ? WHERE number = ?`).
 			int(made.Version).int(tx.milli)
-		if err := row.bind(q, &made).int(hook.number).run(); err != nil || made.URL == before.URL {
+		if err := q.settings(&made, row).int(hook.number).run(); err != nil || made.URL == before.URL {
 			return err
 		}
 		return tx.resetStanding(hook, state) // another receiver
@@ -202,7 +201,7 @@ func (s *Store) RestoreWebhook(ctx context.Context, project telltale.ProjectID, 
 		}
 		tx.setState(w, state)
 		restored = state.Webhook
-		return tx.audit(actor, webhookEntry(before, restored))
+		return tx.audit(actor, stored.WebhookEntry(before, restored))
 	})
 	if err != nil {
 		return nil, err
@@ -220,7 +219,7 @@ func (tx *tx) forgetDeleted() (more bool, err error) {
 
 // writeSwitch stores whether the webhook is enabled or deleted, as a new version of it.
 func (tx *tx) writeSwitch(number int64, state *webhookState, made *telltale.Webhook) error {
-	reason, err := code(disabledReasons, made.DisabledReason)
+	reason, err := stored.Code(stored.DisabledReasons, made.DisabledReason)
 	if err != nil {
 		return err
 	}
@@ -228,7 +227,7 @@ func (tx *tx) writeSwitch(number int64, state *webhookState, made *telltale.Webh
 	made.UpdatedAt = tx.presentTime()
 	state.Webhook = made
 	return tx.change(`UPDATE webhook SET enabled = ?, disabled_reason = ?, disabled_at = ?, deleted_at = ?, epoch = ?, enabled_at = ?, version = ?, updated_at = ? WHERE number = ?`).
-		bool(made.Enabled).int(reason).intOrNull(timeMilli(made.DisabledAt)).intOrNull(state.deletedAt).int(state.epoch).int(state.enabledAt).int(made.Version).int(tx.milli).int(number).run()
+		bool(made.Enabled).int(reason).intOrNull(stored.TimeMilli(made.DisabledAt)).intOrNull(state.deletedAt).int(state.epoch).int(state.enabledAt).int(made.Version).int(tx.milli).int(number).run()
 }
 
 // changeWebhook lets change make a new version of a webhook that is not
@@ -254,7 +253,7 @@ func (s *Store) changeWebhook(ctx context.Context, name string, project telltale
 			return nil
 		}
 		tx.setState(w, &state)
-		return tx.audit(actor, webhookEntry(before, changed))
+		return tx.audit(actor, stored.WebhookEntry(before, changed))
 	})
 	if err != nil {
 		return nil, err
@@ -262,99 +261,11 @@ func (s *Store) changeWebhook(ctx context.Context, name string, project telltale
 	return changed, nil
 }
 
-// webhookEntry tells the audit log what became of a webhook.
-func webhookEntry(before, after *telltale.Webhook) telltale.AuditEntry {
-	e := telltale.AuditEntry{ProjectID: after.ProjectID, Target: string(after.ID), Name: after.URL, Action: telltale.AuditWebhookChanged}
-	switch {
-	case after.Deleted:
-		e.Action = telltale.AuditWebhookDeleted
-	case before.Deleted:
-		e.Action = telltale.AuditWebhookRestored
-	case after.Enabled && !before.Enabled:
-		e.Action = telltale.AuditWebhookEnabled
-	case !after.Enabled && before.Enabled:
-		e.Action = telltale.AuditWebhookDisabled
-		e.Changes = []telltale.AuditChange{{Field: "disabled_reason", After: string(after.DisabledReason)}}
-	case !slices.Equal(before.Secrets, after.Secrets):
-		e.Action = telltale.AuditSecretRotated
-		e.Changes = telltale.WebhookChanges(before, after)
-	default:
-		e.Changes = telltale.WebhookChanges(before, after)
-	}
-	return e
-}
-
-// webhookRow is what of a webhook is stored as text or sealed.
-type webhookRow struct {
-	schedule                    *string
-	headers, basicAuth, secrets []byte
-}
-
-func (s *Store) sealWebhook(w *telltale.Webhook) (row webhookRow, err error) {
-	if w.RetrySchedule != nil {
-		text, err := json.Marshal(w.RetrySchedule)
-		if err != nil {
-			return row, fmt.Errorf("webhook %s: retry schedule: %w", w.ID, err)
-		}
-		row.schedule = new(string(text))
-	}
-	if row.secrets, err = s.seal(sealedPlace(w.ID, "secrets"), w.Secrets); err != nil {
-		return row, err
-	}
-	if len(w.Headers) > 0 {
-		if row.headers, err = s.seal(sealedPlace(w.ID, "headers"), w.Headers); err != nil {
-			return row, err
-		}
-	}
-	if w.BasicAuth != nil {
-		row.basicAuth, err = s.seal(sealedPlace(w.ID, "basic_auth"), w.BasicAuth)
-	}
-	return row, err
-}
-
-// bind binds the settings of a webhook, in the order of the statements above.
-func (r webhookRow) bind(q *query, w *telltale.Webhook) *query {
-	q.text(w.URL).int(int64(w.Events)).text(w.Description).int(int64(w.Timeout))
-	if r.schedule == nil {
-		q.null()
-	} else {
-		q.text(*r.schedule)
-	}
-	return q.float(w.RateLimit).int(int64(w.Concurrency)).blobOrNull(r.headers).blobOrNull(r.basicAuth).
-		bool(w.SkipMachines).bool(w.Extensions).bool(w.LegacySignature).text(w.Format).blobOrNull(r.secrets)
-}
-
-// sealedPlace names the place that a sealed value belongs to.
-func sealedPlace(id telltale.WebhookID, column string) string {
-	return "webhook/" + string(id) + "/" + column
-}
-
-// seal seals the value, as JSON, for that place.
-func (s *Store) seal(place string, value any) ([]byte, error) {
-	plain, err := json.Marshal(value)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", place, err)
-	}
-	sealed, err := s.options.Sealer.Seal(plain, place)
-	if err != nil {
-		return nil, fmt.Errorf("sealing %s: %w", place, err)
-	}
-	return sealed, nil
-}
-
-// openSealed reads what seal made of a value; nil leaves it as it is.
-func (s *Store) openSealed(place string, sealed []byte, value any) error {
-	if sealed == nil {
-		return nil
-	}
-	plain, err := s.options.Sealer.Open(sealed, place)
-	if err != nil {
-		return fmt.Errorf("opening %s: %w", place, err)
-	}
-	if err := json.Unmarshal(plain, value); err != nil {
-		return fmt.Errorf("%s: %w", place, err)
-	}
-	return nil
+// settings binds the settings of a webhook, in the order of the statements above.
+func (q *query) settings(w *telltale.Webhook, r stored.WebhookRow) *query {
+	return q.text(w.URL).int(int64(w.Events)).text(w.Description).int(int64(w.Timeout)).textOrNull(r.Schedule).
+		float(w.RateLimit).int(int64(w.Concurrency)).blobOrNull(r.Headers).blobOrNull(r.BasicAuth).
+		bool(w.SkipMachines).bool(w.Extensions).bool(w.LegacySignature).text(w.Format).blobOrNull(r.Secrets)
 }
 
 func (s *Store) loadRegistry(c *conn) (*registry, error) {
@@ -391,46 +302,18 @@ const webhookColumns = `id, version, enabled, disabled_reason, coalesce(disabled
 func (s *Store) scanWebhook(q *query, state *webhookState) error {
 	w := state.Webhook
 	w.ID = telltale.WebhookID(q.getText())
-	w.Version, w.Enabled, w.DisabledReason, w.DisabledAt = q.getInt(), q.getBool(), word(disabledReasons, q.getInt()), milliTime(q.getInt())
+	w.Version, w.Enabled, w.DisabledReason, w.DisabledAt = q.getInt(), q.getBool(), stored.Word(stored.DisabledReasons, q.getInt()), stored.MilliTime(q.getInt())
 	state.deletedAt = q.getInt()
 	w.Deleted = state.deletedAt != 0
 	w.Health = telltale.HealthNeverUsed // until its standing is read
 	state.epoch, state.enabledAt = q.getInt(), q.getInt()
-	w.CreatedAt, w.UpdatedAt = milliTime(q.getInt()), milliTime(q.getInt())
+	w.CreatedAt, w.UpdatedAt = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt())
 
 	w.URL, w.Events, w.Description, w.Timeout = q.getText(), telltale.EventTypeSet(q.getInt()), q.getText(), time.Duration(q.getInt())
-	hasSchedule, schedule := !q.isNull(), q.getText()
-	if hasSchedule {
-		if err := json.Unmarshal([]byte(schedule), &w.RetrySchedule); err != nil {
-			return fmt.Errorf("webhook %s: retry schedule: %w", w.ID, err)
-		}
-	}
+	row := stored.WebhookRow{Schedule: q.getText()}
 	w.RateLimit, w.Concurrency = q.getFloat(), int(q.getInt())
-	headers, basicAuth := q.getBlob(), q.getBlob()
+	row.Headers, row.BasicAuth = q.getBlob(), q.getBlob()
 	w.SkipMachines, w.Extensions, w.LegacySignature, w.Format = q.getBool(), q.getBool(), q.getBool(), q.getText()
-	secrets := q.getBlob()
-	if err := s.openSealed(sealedPlace(w.ID, "headers"), headers, &w.Headers); err != nil {
-		return err
-	}
-	if err := s.openSealed(sealedPlace(w.ID, "basic_auth"), basicAuth, &w.BasicAuth); err != nil {
-		return err
-	}
-	return s.openSealed(sealedPlace(w.ID, "secrets"), secrets, &w.Secrets)
-}
-
-// cloneWebhook makes a snapshot that shares nothing with w, as it would be
-// read back.
-func cloneWebhook(w telltale.Webhook) *telltale.Webhook {
-	w.CreatedAt, w.UpdatedAt, w.DisabledAt = milliTime(timeMilli(w.CreatedAt)), milliTime(timeMilli(w.UpdatedAt)), milliTime(timeMilli(w.DisabledAt))
-	w.Events = w.Events.Known()
-	w.RetrySchedule = slices.Clone(w.RetrySchedule)
-	w.Headers = slices.Clone(w.Headers)
-	if len(w.Headers) == 0 {
-		w.Headers = nil
-	}
-	w.Secrets = slices.Clone(w.Secrets)
-	if w.BasicAuth != nil {
-		w.BasicAuth = new(*w.BasicAuth)
-	}
-	return &w
+	row.Secrets = q.getBlob()
+	return row.Open(s.options.Sealer, w)
 }

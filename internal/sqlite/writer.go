@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // Bounds of the queue before the writer, and of a transaction. A transaction's
@@ -319,7 +320,7 @@ func (tx *tx) change(sql string) *query {
 
 // number gives the next number.
 func (tx *tx) number() int64 {
-	tx.last = nextNumber(tx.last, tx.now)
+	tx.last = stored.NextNumber(tx.last, tx.now)
 	return tx.last
 }
 
@@ -345,4 +346,4 @@ func (tx *tx) publish() {
 }
 
 // presentTime is the time of the transaction to the millisecond, as it is stored.
-func (tx *tx) presentTime() time.Time { return milliTime(tx.milli) }
+func (tx *tx) presentTime() time.Time { return stored.MilliTime(tx.milli) }

@@ -9,9 +9,10 @@ import (
 
 // Closed sets of words are stored as small numbers, which never change.
 
-// Physical states of a delivery. What a reader sees may differ: see
-// [shownState]. They begin at 2, since SQLite stores 0 and 1 in no byte at all
-// and a row that keeps its size is overwritten where it stands.
+// Physical states of a delivery. What a reader sees may differ: what
+// waits is held while its webhook is disabled. They begin at 2, since SQLite
+// stores 0 and 1 in no byte at all and a row that keeps its size is overwritten
+// where it stands.
 const (
 	StateWaiting   = 2
 	StateSending   = 3

@@ -100,6 +100,19 @@ func DecodeExchange(b []byte, a *telltale.Attempt) error {
 	return nil
 }
 
+// EncodeHeaders stores headers by themselves, as an exchange has them.
+func EncodeHeaders(headers []telltale.Header) []byte { return appendHeaders(nil, headers) }
+
+// DecodeHeaders reads what EncodeHeaders made.
+func DecodeHeaders(b []byte) ([]telltale.Header, error) {
+	d := exchangeDecoder{rest: b}
+	headers := d.headers()
+	if d.broken || len(d.rest) > 0 {
+		return nil, errors.New("headers cannot be read")
+	}
+	return headers, nil
+}
+
 type exchangeDecoder struct {
 	rest   []byte
 	broken bool

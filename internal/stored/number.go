@@ -90,7 +90,7 @@ func (d IDs) ulid(number int64) ulid.ULID {
 	return u
 }
 
-// ofDelivery gives the number of an id that this store gave out.
+// OfDelivery gives the number of an id that this store gave out.
 func (d IDs) OfDelivery(id telltale.DeliveryID) (int64, bool) {
 	u, ok := ParseULID(DeliveryPrefix, string(id))
 	if !ok {
@@ -99,7 +99,7 @@ func (d IDs) OfDelivery(id telltale.DeliveryID) (int64, bool) {
 	return d.Number(u)
 }
 
-// number gives the number whose id has this ULID, if this store gave it out.
+// Number gives the number whose id has this ULID, if this store gave it out.
 func (d IDs) Number(u ulid.ULID) (int64, bool) {
 	if u.Time() >= 1<<(53-NumberBits) {
 		return 0, false
