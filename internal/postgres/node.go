@@ -143,7 +143,7 @@ func hint(c chan struct{}) {
 // follow learns what changed, tells who wants to know, and then the store, on
 // which the node that changed it waits.
 func (s *Store) follow(ctx context.Context, told *registry) *registry {
-	now, err := s.configured(ctx)
+	now, err := s.look(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.log.Warn("The configuration cannot be read; what is known is used.", "error", err)
@@ -240,6 +240,7 @@ func (s *Store) spread(ctx context.Context, version int64) error {
 // noteConfig has this node know of a change of its own.
 func (s *Store) noteConfig(ctx context.Context) {
 	if err := s.refreshWith(ctx, s.readers); err != nil {
+		s.looked.at.Store(nil)
 		s.log.Warn("The configuration was changed, and cannot be read; it is tried again.", "error", err)
 	}
 	hint(s.watcher.wake)

@@ -62,23 +62,48 @@ func (r *registry) webhook(id telltale.WebhookID) *webhook { return r.webhooks[i
 // wanting gives the webhooks that want an event of the type with that code.
 func (p *project) wanting(code int64) []*webhook { return p.wants[code] }
 
-// configured gives the configuration as it is now, wherever it was changed.
+// configured gives the configuration as it is now, wherever it was changed. Whoever
+// changes it waits until this node has said that it knows (see [Store.spread]), or
+// has lost its lease: so what is in memory is true as long as the node has looked
+// lately, and else it looks first.
 func (s *Store) configured(ctx context.Context) (*registry, error) {
 	if err := s.down(); err != nil {
 		return nil, err
 	}
+	if s.looked.lately() {
+		return s.known.Load(), nil
+	}
+	return s.look(ctx)
+}
+
+// looked is when the node looked for changes of the configuration last, by its own
+// clock, which nobody compares with another's.
+type looked struct{ at atomic.Pointer[time.Time] }
+
+// trusted is for how long what was seen is taken for true. It is much less than a
+// lease: a node that was asleep looks before it says anything.
+const trusted = 5 * time.Second
+
+func (l *looked) lately() bool {
+	at := l.at.Load()
+	return at != nil && time.Since(*at) < trusted
+}
+
+// look asks for the configuration's version, and reads what is new.
+func (s *Store) look(ctx context.Context) (*registry, error) {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
 	var version int64
 	if err := s.readers.QueryRow(ctx, `SELECT config FROM meta`).Scan(&version); err != nil {
 		return nil, s.explain("reading the configuration's version", err)
 	}
-	if known := s.known.Load(); known.version >= version {
-		return known, nil
+	if s.known.Load().version < version {
+		if err := s.refreshWith(ctx, s.readers); err != nil {
+			return nil, s.explain("reading the configuration", err)
+		}
 	}
-	if err := s.refreshWith(ctx, s.readers); err != nil {
-		return nil, s.explain("reading the configuration", err)
-	}
+	s.looked.at.Store(&began)
 	return s.known.Load(), nil
 }
 

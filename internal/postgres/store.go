@@ -58,6 +58,7 @@ type Store struct {
 	writers    *pgxpool.Pool
 	readers    *pgxpool.Pool
 	known      atomic.Pointer[registry]
+	looked     looked
 	partitions partitions
 	successes  successes
 	doubts     doubts
