@@ -22,7 +22,8 @@ and name in a file:
   egress_ports = [9000, 9001]
 
 Secrets are not shown. They can be read from a file: TELLTALE_TOKEN_FILE or
-token_file, TELLTALE_SECRET_KEY_FILE or secret_key_file.
+token_file, TELLTALE_SECRET_KEY_FILE or secret_key_file, TELLTALE_DATABASE_URL_FILE
+or database_url_file.
 
 The flags below are those of serve and of the commands that talk to a server.`,
 		Args: args(),

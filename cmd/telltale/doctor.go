@@ -18,8 +18,8 @@ func (p *program) doctor() *cobra.Command {
 		Example: `  telltale doctor
   telltale doctor --receiver https://hooks.example.com/telltale
   telltale doctor --json | jq -r 'select(.state != "ok")'`,
-		Long: `Looks at the data folder and its files, the disk, the trusted certificates, and
-whether the server answers, is ready and agrees about the time. With --receiver it
+		Long: `Looks at the data folder and its files and the disk, or at the PostgreSQL database
+if --database-url names one, at the trusted certificates, and whether the server answers, is ready and agrees about the time. With --receiver it
 also sends one signed test request to that URL from here, by the same rules that
 webhooks obey, and says what came of it. Nothing is changed.
 
@@ -27,7 +27,7 @@ Each line is ok, warn or fail, and says what to do. The status is 0 unless
 something failed: then 6 if the server is out of reach, else 1.`,
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := p.load(0)
+			cfg, err := p.load(config.Server)
 			if err != nil {
 				return err
 			}
@@ -40,7 +40,7 @@ something failed: then 6 if the server is out of reach, else 1.`,
 	flags.StringVar(&receiver, "receiver", "", "try a webhook to this `URL`")
 	flags.BoolVar(&p.json, "json", false, "print JSON, a line per finding")
 	flags.DurationVar(&p.timeout, "timeout", defaultTimeout, "longest `wait` for the server")
-	p.offer(cmd, config.Server|config.Client, "data", "allow_private", "allow_cidrs", "deny_cidrs", "allow_http", "egress_ports", "server", "token", "project")
+	p.offer(cmd, config.Server|config.Client, "data", "database_url", "secret_key", "allow_private", "allow_cidrs", "deny_cidrs", "allow_http", "egress_ports", "server", "token", "project")
 	return cmd
 }
 

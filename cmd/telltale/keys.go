@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/app"
+	"telltale.example/telltale/internal/client"
+	"telltale.example/telltale/internal/config"
 	"telltale.example/telltale/internal/wire"
 )
 
@@ -51,7 +55,8 @@ func (p *program) keysCreate() *cobra.Command {
 		Example: `  telltale keys create CI --scope ingest
   telltale keys create website --scope track
   telltale keys create dashboard --scope read --project newsletter
-  export TELLTALE_TOKEN=$(telltale keys create deploy --scope manage --json | jq -r .key)`,
+  export TELLTALE_TOKEN=$(telltale keys create deploy --scope manage --json | jq -r .key)
+  telltale keys create admin --scope owner --database-url postgres://telltale@db.internal/telltale`,
 		Long: `The key is printed once and not kept: what is lost is made anew. What it may do:
 
   ingest   post events, and call the Track API
@@ -59,14 +64,13 @@ func (p *program) keysCreate() *cobra.Command {
   manage   both, and change the project's webhooks and keys
   track    call the Track API (/api/v2), and nothing else: for pages, in
            whose source everyone reads it
-  owner    all of it on every project, and make projects; only an owner's key makes one`,
+  owner    all of it on every project, and make projects; only an owner's key makes one
+
+With --database-url the key is made in the database itself, as whoever can open that
+may: it is how the first one comes about. The servers' secret key is needed, too.`,
 		Args: args("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "scope"); err != nil {
-				return err
-			}
-			api, err := p.client()
-			if err != nil {
 				return err
 			}
 			in.Name = args[0]
@@ -77,7 +81,11 @@ func (p *program) keysCreate() *cobra.Command {
 			if err := valid(key.Validate()); err != nil {
 				return err
 			}
-			w, err := api.CreateKey(cmd.Context(), in)
+			create := p.createKey
+			if cmd.Flags().Changed("database-url") || cmd.Flags().Changed("database-url-file") {
+				create = p.createKeyInDatabase
+			}
+			w, err := create(cmd.Context(), in)
 			if err != nil {
 				return err
 			}
@@ -90,7 +98,44 @@ func (p *program) keysCreate() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&in.Scope, "scope", "", "what the key may do: ingest, read, manage, track or owner")
-	return p.mutates(cmd)
+	p.mutates(cmd)
+	p.offer(cmd, config.Server, "database_url", "secret_key")
+	return cmd
+}
+
+func (p *program) createKey(ctx context.Context, in wire.KeyCreate) (wire.Key, error) {
+	api, err := p.client()
+	if err != nil {
+		return wire.Key{}, err
+	}
+	return api.CreateKey(ctx, in)
+}
+
+// createKeyInDatabase asks no server. The variable alone does not lead here, since
+// it is set wherever servers run.
+func (p *program) createKeyInDatabase(ctx context.Context, in wire.KeyCreate) (wire.Key, error) {
+	cfg, err := p.load(config.Server)
+	if err != nil {
+		return wire.Key{}, err
+	}
+	if p.dryRun {
+		p.hint("Would make a key of the scope %s in %s, without --dry-run.", in.Scope, app.Location(cfg))
+		return wire.Key{}, client.ErrDryRun
+	}
+	slug := cfg.Project
+	if slug == "" {
+		slug = telltale.DefaultProjectSlug
+	}
+	key, token, err := app.CreateKey(ctx, cfg, version, slug, in.Name, telltale.Scope(in.Scope))
+	switch {
+	case telltale.CodeOf(err) == telltale.NotFound:
+		return wire.Key{}, &failure{exitNotFound, err}
+	case err != nil:
+		return wire.Key{}, &failure{exitUsage, err}
+	}
+	w := wire.FromKey(key)
+	w.Key = token
+	return w, nil
 }
 
 func (p *program) keysRevoke() *cobra.Command {

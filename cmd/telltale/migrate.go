@@ -33,10 +33,11 @@ func (p *program) migrate() *cobra.Command {
 		Example: `  telltale migrate status
   telltale migrate status --data /var/lib/telltale
   telltale migrate status --json`,
-		Long: "Reads the database in the data folder and changes nothing. Stop the server first.",
+		Long: `Reads the database and changes nothing. Stop the server first if the database is in
+the data folder; PostgreSQL can be asked at any time.`,
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := p.load(0)
+			cfg, err := p.load(config.Server)
 			if err != nil {
 				return err
 			}
@@ -48,13 +49,16 @@ func (p *program) migrate() *cobra.Command {
 		Short: "bring the database to this version's schema",
 		Example: `  telltale migrate up
   telltale migrate up --data /var/lib/telltale
-  telltale migrate up --dry-run`,
+  telltale migrate up --database-url postgres://telltale@db.internal/telltale --dry-run`,
 		Long: `serve does this by itself at start; use it to see a migration succeed before a
 server depends on it. Stop the server first, and copy the data folder: there is
-no way back but that copy.`,
+no way back but that copy.
+
+In a PostgreSQL database it may be done while servers run: those of the version
+before go on working. Back the database up first, as you always do.`,
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := p.load(0)
+			cfg, err := p.load(config.Server)
 			if err != nil {
 				return err
 			}
@@ -69,7 +73,7 @@ no way back but that copy.`,
 	up.Flags().BoolVar(&p.dryRun, "dry-run", false, "show what is pending and change nothing")
 	for _, cmd := range []*cobra.Command{status, up} {
 		cmd.Flags().BoolVar(&p.json, "json", false, "print one JSON object")
-		p.offer(cmd, config.Server, "data")
+		p.offer(cmd, config.Server, "data", "database_url")
 	}
 	return group("migrate", "", "the database's schema", `  telltale migrate status
   telltale migrate up

@@ -16,15 +16,16 @@ func (p *program) operators() *cobra.Command {
   telltale operators reset ana@example.com --data /var/lib/telltale
   telltale operators reset ana@example.com --public-url https://telltale.example.com`,
 		Long: `For the last owner, who forgot the password; for all others, an owner or admin
-makes such a link on the page of operators. Stop the server first: the database
-is opened directly. The link works once, for 24 hours, when the server is up again.`,
+makes such a link on the page of operators. The database is opened directly: stop the
+server first, unless it is a PostgreSQL database, for which the servers' secret key
+is needed, too. The link works once, for 24 hours, when the server is up again.`,
 		Args: args("an operator's email"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := p.load(0)
+			cfg, err := p.load(config.Server)
 			if err != nil {
 				return err
 			}
-			link, err := app.ResetLink(cmd.Context(), cfg, args[0])
+			link, err := app.ResetLink(cmd.Context(), cfg, version, args[0])
 			switch {
 			case telltale.CodeOf(err) == telltale.NotFound:
 				return &failure{exitNotFound, err}
@@ -38,7 +39,7 @@ is opened directly. The link works once, for 24 hours, when the server is up aga
 		},
 	}
 	reset.Flags().BoolVar(&p.json, "json", false, "print one JSON object")
-	p.offer(reset, config.Server, "data", "listen", "public_url")
+	p.offer(reset, config.Server, "data", "database_url", "secret_key", "listen", "public_url")
 	return group("operators", "operator", "the people who sign in to the pages", `  telltale operators reset ana@example.com
   telltale operators reset ana@example.com --data /var/lib/telltale
   telltale operators reset ana@example.com --json`, reset)

@@ -6,13 +6,13 @@ import (
 	"io"
 	"log/slog"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"telltale.example/telltale"
 	"telltale.example/telltale/internal/app"
 	"telltale.example/telltale/internal/config"
 )
@@ -23,7 +23,8 @@ func (p *program) serve() *cobra.Command {
 		Short: "run the server",
 		Example: `  telltale serve
   telltale serve --allow-private                       on a laptop: receivers on localhost too
-  TELLTALE_PUBLIC_URL=https://telltale.example.com telltale serve --data /var/lib/telltale`,
+  TELLTALE_PUBLIC_URL=https://telltale.example.com telltale serve --data /var/lib/telltale
+  telltale serve --database-url postgres://telltale@db.internal/telltale --secret-key-file /etc/telltale/key`,
 		Long: `Runs until Ctrl-C or SIGTERM; then it takes no new requests, finishes what is in
 flight within 30 s, and ends with status 0. A second signal ends it at once.
 Nothing that was accepted is lost either way.
@@ -31,6 +32,13 @@ Nothing that was accepted is lost either way.
 The first start makes the data folder with the database, secret.key (seals the
 secrets in the database: keep a copy) and owner.token (a key for everything, which
 commands on this machine use by themselves).
+
+With --database-url it keeps everything in a PostgreSQL database, which any number
+of servers may share: each does its part of the sending, and --role says whether it
+does all, takes requests only, or sends only. They share one secret key, too, which
+openssl rand -base64 32 makes; none of them starts without it. The data folder is not
+needed then; if --data names one, the server keeps an owner.token of its own there.
+telltale keys create --database-url makes a key where there is none.
 
 Webhooks may only point to public addresses over https unless a flag says more.
 
@@ -124,19 +132,33 @@ func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 // banner tells a newcomer where everything is. It goes to the standard output,
 // so that the standard error holds the log and nothing else.
 func (p *program) banner(node *app.App, cfg config.Config, took time.Duration) {
-	database := filepath.Join(cfg.Data, app.DatabaseFile)
+	engine := "sqlite"
+	if app.Shared(cfg) {
+		engine = "postgres"
+	}
+	database := app.Location(cfg)
 	if node.Fresh() {
 		database += ", new"
 	}
-	p.say("telltale %s  (sqlite %s)", version, database)
-	if node.SetupURL() != "" {
-		p.say("  Pages  %s  (one-time link, 15 min)", node.SetupURL())
-	} else {
-		p.say("  Pages  %s/", node.URL())
+	p.say("telltale %s  (%s %s)", version, engine, database)
+	if cfg.NodeRole != telltale.NodeAll {
+		p.say("  Role   %s", cfg.NodeRole)
 	}
-	p.say("  API    %s/v1", node.URL())
+	if cfg.NodeRole != telltale.NodeWorker {
+		if node.SetupURL() != "" {
+			p.say("  Pages  %s  (one-time link, 15 min)", node.SetupURL())
+		} else {
+			p.say("  Pages  %s/", node.URL())
+		}
+		p.say("  API    %s/v1", node.URL())
+	}
 	p.say("  Ops    %s/healthz  /readyz  /metrics", node.OpsURL())
-	p.say("  Data   %s  (%s: seals secrets, keep a copy; %s: the key of commands on this machine)", cfg.Data, app.SecretKeyFile, app.OwnerTokenFile)
+	switch {
+	case !app.Shared(cfg):
+		p.say("  Data   %s  (%s: seals secrets, keep a copy; %s: the key of commands on this machine)", cfg.Data, app.SecretKeyFile, app.OwnerTokenFile)
+	case node.OwnerToken() != "":
+		p.say("  Data   %s  (%s: the key of commands on this machine)", cfg.Data, app.OwnerTokenFile)
+	}
 	if cfg.AllowPrivate {
 		p.say("  Egress webhooks may point to private addresses: --allow-private is for development")
 	}

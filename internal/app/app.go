@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -32,7 +31,6 @@ import (
 	"telltale.example/telltale/internal/live"
 	"telltale.example/telltale/internal/replay"
 	"telltale.example/telltale/internal/send"
-	"telltale.example/telltale/internal/sqlite"
 	"telltale.example/telltale/internal/track"
 	"telltale.example/telltale/internal/web"
 )
@@ -71,37 +69,38 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 
 	// Listeners come first: a port in use is the commonest reason not to
 	// start, and nothing has been touched yet.
-	apiListener, err := a.listen(ctx, cfg.Listen)
-	if err != nil {
-		return err
+	serves, sends := cfg.NodeRole != telltale.NodeWorker, cfg.NodeRole != telltale.NodeAPI
+	var apiListener net.Listener
+	var err error
+	a.url = cfg.PublicURL
+	if serves {
+		if apiListener, err = a.listen(ctx, cfg.Listen); err != nil {
+			return err
+		}
+		if a.url == "" {
+			a.url = "http://" + reachable(apiListener.Addr())
+		}
 	}
 	opsListener, err := a.listen(ctx, cfg.OpsListen)
 	if err != nil {
 		return err
 	}
-	a.url = cfg.PublicURL
-	if a.url == "" {
-		a.url = "http://" + reachable(apiListener.Addr())
-	}
 	a.opsURL = "http://" + reachable(opsListener.Addr())
 
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return fmt.Errorf("the data folder cannot be made: %w", err)
-	}
-	_, err = os.Stat(databasePath(cfg))
-	a.fresh = errors.Is(err, os.ErrNotExist)
-	ring, err := keyRing(cfg, a.fresh)
-	if err != nil {
-		return err
-	}
 	node := telltale.NewNodeID()
-	store, err := sqlite.Open(ctx, databasePath(cfg), sqlite.Options{Node: node, Sealer: ring, Logger: a.log, Fatal: a.fail})
+	var others neighbours
+	store, ring, fresh, err := openStore(ctx, cfg, opening{
+		node: node, role: cfg.NodeRole, version: version, log: a.log, fatal: a.fail, changed: others.changed, work: others.work,
+	})
 	if err != nil {
 		return err
 	}
 	a.onStop(func(context.Context) error { return store.Close() })
-	if a.ownerToken, err = ensureOwnerToken(ctx, store, filepath.Join(cfg.Data, OwnerTokenFile)); err != nil {
-		return err
+	a.fresh = fresh
+	if serves && ownsToken(cfg) {
+		if a.ownerToken, err = ensureOwnerToken(ctx, store, filepath.Join(cfg.Data, OwnerTokenFile)); err != nil {
+			return err
+		}
 	}
 
 	guard, err := newGuard(cfg, a.url)
@@ -111,13 +110,10 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	sender := send.New(send.Config{Guard: guard, Node: node, Version: version, Log: a.log})
 	a.onStop(func(context.Context) error { sender.Close(); return nil })
 	dispatcher := dispatch.New(dispatch.Config{
-		Store: store, Sender: sender, Node: node, Workers: cfg.Workers, Log: a.log, Registerer: registry,
+		Store: store, Sender: sender, Node: node, TestsOnly: !sends, Workers: cfg.Workers, PollInterval: lookInterval(cfg), Log: a.log, Registerer: registry,
 	})
-	a.run("dispatch", dispatcher.Run)
-	a.onStop(dispatcher.Stop)
-	replays := replay.New(replay.Config{Store: store, Due: dispatcher.Due, Log: a.log})
-	a.runUntilStop("replay", replays.Run)
-	imported := imports.New(imports.Config{Store: store, Folder: filepath.Join(cfg.Data, ImportsFolder), Log: a.log, Change: func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
+	replays := replay.New(replay.Config{Store: store, Due: dispatcher.Due, LookInterval: lookInterval(cfg), Log: a.log})
+	imported := imports.New(imports.Config{Store: store, Folder: filepath.Join(cfg.Data, ImportsFolder), LookInterval: lookInterval(cfg), Log: a.log, Change: func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
 		c.Room = dispatcher
 		changed, err := store.ChangeUsers(ctx, c)
 		if err == nil {
@@ -125,11 +121,25 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		}
 		return changed, err
 	}})
-	a.runUntilStop("imports", imported.Run)
+	others.know(dispatcher, replays, imported)
+	a.run("dispatch", dispatcher.Run)
+	a.onStop(dispatcher.Stop)
 	retention := telltale.DefaultRetention()
 	retention.Events = time.Duration(cfg.Retention) * 24 * time.Hour
-	a.runUntilStop("retention", func(ctx context.Context) error { return purge(ctx, store, retention, a.log) })
-	a.runUntilStop("erasure", func(ctx context.Context) error { return erase(ctx, store, a.log) })
+	if sends {
+		a.runUntilStop("replay", replays.Run)
+		a.runUntilStop("imports", imported.Run)
+		a.runUntilStop("retention", func(ctx context.Context) error { return purge(ctx, store, retention, a.log) })
+		a.runUntilStop("erasure", func(ctx context.Context) error { return erase(ctx, store, a.log) })
+	}
+	checks := map[string]func(context.Context) error{
+		"store":    store.Ready,
+		"dispatch": func(context.Context) error { return dispatcher.Ready() },
+	}
+	if !serves {
+		a.serve(opsListener, opsHandler(registry, checks))
+		return nil
+	}
 
 	keys := auth.NewKeys(store, a.log)
 	a.onStop(keys.Close)
@@ -170,20 +180,19 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	}))
 	// Streams have no end of their own, and a server that stops waits for its requests.
 	a.onStop(func(context.Context) error { log.Stop(); return nil })
-	a.serve(opsListener, opsHandler(registry, map[string]func(context.Context) error{
-		"store":    store.Ready,
-		"dispatch": func(context.Context) error { return dispatcher.Ready() },
-	}))
+	a.serve(opsListener, opsHandler(registry, checks))
 	return nil
 }
 
-// URL is where the API is reached, without a path.
+// URL is where the API is reached, without a path; of a node that has none, where
+// others are said to have it, or "".
 func (a *App) URL() string { return a.url }
 
 // OpsURL is where health and metrics are reached, without a path.
 func (a *App) OpsURL() string { return a.opsURL }
 
-// OwnerToken is the token in the data folder, which works on every project.
+// OwnerToken is the token in the data folder, which works on every project; "" of
+// a node that keeps none.
 func (a *App) OwnerToken() string { return a.ownerToken }
 
 // SetupURL is the one-time link under which the first operator is made; empty

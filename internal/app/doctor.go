@@ -16,6 +16,7 @@ import (
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/config"
+	"telltale.example/telltale/internal/postgres"
 	"telltale.example/telltale/internal/send"
 )
 
@@ -40,20 +41,57 @@ const (
 	noSpace     = 100 << 20 // likewise
 )
 
-// Examine looks at what a server of that configuration needs of its machine: the
-// data folder and its files, the disk, trusted certificates, and, if receiver is
+// Examine looks at what a server of that configuration needs: the data folder and
+// its files and the disk, or the PostgreSQL database, trusted certificates, and, if receiver is
 // not empty, whether a webhook to that URL would get through from here. It changes
 // nothing; the receiver gets one signed test request.
 func Examine(ctx context.Context, cfg config.Config, version, receiver string) []Finding {
-	findings := []Finding{examineFolder(cfg.Data)}
-	for _, name := range []string{SecretKeyFile, OwnerTokenFile, DatabaseFile} {
-		findings = append(findings, examineFile(filepath.Join(cfg.Data, name), name == SecretKeyFile && cfg.SecretKey != ""))
+	var findings []Finding
+	switch {
+	case Shared(cfg):
+		findings = append(findings, examineDatabase(ctx, cfg)...)
+		if ownsToken(cfg) {
+			findings = append(findings, examineFolder(cfg.Data), examineFile(filepath.Join(cfg.Data, OwnerTokenFile), false))
+		}
+	default:
+		findings = append(findings, examineFolder(cfg.Data))
+		for _, name := range []string{SecretKeyFile, OwnerTokenFile, DatabaseFile} {
+			findings = append(findings, examineFile(filepath.Join(cfg.Data, name), name == SecretKeyFile && cfg.SecretKey != ""))
+		}
+		findings = append(findings, examineDisk(cfg.Data))
 	}
-	findings = append(findings, examineDisk(cfg.Data), examineRoots())
+	findings = append(findings, examineRoots())
 	if receiver != "" {
 		findings = append(findings, examineReceiver(ctx, cfg, version, receiver))
 	}
 	return findings
+}
+
+// examineDatabase looks at a PostgreSQL database and at the key that goes with it.
+func examineDatabase(ctx context.Context, cfg config.Config) []Finding {
+	key := Finding{Check: "secret key", State: FindingOK, Detail: "it comes from the configuration"}
+	if _, err := sharedKeyRing(cfg); err != nil {
+		key.State, key.Detail, key.Fix = FindingFail, "servers on PostgreSQL need one that all of them share", "openssl rand -base64 32 makes one; name its file with TELLTALE_SECRET_KEY_FILE"
+	}
+	f := Finding{Check: "database", State: FindingOK, Detail: Location(cfg)}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := postgres.CheckServer(ctx, string(cfg.DatabaseURL)); err != nil {
+		f.State, f.Detail, f.Fix = FindingFail, Location(cfg)+": "+err.Error(), "is the URL right, and does the server let this machine in?"
+		return []Finding{f, key}
+	}
+	schema := Finding{Check: "schema", State: FindingOK}
+	switch current, latest, pending, err := Migrations(ctx, cfg); {
+	case err != nil:
+		schema.State, schema.Detail = FindingFail, err.Error()
+	case current == 0:
+		schema.State, schema.Detail, schema.Fix = FindingWarn, "not there yet", "telltale serve makes it on first run, or telltale migrate up"
+	case len(pending) > 0:
+		schema.State, schema.Detail, schema.Fix = FindingWarn, fmt.Sprintf("at version %d of %d", current, latest), "telltale serve brings it up to date, or telltale migrate up"
+	default:
+		schema.Detail = fmt.Sprintf("version %d", current)
+	}
+	return []Finding{f, schema, key}
 }
 
 func examineFolder(path string) Finding {

@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/auth"
 	"telltale.example/telltale/internal/config"
-	"telltale.example/telltale/internal/sqlite"
 )
 
 // setupLink makes the link under which the first operator is made, while there
@@ -30,18 +27,11 @@ func setupLink(ctx context.Context, store telltale.OperatorStore, operators *aut
 	return url + "/setup?token=" + token, nil
 }
 
-// ResetLink makes a link with which an operator sets their password anew, in a
-// store that no server has open. It gives NotFound for an email that no operator
-// has.
-func ResetLink(ctx context.Context, cfg config.Config, email string) (link string, err error) {
-	if _, err := os.Stat(databasePath(cfg)); err != nil {
-		return "", fmt.Errorf("there is no database: %w", err)
-	}
-	ring, err := keyRing(cfg, false)
-	if err != nil {
-		return "", err
-	}
-	store, err := sqlite.Open(ctx, databasePath(cfg), sqlite.Options{Node: telltale.NewNodeID(), Sealer: ring, Logger: slog.New(slog.DiscardHandler), Fatal: func(error) {}})
+// ResetLink makes a link with which an operator sets their password anew, in the
+// store itself, which on SQLite no server may have open. It gives NotFound for an
+// email that no operator has.
+func ResetLink(ctx context.Context, cfg config.Config, version, email string) (link string, err error) {
+	store, err := openForCommand(ctx, cfg, version)
 	if err != nil {
 		return "", err
 	}
@@ -61,4 +51,27 @@ func ResetLink(ctx context.Context, cfg config.Config, email string) (link strin
 		url = "http://" + cfg.Listen
 	}
 	return url + "/link?token=" + token, nil
+}
+
+// CreateKey makes a key in the store itself, for whoever has none to ask a server
+// with. A project's key names the project by its slug. NotFound for a project.
+func CreateKey(ctx context.Context, cfg config.Config, version, slug, name string, scope telltale.Scope) (key telltale.Key, token string, err error) {
+	store, err := openForCommand(ctx, cfg, version)
+	if err != nil {
+		return telltale.Key{}, "", err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	var project telltale.ProjectID
+	if scope != telltale.ScopeOwner {
+		p, err := store.ProjectBySlug(ctx, slug)
+		if err != nil {
+			return telltale.Key{}, "", err
+		}
+		project = p.ID
+	}
+	key, token = telltale.NewKey(project, name, scope)
+	if err := key.Validate(); err != nil {
+		return telltale.Key{}, "", err
+	}
+	return key, token, store.CreateKey(ctx, key)
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"telltale.example/telltale"
 )
 
 // Config holds the settings. Make one with [Load].
@@ -21,7 +23,9 @@ type Config struct {
 	OpsListen   string // host:port of health and metrics
 	PublicURL   string // how others reach Listen, without a path; empty: http:// and the address listened on
 	Data        string // folder of the database, the secret key and the owner's token
+	DatabaseURL Secret // of a PostgreSQL database; empty: SQLite in Data
 	SecretKey   Secret // seals what is secret in the database; empty: Data/secret.key, made on first run
+	NodeRole    telltale.NodeRole
 	LogLevel    slog.Level
 	LogFormat   string // text or json
 	Retention   int    // days that finished events are kept; 0 keeps them for good

@@ -55,6 +55,8 @@ func TestDefaultsAreWhatTheDocumentationSays(t *testing.T) {
 		{"ops_listen", "127.0.0.1:8485", "default"},
 		{"public_url", "", "default"},
 		{"data", "./telltale-data", "default"},
+		{"database_url", "", "default"},
+		{"role", "all", "default"},
 		{"secret_key", "", "default"},
 		{"allow_private", "false", "default"},
 		{"allow_cidrs", "", "default"},
@@ -173,7 +175,7 @@ func TestBadValuesGetOneLineEach(t *testing.T) {
 		want  string
 	}{
 		{"a misspelt variable", world{environ: []string{"TELLTALE_RETENTOIN_DAYS=3"}}, "env TELLTALE_RETENTOIN_DAYS: there is no such setting; did you mean TELLTALE_RETENTION_DAYS?"},
-		{"a variable like nothing", world{environ: []string{"TELLTALE_DATABASE_URL=x"}}, "env TELLTALE_DATABASE_URL: there is no such setting"},
+		{"a variable like nothing", world{environ: []string{"TELLTALE_COLOUR=x"}}, "env TELLTALE_COLOUR: there is no such setting"},
 		{"a variable in small letters", world{environ: []string{"TELLTALE_listen=127.0.0.1:1"}}, "env TELLTALE_listen: there is no such setting; did you mean TELLTALE_LISTEN?"},
 		{"a port where Kubernetes would put a URL", world{environ: []string{"TELLTALE_PORT=9000"}}, "env TELLTALE_PORT: there is no such setting"},
 		{"a misspelt key", file("retention_day = 3"), "file ./telltale.toml:retention_day: there is no such setting; did you mean retention_days?"},
@@ -197,6 +199,8 @@ func TestBadValuesGetOneLineEach(t *testing.T) {
 		{"a long value is cut", world{environ: []string{"TELLTALE_LOG_LEVEL=" + strings.Repeat("x", 100)}}, `env TELLTALE_LOG_LEVEL: "` + strings.Repeat("x", 64) + `…"; expected debug, info, warn or error`},
 		{"a value with a line break stays one line", world{environ: []string{"TELLTALE_LOG_FORMAT=a\nb"}}, `env TELLTALE_LOG_FORMAT: "a\nb"; expected text or json`},
 		{"a bad secret is not shown", world{environ: []string{"TELLTALE_SECRET_KEY=hunter2"}}, "env TELLTALE_SECRET_KEY: this value (not shown) cannot be used; expected base64 of 32 bytes, as `openssl rand -base64 32` prints; one key a line, the current one first"},
+		{"a database that is not PostgreSQL's, which is not shown", world{environ: []string{"TELLTALE_DATABASE_URL=mysql://u:hunter2@db/x"}}, "env TELLTALE_DATABASE_URL: this value (not shown) cannot be used; expected postgres://user@host/database, or PostgreSQL's key=value form, such as host=db.internal dbname=telltale"},
+		{"a role that there is not", world{flags: []Flag{{Setting: "role", Text: "leader"}}}, `flag --role: "leader"; expected all, api or worker`},
 		{"a secret of the wrong kind is not shown", file(`token = 12345`), `file ./telltale.toml:token: "(not shown)"; expected a key, which begins with tt_, written as a string in quotes`},
 		{"a secret twice in one source", world{environ: []string{"TELLTALE_TOKEN=tt_a", "TELLTALE_TOKEN_FILE=/x"}}, "env TELLTALE_TOKEN and env TELLTALE_TOKEN_FILE: both are set; expected one of the two"},
 		{"a secret's file that is not there", world{environ: []string{"TELLTALE_TOKEN_FILE=no"}, secrets: Client}, "env TELLTALE_TOKEN_FILE: open DIR/no: no such file or directory; expected a file with a key, which begins with tt_"},
@@ -218,6 +222,29 @@ func TestBadValuesGetOneLineEach(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestDatabaseURLs(t *testing.T) {
+	t.Parallel()
+	for text, valid := range map[string]bool{
+		"postgres://telltale@db.internal/telltale":             true,
+		"postgresql://u:p@a:5432,b:5433/x?sslmode=verify-full": true,
+		"postgres:///telltale?host=/var/run/postgresql":        true,
+		"host=db.internal dbname=telltale password='a://b'":    true,
+		"dbname = telltale":  true,
+		"postgres://":        false,
+		"mysql://u@db/x":     false,
+		"sqlite:telltale.db": false,
+		"db.internal":        false,
+		"/var/lib/telltale":  false,
+		"postgres://db/\nx":  false,
+		"host=" + strings.Repeat("x", maxTextBytes):                false,
+		"https://db.internal/?url=postgres://db.internal/telltale": false,
+	} {
+		if got := validDatabaseURL(text); got != valid {
+			t.Errorf("%.60q: %t, want %t", text, got, valid)
+		}
 	}
 }
 
@@ -279,7 +306,7 @@ func TestSecretsComeFromFilesForThoseWhoNeedThem(t *testing.T) {
 
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	t.Parallel()
-	c, err := world{environ: []string{"TELLTALE_SECRET_KEY=" + key, "TELLTALE_TOKEN=tt_hunter2"}}.load(t)
+	c, err := world{environ: []string{"TELLTALE_SECRET_KEY=" + key, "TELLTALE_TOKEN=tt_hunter2", "TELLTALE_DATABASE_URL=postgres://u:hunter2@db/x"}}.load(t)
 	if err != nil {
 		t.Fatal(err)
 	}

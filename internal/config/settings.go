@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"telltale.example/telltale"
 )
@@ -104,7 +106,7 @@ var settings = []setting{
 	},
 	{
 		Setting{Name: "data", Flag: "data", Default: "./telltale-data", Role: Server | Client,
-			Usage: "`folder` of the database, the secret key and the owner's token"},
+			Usage: "`folder` of the database, the secret key and the owner's token; with --database-url, of the owner's token alone, and only if it is named"},
 		"a folder, such as /var/lib/telltale",
 		func(c *Config, text string) (string, bool) {
 			c.Data = text
@@ -112,8 +114,26 @@ var settings = []setting{
 		},
 	},
 	{
+		Setting{Name: "database_url", Flag: "database-url", Role: Server, Secret: true,
+			Usage: "`URL` of a PostgreSQL database that several servers may share; a password is better in TELLTALE_DATABASE_URL, since other users of the machine see flags; default: an SQLite database in --data"},
+		"postgres://user@host/database, or PostgreSQL's key=value form, such as host=db.internal dbname=telltale",
+		func(c *Config, text string) (string, bool) {
+			c.DatabaseURL = Secret(text)
+			return text, validDatabaseURL(text)
+		},
+	},
+	{
+		Setting{Name: "role", Flag: "role", Default: string(telltale.NodeAll), Role: Server,
+			Usage: "what this server does among those that share a PostgreSQL database: all, api (takes requests and shows pages) or `worker` (sends, and runs the jobs)"},
+		"all, api or worker",
+		func(c *Config, text string) (string, bool) {
+			c.NodeRole = telltale.NodeRole(text)
+			return text, c.NodeRole == telltale.NodeAll || c.NodeRole == telltale.NodeAPI || c.NodeRole == telltale.NodeWorker
+		},
+	},
+	{
 		Setting{Name: "secret_key", Role: Server, Secret: true,
-			Usage: "`file` with the key that seals secrets in the database; default: secret.key in --data, made on first run"},
+			Usage: "`file` with the key that seals secrets in the database; servers that share a database share it; default, without --database-url: secret.key in --data, made on first run"},
 		"base64 of 32 bytes, as `openssl rand -base64 32` prints; one key a line, the current one first",
 		func(c *Config, text string) (string, bool) {
 			c.SecretKey = Secret(text)
@@ -349,6 +369,21 @@ func logLevel(c *Config, text string) (string, bool) {
 		return text, false
 	}
 	return "", true
+}
+
+// keyValue begins PostgreSQL's other form of a connection string.
+var keyValue = regexp.MustCompile(`^\s*[a-z_]+\s*=`)
+
+// validDatabaseURL tells what is meant for PostgreSQL from what is not; the rest
+// its driver knows better.
+func validDatabaseURL(text string) bool {
+	scheme, rest, isURL := strings.Cut(text, "://")
+	if keyValue.MatchString(text) {
+		isURL = false // there may be one in a password
+	} else if !isURL {
+		return false
+	}
+	return len(text) <= maxTextBytes && !strings.ContainsFunc(text, unicode.IsControl) && (!isURL || rest != "" && (scheme == "postgres" || scheme == "postgresql"))
 }
 
 func validSecretKey(text string) bool {

@@ -32,7 +32,7 @@ func fromEnviron(environ []string) (values []given, faults []error) {
 		}
 		s, file := find(strings.ToLower(strings.TrimPrefix(name, envPrefix)))
 		if s == nil || name != strings.ToUpper(name) {
-			faults = append(faults, fmt.Errorf("env %s: there is no such setting%s", cut(name), didYouMean(name, envNames())))
+			faults = append(faults, fmt.Errorf("env %s: there is no such setting%s", cut(name), didYouMean(strings.TrimPrefix(name, envPrefix), func(name string) string { return envPrefix + strings.ToUpper(name) })))
 			continue
 		}
 		values = append(values, given{setting: s, file: file, text: text, origin: "env " + name})
@@ -65,17 +65,10 @@ func fileNames() []string {
 	return names
 }
 
-func envNames() []string {
-	names := fileNames()
-	for i := range names {
-		names[i] = envPrefix + strings.ToUpper(names[i])
-	}
-	return names
-}
-
-func didYouMean(name string, known []string) string {
-	if nearest := Nearest(name, known); nearest != "" {
-		return "; did you mean " + nearest + "?"
+// didYouMean names the setting that name probably was to be, as its source spells it.
+func didYouMean(name string, spelt func(string) string) string {
+	if nearest := Nearest(name, fileNames()); nearest != "" {
+		return "; did you mean " + spelt(nearest) + "?"
 	}
 	return ""
 }
@@ -175,7 +168,7 @@ func (f file) parse(text []byte) (values []given, faults []error) {
 		origin := "file " + f.name + ":" + key
 		s, isFile := find(key)
 		if s == nil {
-			faults = append(faults, fmt.Errorf("file %s:%s: there is no such setting%s", f.name, strings.Map(oneLine, cut(key)), didYouMean(key, fileNames())))
+			faults = append(faults, fmt.Errorf("file %s:%s: there is no such setting%s", f.name, strings.Map(oneLine, cut(key)), didYouMean(key, func(name string) string { return name })))
 			continue
 		}
 		kind := s.Kind

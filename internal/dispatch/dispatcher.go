@@ -41,6 +41,9 @@ type Config struct {
 	Sender Sender
 	Node   telltale.NodeID
 
+	// TestsOnly has the node send tests and nothing else: others take whatever is
+	// accepted here.
+	TestsOnly bool
 	// Workers is how many attempts are under way at once; while receivers hang,
 	// twice as many more may be. 0 stands for [DefaultWorkers].
 	Workers int
@@ -69,7 +72,9 @@ type Dispatcher struct {
 	log          *slog.Logger
 	metrics      *metrics
 	jitter       func() float64
+	testsOnly    bool
 	pollInterval time.Duration
+	lookSignal   chan struct{}
 
 	firstBeat chan struct{} // closed by the first heartbeat
 	askSignal chan struct{}
@@ -113,8 +118,8 @@ type Dispatcher struct {
 // New makes a dispatcher.
 func New(c Config) *Dispatcher {
 	d := &Dispatcher{
-		store: c.Store, sender: c.Sender, node: c.Node, log: c.Log, jitter: c.Jitter, pollInterval: c.PollInterval,
-		firstBeat: make(chan struct{}), askSignal: make(chan struct{}, 1), drained: make(chan struct{}), finished: make(chan struct{}),
+		store: c.Store, sender: c.Sender, node: c.Node, log: c.Log, jitter: c.Jitter, testsOnly: c.TestsOnly, pollInterval: c.PollInterval,
+		lookSignal: make(chan struct{}, 1), firstBeat: make(chan struct{}), askSignal: make(chan struct{}, 1), drained: make(chan struct{}), finished: make(chan struct{}),
 		lanes: map[telltale.WebhookID]*lane{}, projects: map[telltale.ProjectID]*project{},
 		pile: pile{signal: make(chan struct{}, 1)},
 	}
@@ -155,7 +160,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.mu.Unlock()
 
 	var all sync.WaitGroup
-	for _, loop := range []func(context.Context){d.heartbeat, d.poll, d.claim, d.record} {
+	work := []func(context.Context){d.heartbeat, d.record}
+	if !d.testsOnly {
+		work = append(work, d.poll, d.claim)
+	}
+	for _, loop := range work {
 		all.Go(func() { loop(loops) })
 	}
 	var err error

@@ -102,8 +102,9 @@ func migrationStatus(ctx context.Context, p *goose.Provider) (Migration, error) 
 // leastServer is the oldest version that is supported, as server_version_num.
 const leastServer = 140000
 
-// checkServer refuses a server that would put at risk what is acknowledged.
-func checkServer(ctx context.Context, url string) error {
+// CheckServer refuses a server that would put at risk what is acknowledged. Opening
+// a store does the same.
+func CheckServer(ctx context.Context, url string) error {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return err

@@ -115,7 +115,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 
 func (s *Store) open(ctx context.Context, url string) error {
 	s.location = Location(url)
-	if err := checkServer(ctx, url); err != nil {
+	if err := CheckServer(ctx, url); err != nil {
 		return err
 	}
 	if _, err := Migrate(ctx, url); err != nil {
@@ -183,7 +183,7 @@ func setParameters(p map[string]string, name string, limit time.Duration) {
 // Location is a database's URL without passwords, for people.
 func Location(text string) string {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" && u.Path == "" {
+	if err != nil || u.Scheme == "" { // the other form, key=value
 		config, err := pgx.ParseConfig(text)
 		if err != nil {
 			return "the database"
