@@ -19,6 +19,7 @@ type rows struct {
 	attempts   []*attemptRow
 	moved      []*deliveryRow // that were claimed, waited or had failed, and are something else now
 	happened   []happening
+	goals      []ownGoal
 }
 
 // eventInsert is a row of the table event.
@@ -37,6 +38,7 @@ func (tx *tx) queueRows(b *pgx.Batch) error {
 	queueAttempts(b, r.attempts)
 	tx.queueMoves(b, r.moved)
 	queueHappened(b, r.happened)
+	tx.queueOwnGoals(b, r.goals)
 	return nil
 }
 

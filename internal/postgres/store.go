@@ -63,7 +63,7 @@ type Store struct {
 	successes  successes
 	doubts     doubts
 	accepts    *accepts
-	ownGoals   sync.Map // goals that messages brought, which the store is known to have
+	ownGoals   ownGoals
 	watcher    watcher
 
 	closed atomic.Bool
