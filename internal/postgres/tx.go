@@ -26,6 +26,7 @@ type tx struct {
 	config       int64 // the version of the configuration that this makes; 0 if it changes none
 	free         span  // numbers of the line that were taken and not given out
 	rows         rows
+	replayed     map[int64]replayCount // what became of replays' deliveries; sent last
 	undos        []func()
 	dones        []func()
 }
@@ -224,6 +225,7 @@ func (tx *tx) commit() error {
 		b.Queue("UPDATE meta SET config = $1", tx.config)
 		b.Queue("SELECT pg_notify($1, $2)", channel, noteConfig)
 	}
+	tx.queueReplayed(b)
 	b.Queue("COMMIT").Exec(func(tag commandTag) error {
 		if tag.String() != "COMMIT" { // the server says so when it rolled back
 			return fmt.Errorf("the transaction ended with %s", tag)

@@ -22,14 +22,20 @@ CREATE TABLE replay (
 	-- Where it stands: all before this event was seen to, and of the event all
 	-- webhooks up to this. Of chosen deliveries, how many were.
 	place         bigint   NOT NULL,
-	place_webhook integer  NOT NULL,
+	place_webhook bigint   NOT NULL,
 	created_by    text     NOT NULL,
 	created_at    bigint   NOT NULL,
 	completed_at  bigint
-);
+) WITH (fillfactor = 50);
 
 CREATE INDEX replay_project ON replay (project, id);
 CREATE INDEX replay_open ON replay (state, project) WHERE state < 4;
+
+-- What of a replay waits, for its first attempt and to be tried again apart.
+CREATE INDEX delivery_replay_open ON delivery (replay, webhook, least(attempts, 1)) WHERE state = 2 AND replay IS NOT NULL;
+
+-- All but what succeeded, by event, in which order it is sent again.
+CREATE INDEX delivery_done_unsettled_event ON delivery_done (project, state, event) WHERE state <> 4;
 
 -- Jobs that read a CSV file. How far one is, is written in the transaction of
 -- the changes that came of its rows.
