@@ -34,20 +34,43 @@ func MigrationStatus(ctx context.Context, url string) (Migration, error) {
 // Migrate brings the database up to date, and tells what it was before. Opening a
 // store does the same. Only one node does it at a time; the others wait.
 //
-// Migrations only add: nodes of the version before go on working beside nodes
-// that know the new schema. So a schema that is newer than this binary's is no
-// reason to refuse it, as long as it is one version ahead at most.
+// Migrations only add, as a rule: nodes of the version before go on working beside
+// nodes that know the new schema, and may start beside them. A schema that this
+// program cannot live with says so itself, and is refused.
 func Migrate(ctx context.Context, url string) (Migration, error) {
 	return withMigrations(ctx, url, func(p *goose.Provider) (Migration, error) {
 		before, err := migrationStatus(ctx, p)
-		if err != nil || len(before.Pending) == 0 {
+		if err != nil {
 			return before, err
+		}
+		if before.Current > before.Latest {
+			return before, checkLeast(ctx, url, before)
+		}
+		if len(before.Pending) == 0 {
+			return before, nil
 		}
 		if _, err := p.Up(ctx); err != nil {
 			return before, fmt.Errorf("bringing the schema from version %d to %d: %w", before.Current, before.Latest, err)
 		}
 		return before, nil
 	})
+}
+
+// checkLeast refuses a newer schema that needs a program that knows more.
+func checkLeast(ctx context.Context, url string, m Migration) error {
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx) //nolint:errcheck // it was only asked
+	var least int64
+	if err := c.QueryRow(ctx, `SELECT least FROM meta`).Scan(&least); err != nil {
+		return err
+	}
+	if least > m.Latest {
+		return fmt.Errorf("the database is from a newer version (schema %d, this one knows %d): run that version", m.Current, m.Latest)
+	}
+	return nil
 }
 
 func withMigrations(ctx context.Context, url string, do func(*goose.Provider) (Migration, error)) (m Migration, err error) {

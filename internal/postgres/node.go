@@ -49,7 +49,7 @@ func (s *Store) Beat(ctx context.Context) (beat telltale.Beat, err error) {
 				return err
 			}
 		}
-		renewed, err := tx.exec(`UPDATE node SET beat_at = $1, lease_until = $1 + $2 WHERE number = $3 AND gone_at IS NULL`, tx.milli, telltale.Lease.Milliseconds(), s.node.Load())
+		renewed, err := tx.exec(`UPDATE node SET beat_at = $1::bigint, lease_until = $1::bigint + $2::bigint WHERE number = $3 AND gone_at IS NULL`, tx.milli, telltale.Lease.Milliseconds(), s.node.Load())
 		if err != nil {
 			return err
 		}

@@ -24,8 +24,8 @@ import (
 type Options struct {
 	// Node names this process in attempts and claims.
 	Node telltale.NodeID
-	// Role is what the node does, "all", "api" or "worker"; Version is its
-	// program's. Both are for people to read.
+	// Role is what the node does: "all", which is also what "" stands for, "api"
+	// or "worker". Version is its program's.
 	Role, Version string
 	// Sealer seals what is secret in webhooks and sources before it is stored.
 	Sealer telltale.Sealer
@@ -97,6 +97,9 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	}
 	if options.Connections == 0 {
 		options.Connections = DefaultConnections
+	}
+	if options.Role == "" {
+		options.Role = "all"
 	}
 	s := &Store{options: options, log: options.Logger}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)

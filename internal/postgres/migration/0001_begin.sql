@@ -32,10 +32,13 @@ CREATE TABLE meta (
 	one        boolean PRIMARY KEY DEFAULT true CHECK (one),
 	salt       bytea   NOT NULL, -- of the ids that are made of numbers
 	config     bigint  NOT NULL, -- version of projects, goals and webhooks together
-	outage_end bigint  NOT NULL  -- when our last outage ended
+	outage_end bigint  NOT NULL, -- when our last outage ended
+	-- The least schema that a program has to know to work on this one. A migration
+	-- that older programs cannot live with raises it to its own version.
+	least      bigint  NOT NULL
 );
 
-INSERT INTO meta (salt, config, outage_end) VALUES (uuid_send(gen_random_uuid()), 1, 0);
+INSERT INTO meta (salt, config, outage_end, least) VALUES (uuid_send(gen_random_uuid()), 1, 0, 1);
 
 -- One row per start of a node.
 CREATE TABLE node (
