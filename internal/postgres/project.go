@@ -88,3 +88,14 @@ func (s *Store) Projects(ctx context.Context) ([]telltale.Project, error) {
 	}
 	return projects, nil
 }
+
+// lockProject gives a project's number, and keeps off others who do the same
+// until the transaction ends: whoever counts what a project has, before adding
+// to it.
+func (tx *tx) lockProject(id telltale.ProjectID) (number int64, err error) {
+	found, err := tx.one([]any{&number}, `SELECT number FROM project WHERE id = $1 FOR NO KEY UPDATE`, clean(string(id)))
+	if err != nil || !found {
+		return 0, orNotFound(err, "project")
+	}
+	return number, nil
+}

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,14 +16,14 @@ import (
 const keptBytes = 16 << 20
 
 func (s *Store) CreateSource(ctx context.Context, src telltale.Source) (*telltale.Source, error) {
-	made := cloneSource(src)
+	made := stored.CloneSource(src)
 	made.Tally = telltale.SourceTally{}
-	row, err := s.sealSource(made)
+	row, err := stored.SealSource(s.options.Sealer, made)
 	if err != nil {
 		return nil, err
 	}
 	actor := telltale.ActorOf(ctx)
-	err = s.write(ctx, "creating a source", len(row.credentials)+1000, func(tx *tx) error {
+	err = s.write(ctx, "creating a source", len(row.Credentials)+1000, func(tx *tx) error {
 		p := tx.project(made.ProjectID)
 		if p == nil {
 			return notFound("project")
@@ -39,7 +38,7 @@ func (s *Store) CreateSource(ctx context.Context, src telltale.Source) (*telltal
 		}
 		q := tx.change(`INSERT INTO source (id, project, version, token, provider, created_at, updated_at, name, options, enabled, credentials) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
 			text(string(made.ID)).int(p.number).int(made.Version).text(string(made.Token)).text(made.Provider).int(stored.TimeMilli(made.CreatedAt)).int(stored.TimeMilli(made.UpdatedAt))
-		err = row.bind(q, made).run()
+		err = bindSource(q, made, row).run()
 		if isConstraint(err) {
 			return telltale.Errorf(telltale.Conflict, "There is a source %s already.", made.ID)
 		}
@@ -59,41 +58,10 @@ func (s *Store) CreateSource(ctx context.Context, src telltale.Source) (*telltal
 	return made, nil
 }
 
-// cloneSource makes a snapshot that shares nothing with src, as it would be read back.
-func cloneSource(src telltale.Source) *telltale.Source {
-	src.CreatedAt, src.UpdatedAt = stored.MilliTime(stored.TimeMilli(src.CreatedAt)), stored.MilliTime(stored.TimeMilli(src.UpdatedAt))
-	if src.Credentials = maps.Clone(src.Credentials); src.Credentials == nil {
-		src.Credentials = map[string]string{}
-	}
-	if src.Options = slices.Sorted(slices.Values(src.Options)); len(src.Options) == 0 {
-		src.Options = nil
-	}
-	return &src
+// bindSource binds the settings of a source, in the order of the statements.
+func bindSource(q *query, src *telltale.Source, row stored.SourceRow) *query {
+	return q.text(src.Name).textOrNull(row.Options).bool(src.Enabled).blobOrNull(row.Credentials)
 }
-
-// sourceRow is what of a source is stored as text or sealed.
-type sourceRow struct {
-	options     string
-	credentials []byte
-}
-
-func (s *Store) sealSource(src *telltale.Source) (row sourceRow, err error) {
-	if len(src.Options) > 0 {
-		row.options = string(telltale.AppendTexts(nil, src.Options))
-	}
-	if len(src.Credentials) > 0 {
-		row.credentials, err = stored.Seal(s.options.Sealer, credentialsPlace(src.ID), src.Credentials)
-	}
-	return row, err
-}
-
-// bind binds the settings of a source, in the order of the statements.
-func (r sourceRow) bind(q *query, src *telltale.Source) *query {
-	return q.text(src.Name).textOrNull(r.options).bool(src.Enabled).blobOrNull(r.credentials)
-}
-
-// credentialsPlace names the place that sealed credentials belong to.
-func credentialsPlace(id telltale.SourceID) string { return "source/" + string(id) + "/credentials" }
 
 const sourceColumns = `SELECT s.number, s.id, s.project, s.version, s.token, s.provider, s.created_at, s.updated_at, s.name, s.options, s.enabled, s.credentials,
 	t.requests, t.events, t.duplicates, t.ignored, t.unrecognised, t.refused, t.last_request_at, t.last_event_at, t.last_failure_at, t.last_failure
@@ -101,21 +69,16 @@ const sourceColumns = `SELECT s.number, s.id, s.project, s.version, s.token, s.p
 
 func (s *Store) scanSource(q *query) (number int64, src *telltale.Source, err error) {
 	number = q.getInt()
-	src = &telltale.Source{ID: telltale.SourceID(q.getText()), ProjectID: s.known.projectByNumber(q.getInt()).now.Load().ID, Credentials: map[string]string{}}
+	src = &telltale.Source{ID: telltale.SourceID(q.getText()), ProjectID: s.known.projectByNumber(q.getInt()).now.Load().ID}
 	src.Version, src.Token, src.Provider = q.getInt(), telltale.SourceToken(q.getText()), q.getText()
 	src.CreatedAt, src.UpdatedAt, src.Name = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt()), q.getText()
-	options := q.getText()
+	row := stored.SourceRow{Options: q.getText()}
 	src.Enabled = q.getBool()
-	credentials := q.getBlob()
+	row.Credentials = q.getBlob()
 	t := &src.Tally
 	t.Requests, t.Events, t.Duplicates, t.Ignored, t.Unrecognised, t.Refused = q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt()
 	t.LastRequestAt, t.LastEventAt, t.LastFailureAt, t.LastFailure = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt()), q.getText()
-	if options != "" {
-		if err := json.Unmarshal([]byte(options), &src.Options); err != nil {
-			return number, src, fmt.Errorf("source %s: options: %w", src.ID, err)
-		}
-	}
-	return number, src, stored.Open(s.options.Sealer, credentialsPlace(src.ID), credentials, &src.Credentials)
+	return number, src, row.Open(s.options.Sealer, src)
 }
 
 // source reads a source of a project; NotFound.
@@ -179,14 +142,14 @@ func (s *Store) Sources(ctx context.Context, project telltale.ProjectID, page te
 }
 
 func (s *Store) UpdateSource(ctx context.Context, wanted telltale.Source) (*telltale.Source, error) {
-	wanted = *cloneSource(wanted)
-	row, err := s.sealSource(&wanted)
+	wanted = *stored.CloneSource(wanted)
+	row, err := stored.SealSource(s.options.Sealer, &wanted)
 	if err != nil {
 		return nil, err
 	}
 	actor := telltale.ActorOf(ctx)
 	var made *telltale.Source
-	err = s.write(ctx, "updating a source", len(row.credentials)+1000, func(tx *tx) error {
+	err = s.write(ctx, "updating a source", len(row.Credentials)+1000, func(tx *tx) error {
 		number, before, err := s.source(tx.conn, wanted.ProjectID, wanted.ID)
 		if err != nil {
 			return err
@@ -199,7 +162,7 @@ func (s *Store) UpdateSource(ctx context.Context, wanted telltale.Source) (*tell
 		after.Version, after.UpdatedAt = before.Version+1, tx.presentTime()
 		q := tx.change(`UPDATE source SET version = ?, updated_at = ?, name = ?, options = ?, enabled = ?, credentials = ? WHERE number = ?`).
 			int(after.Version).int(tx.milli)
-		if err := row.bind(q, &after).int(number).run(); err != nil {
+		if err := bindSource(q, &after, row).int(number).run(); err != nil {
 			return fmt.Errorf("source %s: %w", after.ID, err)
 		}
 		made = &after

@@ -51,3 +51,8 @@ CREATE TABLE unrecognised_request (
 CREATE UNIQUE INDEX unrecognised_request_source ON unrecognised_request (source, id);
 CREATE UNIQUE INDEX unrecognised_request_body ON unrecognised_request (source, hash);
 CREATE INDEX unrecognised_request_age ON unrecognised_request (received_at);
+
+-- Sources that are gone, and of whose requests some are still to be removed.
+CREATE TABLE source_gone (
+	source text COLLATE "C" PRIMARY KEY -- id
+);
