@@ -279,6 +279,28 @@ func (s *Store) AcceptTest(ctx context.Context, event telltale.Event, id telltal
 	return claim, nil
 }
 
+func (s *Store) Event(ctx context.Context, project telltale.ProjectID, id telltale.EventID) (event *telltale.Event, err error) {
+	u, ok := stored.ParseULID(stored.EventPrefix, string(id))
+	if !ok {
+		return nil, orNotFound(s.down(), "event")
+	}
+	err = s.read(ctx, "reading an event", func(ctx context.Context, q querier) error {
+		var row scannedEvent
+		err := q.QueryRow(ctx, `SELECT `+eventColumns+` FROM event e JOIN project p ON p.number = e.project WHERE e.id = $1 AND p.id = $2`, u[:], string(project)).Scan(row.into()...)
+		if noRows(err) {
+			return notFound("event")
+		}
+		if err == nil {
+			event = row.event(project)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return event, nil
+}
+
 const eventColumns = `e.number, e.id, e.type, e.test, e.source, e.received_at, e.occurred_at, coalesce(e.user_id, ''), coalesce(e.email, ''), coalesce(e.message_id, ''), coalesce(e.campaign_id, ''),
 	coalesce(e.url, ''), coalesce(e.ip, ''), e.machine, coalesce(e.provider_message_id, ''), coalesce(e.conversion_event, ''), coalesce(e.caller_id, ''), coalesce(e.credit, 0), e.payload`
 
@@ -307,4 +329,196 @@ func (r *scannedEvent) event(project telltale.ProjectID) *telltale.Event {
 	}
 	r.payload = nil
 	return &e
+}
+
+func (s *Store) Events(ctx context.Context, project telltale.ProjectID, f telltale.EventFilter, page telltale.Page) ([]*telltale.Event, error) {
+	search, err := s.searchEvents(ctx, project, f, page)
+	if err != nil || search == nil {
+		return nil, err
+	}
+	var found []*telltale.Event
+	err = s.read(ctx, "listing events", func(ctx context.Context, q querier) error {
+		if err := search.bound(ctx, q); err != nil {
+			return err
+		}
+		return search.each(ctx, q, pageLimit(page), func(e *telltale.Event) { found = append(found, e) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newestFirst(found, page), nil
+}
+
+// eventSearch is one list of events, or a count of what it would be.
+type eventSearch struct {
+	project  *project
+	typeCode int64 // -1 for all
+	filter   telltale.EventFilter
+	page     telltale.Page
+	within   numbers
+}
+
+// searchEvents gives nil if nothing can be found.
+func (s *Store) searchEvents(ctx context.Context, project telltale.ProjectID, f telltale.EventFilter, page telltale.Page) (*eventSearch, error) {
+	known, err := s.configured(ctx)
+	if err != nil {
+		return nil, err
+	}
+	search := &eventSearch{project: known.project(project), filter: f, page: page, within: allNumbers()}
+	var ok bool
+	if search.typeCode, ok = filterType(f.Type); search.project == nil || !ok {
+		return nil, nil
+	}
+	return search, nil
+}
+
+// bound finds out which numbers the page has. An event that is gone leaves the
+// time that its id tells.
+func (s *eventSearch) bound(ctx context.Context, q querier) error {
+	for _, end := range []struct {
+		id    string
+		bound *int64
+	}{{s.page.After, &s.within.below}, {s.page.Before, &s.within.above}} {
+		if end.id == "" {
+			continue
+		}
+		u, ok := stored.ParseULID(stored.EventPrefix, end.id)
+		if !ok {
+			return telltale.Errorf(telltale.Invalid, "%q is not an event's id.", telltale.CutValue(end.id))
+		}
+		*end.bound = int64(u.Time()) << stored.NumberBits
+		if err := q.QueryRow(ctx, `SELECT number FROM event WHERE id = $1`, u[:]).Scan(end.bound); err != nil && !noRows(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostLag is how far the time of receipt is from the time of storing, as a rule,
+// in ms. Events with more are in an index of their own, which says it to the
+// letter: some were kept elsewhere before they were accepted.
+const (
+	mostLag   = 3_600_000
+	displaced = "abs((e.number >> 11) - e.received_at) > 3600000"
+)
+
+// branches are the ways to the events, which have none in common. Times of
+// receipt are turned into numbers, which is what events stand in order by.
+func (s *eventSearch) branches() []branch {
+	if s.filter.Match != "" {
+		return matching(s.project, s.filter.Match)
+	}
+	usual := branch{table: "event e"}
+	usual.where("e.project = ?", s.project.number)
+	if s.filter.Since.IsZero() && s.filter.Until.IsZero() {
+		return []branch{usual}
+	}
+	near := allNumbers()
+	if !s.filter.Since.IsZero() {
+		near.above = (ceilMilli(s.filter.Since)-mostLag)<<stored.NumberBits - 1
+	}
+	if !s.filter.Until.IsZero() {
+		near.below = (ceilMilli(s.filter.Until) + mostLag) << stored.NumberBits
+	}
+	far := branch{table: "event e"}
+	far.where("e.project = ?", s.project.number)
+	far.where(displaced)
+	far.where("(e.number <= ? OR e.number >= ?)", near.above, near.below)
+	usual.within(near)
+	return []branch{usual, far}
+}
+
+// matching are the ways to the events of a user, an address or a message.
+func matching(p *project, match string) []branch {
+	branches := make([]branch, 3)
+	columns := [...]string{"e.user_id", "e.email", "e.message_id"}
+	for i := range branches {
+		b := &branches[i]
+		b.table = "event e"
+		b.where("e.project = ?", p.number)
+		for _, before := range columns[:i] {
+			b.where(before+" IS DISTINCT FROM ?", clean(match))
+		}
+		b.where(columns[i]+" = ?", clean(match))
+	}
+	return branches
+}
+
+// narrowed gives the branches with all that the filter says.
+func (s *eventSearch) narrowed() []branch {
+	branches := s.branches()
+	for i := range branches {
+		b := &branches[i]
+		b.within(s.within)
+		if s.typeCode >= 0 {
+			b.where("e.type = ?", s.typeCode)
+		}
+		if !s.filter.Since.IsZero() {
+			b.where("e.received_at >= ?", ceilMilli(s.filter.Since))
+		}
+		if !s.filter.Until.IsZero() {
+			b.where("e.received_at < ?", ceilMilli(s.filter.Until))
+		}
+	}
+	return branches
+}
+
+func (s *eventSearch) each(ctx context.Context, q querier, limit int, visit func(*telltale.Event)) error {
+	var row scannedEvent
+	sql, args := unite(s.narrowed(), "e.*", order(s.page), limit)
+	return each(ctx, q, `SELECT `+eventColumns+` FROM (`+sql+`) e ORDER BY e.number `+order(s.page), args, row.into(), func() error {
+		visit(row.event(s.project.ID))
+		return nil
+	})
+}
+
+// CountEvents gives up as [Store.CountDeliveries] does.
+func (s *Store) CountEvents(ctx context.Context, project telltale.ProjectID, f telltale.EventFilter, limit int) (n int, more bool, err error) {
+	search, err := s.searchEvents(ctx, project, f, telltale.Page{})
+	if err != nil || search == nil {
+		return 0, false, err
+	}
+	t := newCount(limit)
+	err = s.read(ctx, "counting events", func(ctx context.Context, q querier) error { return search.count(ctx, q, t) })
+	if err != nil {
+		return 0, false, err
+	}
+	n, more = t.result()
+	return n, more, nil
+}
+
+// count goes through the numbers in stretches, if there are events to be passed
+// over.
+func (s *eventSearch) count(ctx context.Context, q querier, t *count) error {
+	for step := leastCounted; ; step = min(2*step, mostStep) {
+		part, rest := s.within, numbers{}
+		if s.typeCode >= 0 || !s.filter.Since.IsZero() || !s.filter.Until.IsZero() {
+			branches := s.branches()
+			for i := range branches {
+				branches[i].within(s.within)
+			}
+			last, err := lastOf(ctx, q, branches, s.page, step)
+			if err != nil {
+				return err
+			}
+			if last != 0 {
+				part, rest = s.within.splitAt(last, nearest(s.page))
+			}
+		}
+		s.within = part
+		if err := t.rows(ctx, q, s.narrowed()); err != nil || rest.empty() || !t.more() {
+			return err
+		}
+		s.within = rest
+	}
+}
+
+// filterType gives the code of the type that a list is narrowed to, -1 for
+// none. No row has a type that does not exist.
+func filterType(t telltale.EventType) (int64, bool) {
+	if t == "" {
+		return -1, true
+	}
+	i, err := stored.Code(stored.EventTypes, t)
+	return i, err == nil
 }

@@ -2,22 +2,9 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"telltale.example/telltale"
 )
-
-func (s *Store) SearchDeliveries(ctx context.Context, project telltale.ProjectID, f telltale.DeliveryFilter, page telltale.Page, patience time.Duration) (telltale.DeliverySearch, error) {
-	panic("not written")
-}
-
-func (s *Store) CountDeliveries(ctx context.Context, project telltale.ProjectID, f telltale.DeliveryFilter, limit int) (n int, more bool, err error) {
-	panic("not written")
-}
-
-func (s *Store) CountEvents(ctx context.Context, project telltale.ProjectID, f telltale.EventFilter, limit int) (n int, more bool, err error) {
-	panic("not written")
-}
 
 func (s *Store) LogEnd(ctx context.Context) (telltale.Cursor, error) { panic("not written") }
 
