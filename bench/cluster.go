@@ -144,6 +144,23 @@ func (c *cluster) size() (int64, error) {
 	return strconv.ParseInt(strings.TrimSpace(out), 10, 64)
 }
 
+// written is what a database tells of itself.
+type written struct{ rows, log, live, dead float64 }
+
+// written asks the database what was written so far, once its sessions have told.
+func (c *cluster) written() (w written, err error) {
+	if c.database == nil {
+		return w, nil
+	}
+	wait(context.Background(), 1100*time.Millisecond) // sessions tell once a second
+	out, err := c.database.Exec(c.name, `SELECT sum(n_tup_ins + n_tup_upd + n_tup_del), pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0'), sum(n_live_tup), sum(n_dead_tup) FROM pg_stat_user_tables`)
+	if err != nil {
+		return w, err
+	}
+	_, err = fmt.Sscan(strings.ReplaceAll(out, "|", " "), &w.rows, &w.log, &w.live, &w.dead)
+	return w, err
+}
+
 // familyCPU is the CPU time of a process and its children, running or ended.
 func familyCPU(pid int) (sum time.Duration, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -56,10 +56,23 @@ func (p *report) write(w io.Writer) {
 func (p *report) writeSaturated(w io.Writer, l *load) {
 	writeRow(w, "run", "yardstick/s before, after", "deliveries/s", "÷ yardstick", "by CPU", "accepted/s", "backlog", "events", "CPU s per 1,000: server, sink, drive", "peak MiB", "others, cores")
 	writeRow(w, strings.Split("---,---,---,---,---,---,---,---,---,---,---", ",")...)
+	if l.Nodes > 0 {
+		defer p.writeDatabase(w, l)
+	}
 	for _, r := range p.runsOf(l) {
 		writeRow(w, fmt.Sprint(r.Round), fmt.Sprintf("%.0f, %.0f", r.Before.PerSecond, r.After.PerSecond), fmt.Sprintf("%.0f", r.DeliveredPerSecond),
 			fmt.Sprintf("**%.3f**", r.ratio()), fmt.Sprintf("%.3f", r.cpuRatio()), fmt.Sprintf("%.0f", r.AcceptedPerSecond), fmt.Sprint(r.Backlog), fmt.Sprint(r.Accepted),
 			fmt.Sprintf("%.3f, %.3f, %.3f", r.CPU.Server, r.CPU.Sink, r.CPU.Drive), fmt.Sprintf("%.0f", r.Memory.Peak), fmt.Sprintf("%.2f", r.Others))
+	}
+}
+
+// writeDatabase prints what PostgreSQL wrote.
+func (p *report) writeDatabase(w io.Writer, l *load) {
+	fmt.Fprintln(w)
+	writeRow(w, "run", "rows written per delivery", "bytes of write-ahead log per delivery", "dead rows, %", "bytes of disk per event")
+	writeRow(w, strings.Split("---,---,---,---,---", ",")...)
+	for _, r := range p.runsOf(l) {
+		writeRow(w, fmt.Sprint(r.Round), fmt.Sprintf("%.2f", r.RowsPerDelivery), fmt.Sprintf("%.0f", r.LogPerDelivery), fmt.Sprintf("%.1f", 100*r.DeadShare), fmt.Sprintf("%.0f", r.DiskPerEvent))
 	}
 }
 

@@ -29,7 +29,13 @@ type run struct {
 	Refused      int64   `json:"refused"`        // requests that were answered 429 or 503
 	BodyBytes    float64 `json:"body_bytes"`     // mean size of what arrived
 	LogChecked   int     `json:"log_checked"`    // events that were looked up in the log
-	DiskPerEvent float64 `json:"disk_per_event"` // bytes of the data folder after the server's end
+	DiskPerEvent float64 `json:"disk_per_event"` // bytes of the data folder after the server's end, or of the database
+
+	// With PostgreSQL: what was written from the start of the load until everything
+	// was recorded, and which share of the rows was dead then.
+	RowsPerDelivery float64 `json:"rows_per_delivery,omitzero"` // inserted, updated and deleted
+	LogPerDelivery  float64 `json:"log_per_delivery,omitzero"`  // bytes of write-ahead log
+	DeadShare       float64 `json:"dead_share,omitzero"`        // of all rows, live and dead
 
 	// From the first post to the last arrival: what was accepted faster than
 	// it was delivered has to be delivered within it.
@@ -365,6 +371,10 @@ func (b *bench) load(ctx context.Context, l *load, s *cluster, paths map[string]
 	if err != nil {
 		return err
 	}
+	written, err := s.written()
+	if err != nil {
+		return err
+	}
 	var after cpuTimes
 	d, err := b.drive(ctx, l, s, paths, b.Length, 1_000_000, func() (err error) {
 		after, err = b.cpuTimes(s)
@@ -402,6 +412,14 @@ func (b *bench) load(ctx context.Context, l *load, s *cluster, paths map[string]
 	perThousand := func(cpu time.Duration) float64 { return cpu.Seconds() / float64(r.Delivered) * 1000 }
 	used := cpuTimes{
 		server: after.server - before.server, sink: after.sink - before.sink, self: after.self - before.self, machine: after.machine - before.machine,
+	}
+	if s.database != nil {
+		now, err := s.written()
+		if err != nil {
+			return err
+		}
+		r.RowsPerDelivery, r.LogPerDelivery = (now.rows-written.rows)/float64(r.Delivered), (now.log-written.log)/float64(r.Delivered)
+		r.DeadShare = now.dead / (now.dead + now.live)
 	}
 	r.CPU = cpuCost{Server: perThousand(used.server), Sink: perThousand(used.sink), Drive: perThousand(d.cpu)}
 	ours := used.server + used.sink + used.self + d.cpu
