@@ -57,6 +57,7 @@ type recording struct {
 	switches bool // a webhook is to be switched
 
 	claimed  map[int64]*deliveryRow
+	standing map[int64]standing // of their webhooks
 	recorded telltale.Recorded
 	turned   turns
 }
@@ -72,6 +73,10 @@ func (r *recording) transaction(config bool) transaction {
 			slices.Sort(numbers)
 			r.claimed = make(map[int64]*deliveryRow, len(r.rows))
 			queueRowsOf(b, r.claimed, `SELECT `+openColumns+` FROM delivery WHERE number = ANY($1::bigint[]) AND state = 3 ORDER BY number FOR UPDATE`, numbers)
+			r.standing = map[int64]standing{}
+			b.Queue(standingsWhere+`s.webhook IN (SELECT webhook FROM delivery WHERE number = ANY($1::bigint[]))`, numbers).Query(func(rows pgx.Rows) error {
+				return scanStandings(rows, func(webhook int64, s standing) { r.standing[webhook] = s })
+			})
 		},
 		do: r.run,
 	}
@@ -136,7 +141,7 @@ func (r *recording) run(tx *tx) error {
 // judgements finds out how the webhooks stand, and locks that if the attempts
 // change it in more than passes with every success.
 func (r *recording) judgements(tx *tx, webhooks []int64) (map[int64]*judgement, error) {
-	standings, err := tx.judgements(webhooks, false)
+	standings, err := tx.judgements(webhooks, r.standing)
 	if err != nil {
 		return nil, err
 	}
@@ -144,15 +149,15 @@ func (r *recording) judgements(tx *tx, webhooks []int64) (map[int64]*judgement, 
 		if r.recorded.Applied[i] && !r.rows[i].row.test {
 			standings[r.rows[i].row.webhook].after(r.results[i].Attempt, tx.presentTime())
 		} else if r.recorded.Applied[i] && r.results[i].Attempt.Success() {
-			return tx.judgements(webhooks, true) // a test that passed may close the breaker
+			return tx.lockJudgements(webhooks) // a test that passed may close the breaker
 		}
 	}
 	for _, j := range standings {
 		if !j.settled() {
-			return tx.judgements(webhooks, true)
+			return tx.lockJudgements(webhooks)
 		}
 	}
-	return tx.judgements(webhooks, false)
+	return tx.judgements(webhooks, r.standing)
 }
 
 // recordOne stores the attempt and moves the claimed delivery to its outcome.
@@ -407,7 +412,7 @@ func (s *Store) RetryDelivery(ctx context.Context, project telltale.ProjectID, i
 		}
 		d.state, d.epoch, d.at = stored.StateWaiting, w.epoch, tx.milli
 		tx.move(d)
-		standings, err := tx.judgements([]int64{d.webhook}, true)
+		standings, err := tx.lockJudgements([]int64{d.webhook})
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/stored"
 )
@@ -81,9 +83,19 @@ func (r *scannedStanding) standing() (s standing, err error) {
 
 // readStandings reads the rows of webhooks, in order if they are to be locked.
 func readStandings(ctx context.Context, q querier, where string, arg any, visit func(webhook int64, s standing)) error {
+	rows, err := q.Query(ctx, standingsWhere+where, arg)
+	if err != nil {
+		return err
+	}
+	return scanStandings(rows, visit)
+}
+
+const standingsWhere = `SELECT s.webhook, ` + standingColumns + ` FROM standing s WHERE `
+
+func scanStandings(rows pgx.Rows, visit func(webhook int64, s standing)) error {
 	var number int64
 	var row scannedStanding
-	return each(ctx, q, `SELECT s.webhook, `+standingColumns+` FROM standing s WHERE `+where, []any{arg}, append([]any{&number}, row.into()...), func() error {
+	_, err := pgx.ForEachRow(rows, append([]any{&number}, row.into()...), func() error {
 		s, err := row.standing()
 		if err != nil {
 			return fmt.Errorf("the standing of webhook %d: %w", number, err)
@@ -91,6 +103,7 @@ func readStandings(ctx context.Context, q querier, where string, arg any, visit 
 		visit(number, s)
 		return nil
 	})
+	return err
 }
 
 // show gives the webhook its newest standing.
@@ -179,34 +192,40 @@ type judgement struct {
 	change *webhookChange   // the new version, if the webhook is switched
 }
 
-// judgements finds out how the webhooks stand. With lock nobody else changes it
-// before the transaction ends.
-func (tx *tx) judgements(numbers []int64, lock bool) (map[int64]*judgement, error) {
-	slices.Sort(numbers)
+// judgements tells how the webhooks stand, by their rows. One without a row has
+// made no attempt.
+func (tx *tx) judgements(numbers []int64, rows map[int64]standing) (map[int64]*judgement, error) {
 	all := make(map[int64]*judgement, len(numbers))
 	for _, number := range numbers {
 		w := tx.known.hooks[number]
 		if w == nil {
 			return nil, fmt.Errorf("there is no webhook %d", number)
 		}
-		all[number] = &judgement{webhook: w, number: number, row: standing{health: telltale.HealthNeverUsed}}
-	}
-	where := `s.webhook = ANY($1)`
-	if lock {
-		where += ` ORDER BY s.webhook FOR UPDATE`
-		if _, err := tx.exec(`INSERT INTO standing (webhook, revision, health, failures, blocked, warned, alarmed, breaker, breaker_wait, breaker_proven, touched_at)
-			SELECT n, 0, 0, 0, 0, 0, false, 0, 0, 0, 0 FROM unnest($1::bigint[]) n ORDER BY n ON CONFLICT DO NOTHING`, numbers); err != nil {
-			return nil, err
+		row, ok := rows[number]
+		if !ok {
+			row.health = telltale.HealthNeverUsed
 		}
-	}
-	if err := readStandings(tx.ctx, tx.conn, where, numbers, func(number int64, s standing) { all[number].row = s }); err != nil {
-		return nil, err
-	}
-	for _, j := range all {
-		j.now, j.fresh = j.row, tx.store.successes.of(j.number)
+		j := &judgement{webhook: w, number: number, row: row, now: row, fresh: tx.store.successes.of(number)}
 		j.now.Breaker.Add(&j.fresh)
+		all[number] = j
 	}
 	return all, nil
+}
+
+// lockJudgements is judgements by rows that nobody else changes before the
+// transaction ends.
+func (tx *tx) lockJudgements(numbers []int64) (map[int64]*judgement, error) {
+	slices.Sort(numbers)
+	_, err := tx.exec(`INSERT INTO standing (webhook, revision, health, failures, blocked, warned, alarmed, breaker, breaker_wait, breaker_proven, touched_at)
+		SELECT n, 0, 0, 0, 0, 0, false, 0, 0, 0, 0 FROM unnest($1::bigint[]) n ORDER BY n ON CONFLICT DO NOTHING`, numbers)
+	if err != nil {
+		return nil, err
+	}
+	rows := map[int64]standing{}
+	if err := readStandings(tx.ctx, tx.conn, `s.webhook = ANY($1) ORDER BY s.webhook FOR UPDATE`, numbers, func(number int64, s standing) { rows[number] = s }); err != nil {
+		return nil, err
+	}
+	return tx.judgements(numbers, rows)
 }
 
 // settled reports whether the standing need not be stored: it changed in nothing
