@@ -23,7 +23,7 @@ const (
 
 // errGroup says that one of several was refused, and spoilt the transaction for
 // the others.
-var errGroup = errors.New("one of the group was refused")
+var errGroup = telltale.Errorf(telltale.Conflict, "One of the group was refused.")
 
 // acceptance is what one caller brings, and waits for.
 type acceptance struct {

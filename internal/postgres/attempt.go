@@ -39,7 +39,12 @@ func (tx *tx) insertAttempt(d *deliveryRow, r *attemptRow) (err error) {
 	if r.number, err = tx.number(); err != nil {
 		return err
 	}
-	r.delivery, r.node = d.number, d.node
+	r.delivery = d.number
+	if r.node == 0 {
+		if r.node, err = tx.nodeNumber(r.Node); err != nil {
+			return err
+		}
+	}
 	if d.lastAttempt != d.number {
 		r.previous = d.lastAttempt
 	}

@@ -382,6 +382,7 @@ func (tx *tx) interrupt(d *deliveryRow, node goneNode) error {
 	if err != nil {
 		return err
 	}
+	row.node = d.node
 	if err := tx.insertAttempt(d, &row); err != nil {
 		return err
 	}

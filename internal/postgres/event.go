@@ -95,7 +95,7 @@ func (s *Store) acceptAll(ctx context.Context, group []*acceptance, alone bool) 
 		copy(r.event[:], event)
 		heard[[16]byte(key)] = r
 	}
-	return s.transact(ctx, transaction{
+	err := s.transact(ctx, transaction{
 		name: "accepting events", numbers: numbers,
 		first: func(b *pgx.Batch) {
 			clear(heard)
@@ -120,6 +120,13 @@ func (s *Store) acceptAll(ctx context.Context, group []*acceptance, alone bool) 
 			return nil
 		},
 	})
+	switch {
+	case isUnique(err) && alone:
+		return telltale.Errorf(telltale.Conflict, "An event was accepted before.")
+	case isUnique(err):
+		return errGroup
+	}
+	return err
 }
 
 // remembered is what a key was used for first.

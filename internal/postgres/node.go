@@ -28,6 +28,19 @@ func (s *Store) join(ctx context.Context) error {
 	return nil
 }
 
+// nodeNumber gives the number that stands in rows for a node's id.
+func (tx *tx) nodeNumber(id telltale.NodeID) (number int64, err error) {
+	if id == tx.store.options.Node {
+		return int64(tx.store.node.Load()), nil
+	}
+	found, err := tx.one([]any{&number}, `SELECT number FROM node WHERE id = $1 ORDER BY number DESC LIMIT 1`, string(id))
+	if err != nil || found {
+		return number, err
+	}
+	_, err = tx.one([]any{&number}, `INSERT INTO node (id, role, version, host, started_at, lease_until, gone_at, config) VALUES ($1, '', '', '', $2, 0, $2, 0) RETURNING number`, string(id), tx.milli)
+	return number, err
+}
+
 // leave ends the node's lease.
 func (s *Store) leave(ctx context.Context) error {
 	_, err := s.writers.Exec(ctx, `UPDATE node SET gone_at = telltale_now() WHERE number = $1 AND gone_at IS NULL`, s.node.Load())

@@ -64,15 +64,19 @@ func (p *partitions) ensure(ctx context.Context, pool *pgxpool.Pool, day int64) 
 	defer c.Release()
 	for _, d := range [...]int64{day, day + 1} {
 		for _, table := range partitioned {
-			name := partitionName(table, d)
+			name, unique := partitionName(table, d), ""
+			if table == "event" { // no index over all partitions can be unique without their key
+				unique = fmt.Sprintf("CREATE UNIQUE INDEX ON %s (id);", name)
+			}
 			_, err := c.Exec(ctx, fmt.Sprintf(`DO $$
 				BEGIN
 					PERFORM pg_advisory_xact_lock(%d);
 					IF to_regclass('%s') IS NULL THEN
 						CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES);
+						%s
 						ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%d) TO (%d);
 					END IF;
-				END $$`, partitionLock, name, name, table, table, name, dayNumber(d), dayNumber(d+1)))
+				END $$`, partitionLock, name, name, table, unique, table, name, dayNumber(d), dayNumber(d+1)))
 			if err != nil {
 				return fmt.Errorf("the partition %s: %w", name, err)
 			}

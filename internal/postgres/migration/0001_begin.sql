@@ -151,7 +151,7 @@ CREATE TABLE event (
 	payload             bytea    NOT NULL
 ) PARTITION BY RANGE (number);
 
-CREATE INDEX event_id ON event (id);
+-- Each partition also has a unique index of the ids: see partition.go.
 CREATE INDEX event_project ON event (project, number);
 CREATE INDEX event_user ON event (user_id, number) WHERE user_id IS NOT NULL;
 CREATE INDEX event_email ON event (email, number) WHERE email IS NOT NULL;
