@@ -3,6 +3,7 @@ package telltale
 import (
 	"context"
 	"crypto/sha256"
+	"io"
 	"time"
 )
 
@@ -668,6 +669,30 @@ type ImportStore interface {
 	// RefusedRows lists the refused rows behind a line, in order, at most
 	// [MaxPage]. NotFound for the import.
 	RefusedRows(ctx context.Context, project ProjectID, id ImportID, afterLine int) ([]RefusedRow, error)
+}
+
+// ImportFiles keeps the files of imports, each from before there is the import
+// until that has ended. A store that several nodes share does, since one of them
+// takes a file and another reads it; a node that is alone has a folder.
+type ImportFiles interface {
+	// SaveFile stores a file and gives its size. When it returns without error,
+	// the file is on stable storage. An error of file is given as it is;
+	// Unavailable if the file cannot be stored now.
+	SaveFile(ctx context.Context, id ImportID, file io.Reader) (size int64, err error)
+	// OpenFile gives NotFound.
+	OpenFile(ctx context.Context, id ImportID) (ImportFile, error)
+	// StoredFiles lists the files, and what is left of any, of which it is known
+	// that no other node is about to store them or to create their import.
+	StoredFiles(ctx context.Context) ([]ImportID, error)
+	// RemoveFile removes the file, or as much of it as may go at once: of what is
+	// left StoredFiles tells. A file that is not there may be removed, too.
+	RemoveFile(ctx context.Context, id ImportID) error
+}
+
+// ImportFile is the file of an import, open to be read.
+type ImportFile interface {
+	io.ReadSeekCloser
+	Size() int64
 }
 
 // ErasureStore forgets people.

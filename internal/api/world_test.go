@@ -104,7 +104,7 @@ func newWorld(t *testing.T) *world {
 	w.config = Config{
 		Live: stopped, Compose: sender, LiveSecret: func(telltale.ProjectID) string { return telltale.NewSecret() },
 		Store: store, Keys: w.keys, Ingest: in, Dispatcher: w.dispatcher, Replays: w.dispatcher, Sources: w.feeds, Guard: guard,
-		Imports: imports.New(imports.Config{Store: store, Folder: filepath.Join(t.TempDir(), "imports")}), // none ever runs
+		Imports: imports.New(imports.Config{Store: store, Files: imports.Folder(filepath.Join(t.TempDir(), "imports"))}), // none ever runs
 		Version: "1.2.3", PublicURL: "https://telltale.test/", CursorKey: ring.Derive("cursor"), Log: log,
 	}
 	w.serve(New(w.config))

@@ -113,7 +113,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		Store: store, Sender: sender, Node: node, TestsOnly: !sends, Workers: cfg.Workers, PollInterval: lookInterval(cfg), Log: a.log, Registerer: registry,
 	})
 	replays := replay.New(replay.Config{Store: store, Due: dispatcher.Due, LookInterval: lookInterval(cfg), Log: a.log})
-	imported := imports.New(imports.Config{Store: store, Folder: filepath.Join(cfg.Data, ImportsFolder), LookInterval: lookInterval(cfg), Log: a.log, Change: func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
+	imported := imports.New(imports.Config{Store: store, Files: importFiles(cfg, store), LookInterval: lookInterval(cfg), Log: a.log, Change: func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
 		c.Room = dispatcher
 		changed, err := store.ChangeUsers(ctx, c)
 		if err == nil {

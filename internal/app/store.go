@@ -11,6 +11,7 @@ import (
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/auth"
 	"telltale.example/telltale/internal/config"
+	"telltale.example/telltale/internal/imports"
 	"telltale.example/telltale/internal/postgres"
 	"telltale.example/telltale/internal/sqlite"
 )
@@ -69,6 +70,14 @@ func openStore(ctx context.Context, cfg config.Config, o opening) (store telltal
 		return nil, nil, false, err
 	}
 	return alone, ring, fresh, nil
+}
+
+// importFiles says where the files of imports are: in the store, if nodes share it.
+func importFiles(cfg config.Config, store telltale.Store) telltale.ImportFiles {
+	if files, ok := store.(telltale.ImportFiles); ok {
+		return files
+	}
+	return imports.Folder(filepath.Join(cfg.Data, ImportsFolder))
 }
 
 // openForCommand opens the store for a command that needs no server. One that is

@@ -144,7 +144,7 @@ func newWorld(b *testing.B) *world {
 		b.Fatal(err)
 	}
 	w := &world{B: b, store: store, project: p.ID, finished: make(chan struct{}, 1)}
-	w.runner = imports.New(imports.Config{Store: store, Folder: b.TempDir(), Change: func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
+	w.runner = imports.New(imports.Config{Store: store, Files: imports.Folder(b.TempDir()), Change: func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
 		changed, err := store.ChangeUsers(ctx, c)
 		if err == nil && c.Import.Finished {
 			w.finished <- struct{}{}

@@ -1,12 +1,13 @@
 // Package imports reads CSV files of users, of what they did and of who opted
 // out, and has the store apply their rows as if each had come through the Track API.
 //
-// A file is stored in a folder before its import is acknowledged, so that the
-// import is a durable job: [Runner] reads some hundred rows, has the store apply
-// them, and the store writes in the same transaction how many bytes of the file
-// have been read. Whoever goes on after a crash begins at that byte, so that no
-// row goes in twice and none is left out. A runner knows nothing that matters
-// beside the files.
+// A file is stored before its import is acknowledged, in a folder or, where
+// several nodes share a store, in that, so that the import is a durable job:
+// [Runner] reads some hundred rows, has the store apply them, and the store writes
+// in the same transaction how many bytes of the file have been read. Whoever goes
+// on after a crash, on this node or another, begins at that byte, so that no row
+// goes in twice and none is left out. A runner knows nothing that matters beside
+// the files: two that run the same import find that one of them was faster.
 //
 // A file of the wrong kind is refused by its head, before anything is stored. A
 // row that is wrong is refused with its line and a reason, and stops no other: a

@@ -21,13 +21,13 @@ type Store interface {
 	PrepareChanges(ctx context.Context, c *telltale.UserChanges) error
 }
 
-// Config is what a runner needs. Store, Change and Folder are required.
+// Config is what a runner needs. Store, Files and Change are required.
 type Config struct {
 	Store Store
+	Files telltale.ImportFiles
 	// Change has changes applied, as [telltale.UserStore.ChangeUsers] does, and
 	// hands over the events that come of them.
 	Change func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error)
-	Folder string // of the files; made when it is needed
 	// LookInterval is how often the store is asked for imports that nobody told
 	// of; 0 for [DefaultLookInterval].
 	LookInterval time.Duration
@@ -49,7 +49,7 @@ const (
 	longestTurn  = 25 * time.Millisecond
 	// together is how many projects import at a time; the others wait.
 	together = 8
-	// After an error of the store or the disk: at first, doubling, and at most.
+	// After an error of the store or of the files: at first, doubling, and at most.
 	firstRetry, lastRetry = time.Second, 30 * time.Second
 )
 
@@ -104,7 +104,7 @@ func (r *Runner) Start(ctx context.Context, i telltale.Import, file io.Reader) (
 	r.note(i.ID, true)
 	defer r.note(i.ID, false)
 	var err error
-	if i.Bytes, err = r.save(i, file); err != nil {
+	if i.Bytes, err = r.save(ctx, i, file); err != nil {
 		return i, err
 	}
 	made, err := r.Store.CreateImport(ctx, i)
@@ -184,7 +184,7 @@ func (r *Runner) Run(ctx context.Context) error {
 // look gives the imports whose turn it is, the oldest of each project that has
 // any, and clears away what belongs to none that is open.
 func (r *Runner) look(ctx context.Context) ([]telltale.Import, error) {
-	stored, err := r.stored()
+	stored, err := r.stored(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +205,7 @@ func (r *Runner) look(ctx context.Context) ([]telltale.Import, error) {
 			r.close(id)
 		}
 	}
-	r.sweep(stored, open)
+	r.sweep(ctx, stored, open)
 	return turn, nil
 }
 
@@ -232,7 +232,7 @@ func (r *Runner) round(ctx context.Context, turn []telltale.Import) error {
 func (r *Runner) advance(ctx context.Context, i *telltale.Import) (runs bool, err error) {
 	o := r.files[i.ID]
 	if o == nil {
-		if o, err = r.open(*i); err != nil {
+		if o, err = r.open(ctx, *i); err != nil {
 			if gone := (*errFile)(nil); errors.As(err, &gone) {
 				r.Log.Warn("an import failed", "import", i.ID, "reason", gone.reason)
 				return false, r.Store.FailImport(ctx, i.ID, gone.reason)
@@ -253,7 +253,7 @@ func (r *Runner) advance(ctx context.Context, i *telltale.Import) (runs bool, er
 	o.fit(changes.Import.Rows, time.Since(began))
 	switch telltale.CodeOf(err) {
 	case "":
-	case telltale.Conflict, telltale.NotFound: // it was paused or cancelled, or purged
+	case telltale.Conflict, telltale.NotFound: // it was paused, cancelled or purged, or another node goes on with it: the store says where it stands
 		r.close(i.ID)
 		return false, nil
 	default:

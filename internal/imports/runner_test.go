@@ -115,7 +115,7 @@ func newMemory() *memory { return &memory{users: map[string]int{}} }
 
 func newRunner(t *testing.T, m *memory, folder string) *Runner {
 	t.Helper()
-	return New(Config{Store: m, Change: m.change, Folder: folder})
+	return New(Config{Store: m, Files: Folder(folder), Change: m.change})
 }
 
 // run runs the runner until stop is called.
@@ -311,7 +311,7 @@ func TestAnImportWhoseFileIsGoneOrChangedFails(t *testing.T) {
 		harm func(path string) error
 		want string
 	}{
-		{"gone", os.Remove, "no longer in the data folder"},
+		{"gone", os.Remove, "no longer there"},
 		{"longer", func(path string) error { return os.WriteFile(path, []byte(users(11)), 0o600) }, "it was changed"},
 		{"another", func(path string) error {
 			return os.WriteFile(path, []byte(strings.Replace(users(10), "id", "is", 1)), 0o600)
