@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -114,14 +115,12 @@ type watcher struct {
 func (s *Store) watch() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.watcher = watcher{cancel: cancel, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
-	listening := make(chan struct{})
-	go func() {
-		defer close(listening)
-		s.listen(ctx)
-	}()
+	var others sync.WaitGroup
+	others.Go(func() { s.listen(ctx) })
+	others.Go(func() { s.addUp(ctx) })
 	go func() {
 		defer close(s.watcher.ended)
-		defer func() { <-listening }()
+		defer others.Wait()
 		told := s.known.Load()
 		for {
 			told = s.follow(ctx, told)

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +30,16 @@ func dayNumber(day int64) int64 { return day * dayMilli << stored.NumberBits }
 // event_20261127.
 func partitionName(table string, day int64) string {
 	return table + "_" + time.UnixMilli(day*dayMilli).UTC().Format("20060102")
+}
+
+// partitionOf gives the table and the day of a partition of that name.
+func partitionOf(name string) (table string, day int64, ok bool) {
+	cut := strings.LastIndexByte(name, '_')
+	if cut < 0 || !slices.Contains(partitioned, name[:cut]) {
+		return "", 0, false
+	}
+	at, err := time.Parse("20060102", name[cut+1:])
+	return name[:cut], dayOf(at.UnixMilli()), err == nil
 }
 
 // partitions remembers for which days there are some.

@@ -44,7 +44,7 @@ type Options struct {
 
 // DefaultConnections is how many connections a node opens for its transactions,
 // and as many again for reads. It has two more: one to listen, one while it
-// starts.
+// starts or purges.
 const DefaultConnections = 8
 
 // Store is a [telltale.Store] in a PostgreSQL database, as one node sees it.
@@ -65,6 +65,8 @@ type Store struct {
 	accepts    *accepts
 	ownGoals   ownGoals
 	watcher    watcher
+	purging    sync.Mutex // held by whoever purges
+	purged     purgeMark
 
 	closed atomic.Bool
 	close  sync.Once

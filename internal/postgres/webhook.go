@@ -173,7 +173,7 @@ func (s *Store) RestoreWebhook(ctx context.Context, project telltale.ProjectID, 
 			return notFound("deleted webhook")
 		}
 		var row scannedWebhook
-		err := tx.conn.QueryRow(tx.ctx, `SELECT `+webhookColumns+` FROM webhook w LEFT JOIN standing s ON s.webhook = w.number WHERE w.number = $1 AND secrets IS NOT NULL`, w.number).Scan(row.into()...)
+		err := tx.conn.QueryRow(tx.ctx, `SELECT `+webhookColumns+` FROM webhook w LEFT JOIN standing s ON s.webhook = w.number WHERE w.number = $1 AND secrets IS NOT NULL FOR UPDATE OF w`, w.number).Scan(row.into()...)
 		if noRows(err) {
 			return notFound("deleted webhook")
 		}

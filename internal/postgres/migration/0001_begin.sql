@@ -167,7 +167,7 @@ CREATE TABLE caller (
 	at      bigint NOT NULL
 );
 
-CREATE INDEX caller_age ON caller USING brin (at) WITH (pages_per_range = 16);
+CREATE INDEX caller_age ON caller (at);
 
 -- What senders may use once, and what it was used for.
 CREATE TABLE nonce (
@@ -270,21 +270,22 @@ CREATE TABLE attempt (
 -- of its own to stat_delta, so that none waits for another; later they are added
 -- up: see stat.go.
 CREATE TABLE stat (
+	project integer  NOT NULL,
 	coarse  boolean  NOT NULL,
 	start   bigint   NOT NULL, -- in steps since 1970
-	project integer  NOT NULL,
 	webhook integer  NOT NULL,
 	type    smallint NOT NULL,
 	counts  bytea    NOT NULL, -- see internal/stored
-	PRIMARY KEY (coarse, start, project, webhook, type)
-);
+	PRIMARY KEY (project, coarse, start, webhook, type)
+) WITH (fillfactor = 70);
 
+-- Rows stay for seconds, so what they leave behind is cleaned up often.
 CREATE TABLE stat_delta (
 	start   bigint   NOT NULL, -- in fine steps since 1970
 	project integer  NOT NULL,
 	webhook integer  NOT NULL,
 	type    smallint NOT NULL,
 	counts  bytea    NOT NULL
-);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX stat_delta_project ON stat_delta (project);
