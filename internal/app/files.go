@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/api"
@@ -44,6 +46,9 @@ func ensureOwnerToken(ctx context.Context, keys telltale.KeyStore, path string) 
 	key, token := telltale.NewKey("", "owner.token", telltale.ScopeOwner)
 	if err := keys.CreateKey(ctx, key); err != nil {
 		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { // no engine needed it so far
+		return "", fmt.Errorf("the data folder cannot be made: %w", err)
 	}
 	return token, auth.WriteOwnerToken(path, token)
 }
