@@ -62,6 +62,18 @@ CREATE TABLE import (
 CREATE INDEX import_project ON import (project, id);
 CREATE INDEX import_open ON import (state, project) WHERE state < 4;
 
+-- The files that imports read, each there before its import is. They are read once
+-- and go, so they are not compressed.
+CREATE TABLE import_chunk (
+	import text    NOT NULL, -- id
+	n      integer NOT NULL, -- from 0 on
+	at     bigint  NOT NULL, -- when it was stored
+	bytes  bytea   NOT NULL,
+	PRIMARY KEY (import, n)
+);
+
+ALTER TABLE import_chunk ALTER COLUMN bytes SET STORAGE EXTERNAL;
+
 -- Rows that did not go in.
 CREATE TABLE refused_row (
 	import bigint NOT NULL,
