@@ -19,6 +19,7 @@ import (
 type benchStore struct {
 	*Store
 	b        testing.TB
+	url      string
 	database string
 	hooks    []*telltale.Webhook
 }
@@ -30,7 +31,7 @@ func (anyRoom) Release(*telltale.Webhook)      {}
 
 func newBenchStore(b testing.TB, n int) *benchStore {
 	url, name := newDatabase(b)
-	s := &benchStore{Store: openStore(b, url), b: b, database: name}
+	s := &benchStore{Store: openStore(b, url), b: b, url: url, database: name}
 	b.Cleanup(func() { s.Close() })
 	for i := range n {
 		p := telltale.NewProject(fmt.Sprint("p-", i), "Project")

@@ -63,6 +63,7 @@ type Store struct {
 	successes  successes
 	doubts     doubts
 	accepts    *accepts
+	ends       ends
 	ownGoals   ownGoals
 	watcher    watcher
 	purging    sync.Mutex // held by whoever purges
@@ -84,7 +85,7 @@ const (
 )
 
 // writerName is how connections that write are known among the server's
-// sessions: see [Store.LogEnd].
+// sessions.
 const writerName = "telltale"
 
 // Open joins the node to the store in the database that url names, and brings its

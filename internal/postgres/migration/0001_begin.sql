@@ -13,7 +13,9 @@ AS $$ SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint $$;
 -- The line of numbers. Its value is never behind the clock, and never goes back.
 CREATE SEQUENCE line;
 
--- Takes numbers of the line, in a row, and gives the first.
+-- Takes numbers of the line, in a row, and gives the first. That is locked until
+-- the transaction ends, before others can see that it is taken: so whoever reads
+-- the log knows how far it is complete.
 -- +goose StatementBegin
 CREATE FUNCTION take_numbers(wanted bigint) RETURNS bigint LANGUAGE plpgsql VOLATILE
 AS $$
@@ -21,6 +23,7 @@ DECLARE first bigint;
 BEGIN
 	PERFORM pg_advisory_lock(7823641001);
 	SELECT greatest(last_value + 1, telltale_now() << 11) INTO first FROM line;
+	PERFORM pg_advisory_xact_lock_shared(first);
 	PERFORM setval('line', first + wanted - 1);
 	PERFORM pg_advisory_unlock(7823641001);
 	RETURN first;
@@ -152,7 +155,10 @@ CREATE TABLE event (
 ) PARTITION BY RANGE (number);
 
 -- Each partition also has a unique index of the ids: see partition.go.
-CREATE INDEX event_project ON event (project, number);
+CREATE INDEX event_project ON event (project, number, type);
+-- What was received long before, or after, it was stored: times of receipt are
+-- looked for among the numbers near them, and here.
+CREATE INDEX event_displaced ON event (project, number) WHERE abs((number >> 11) - received_at) > 3600000;
 CREATE INDEX event_user ON event (user_id, number) WHERE user_id IS NOT NULL;
 CREATE INDEX event_email ON event (email, number) WHERE email IS NOT NULL;
 CREATE INDEX event_message ON event (message_id, number) WHERE message_id IS NOT NULL;
@@ -238,12 +244,14 @@ CREATE TABLE delivery_done (
 ) PARTITION BY RANGE (number);
 
 CREATE INDEX delivery_done_event ON delivery_done (event);
-CREATE INDEX delivery_done_project ON delivery_done (project, number);
-CREATE INDEX delivery_done_webhook ON delivery_done (webhook, number);
+-- Types and states are looked at in the index, so that what is rare among millions
+-- is found without reading the others' rows.
+CREATE INDEX delivery_done_project ON delivery_done (project, number, type, state);
+CREATE INDEX delivery_done_webhook ON delivery_done (webhook, number, type, state);
 CREATE INDEX delivery_done_replay ON delivery_done (replay, number) WHERE replay IS NOT NULL;
 
 -- All but what succeeded: to list by state, and by what the last attempt got.
-CREATE INDEX delivery_done_unsettled ON delivery_done (project, state, number) WHERE state <> 4;
+CREATE INDEX delivery_done_unsettled ON delivery_done (project, state, number, webhook, type) WHERE state <> 4;
 
 -- Both, for lists.
 CREATE VIEW delivery_all AS SELECT * FROM delivery UNION ALL SELECT * FROM delivery_done;
