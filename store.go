@@ -392,7 +392,7 @@ type Beat struct {
 	Outage time.Duration
 	// Workers is how many nodes that make attempts are alive, and Place where this
 	// one stands among them, from 0 on. On one SQLite file it is alone. Each makes
-	// its share of what a webhook allows at once ([Share]), and the first one does
+	// its share of what a webhook allows at once ([Webhook.Share]), and the first one does
 	// what one node does for all: replays, imports, erasures and the retention.
 	Workers, Place int
 }

@@ -7,9 +7,10 @@ import (
 )
 
 // breaker is what a lane knows of its webhook's: the store decides when it opens
-// and closes ([telltale.Standing]), the lane obeys. Until is the store's time, which
-// on several nodes is not quite ours, and each of them sends a probe of its own; one
-// that is early or late by that much harms nobody.
+// and closes ([telltale.Standing]), the lane obeys. Of several nodes only one attempts
+// anything while it is not closed ([telltale.Share.First]); the others hear within a
+// second or so that it opened, and until then go on. Until is the store's time, which
+// is not quite ours then; a probe that is early or late by that much harms nobody.
 type breaker struct {
 	standing  telltale.Standing // the newest known
 	unsettled int               // attempts that began, and are not recorded: the store may yet think otherwise

@@ -19,7 +19,7 @@ func (d *Dispatcher) ask(l *lane, b budgetKind, now time.Time) {
 	}
 	held := 0
 	if l.held {
-		held = min(n, l.release.ready(l.releaseRate(), now))
+		held = min(n, l.release.ready(l.share.Release, now))
 	}
 	if l.due.IsZero() || l.due.After(now) {
 		n = held // nothing but held ones
@@ -28,7 +28,7 @@ func (d *Dispatcher) ask(l *lane, b budgetKind, now time.Time) {
 	// What is known is used up; what is heard from now on is news.
 	l.due, l.dueFresh, l.held = time.Time{}, false, false
 	l.pace.take(n, rate, now)
-	l.release.take(held, l.releaseRate(), now)
+	l.release.take(held, l.share.Release, now)
 	d.take(l, b, n)
 	d.asked += n
 	d.asking = append(d.asking, l)
@@ -118,7 +118,9 @@ func (d *Dispatcher) answered(l *lane, answer *telltale.LaneClaims, now time.Tim
 	l.pace.take(-unused, l.rate(now), now)
 
 	d.learn(l, answer.Webhook, now)
-	l.held = l.held || answer.Held
+	if answer.Held {
+		l.holds()
+	}
 	if answer.In != telltale.Never {
 		l.hint(now.Add(answer.In))
 	}
@@ -128,7 +130,7 @@ func (d *Dispatcher) answered(l *lane, answer *telltale.LaneClaims, now time.Tim
 		d.learn(l, c.Webhook, now)
 		l.dueFresh = l.dueFresh || answer.In == 0 && c.Attempt <= 1
 		switch slot := i < asked.slots; {
-		case l.stopped() || d.stopping || !l.breaker.admits(now): // it opened meanwhile
+		case l.stopped() || d.stopping || !l.ours() || !l.breaker.admits(now): // it opened meanwhile, or is others' by now
 			d.release(l, c)
 			if slot {
 				d.take(l, asked.budget, -1)

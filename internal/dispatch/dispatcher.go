@@ -50,6 +50,10 @@ type Config struct {
 	// PollInterval is how often the store is asked for work that nobody told of:
 	// a second where nodes share a store; 0 for [DefaultPollInterval].
 	PollInterval time.Duration
+	// Hint hears that there is work in the store that this node leaves to others;
+	// nil if there are none. It is called under the dispatcher's mutex, and does not
+	// block.
+	Hint func()
 
 	Log        *slog.Logger          // nil for nowhere
 	Registerer prometheus.Registerer // nil for nowhere
@@ -74,7 +78,9 @@ type Dispatcher struct {
 	jitter       func() float64
 	testsOnly    bool
 	pollInterval time.Duration
+	hint         func()
 	lookSignal   chan struct{}
+	beatSignal   chan struct{}
 
 	firstBeat chan struct{} // closed by the first heartbeat
 	askSignal chan struct{}
@@ -89,8 +95,9 @@ type Dispatcher struct {
 	mu       sync.Mutex
 	running  bool
 	stopping bool
-	ending   bool // workers end
-	beat     time.Time
+	ending   bool          // workers end
+	beat     time.Time     // when the last one was that the store took
+	known    telltale.Beat // what it told
 	looked   time.Time
 
 	lanes    map[telltale.WebhookID]*lane
@@ -119,12 +126,15 @@ type Dispatcher struct {
 func New(c Config) *Dispatcher {
 	d := &Dispatcher{
 		store: c.Store, sender: c.Sender, node: c.Node, log: c.Log, jitter: c.Jitter, testsOnly: c.TestsOnly, pollInterval: c.PollInterval,
-		lookSignal: make(chan struct{}, 1), firstBeat: make(chan struct{}), askSignal: make(chan struct{}, 1), drained: make(chan struct{}), finished: make(chan struct{}),
+		hint: c.Hint, lookSignal: make(chan struct{}, 1), beatSignal: make(chan struct{}, 1), firstBeat: make(chan struct{}), askSignal: make(chan struct{}, 1), drained: make(chan struct{}), finished: make(chan struct{}),
 		lanes: map[telltale.WebhookID]*lane{}, projects: map[telltale.ProjectID]*project{},
 		pile: pile{signal: make(chan struct{}, 1)},
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
+	}
+	if d.hint == nil {
+		d.hint = func() {}
 	}
 	if d.jitter == nil {
 		d.jitter = rand.Float64

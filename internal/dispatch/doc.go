@@ -69,6 +69,14 @@
 // doubles again every minute until it is what it was. Deliveries that were held
 // come back at the webhook's rate limit, or at [telltale.ReleaseRate].
 //
+// # Several nodes
+//
+// Nodes that share a store divide what each webhook allows at once and a second
+// ([telltale.Webhook.Share]) by what the heartbeat tells of them. A node takes room,
+// slots and probes for its share only; a webhook of which it has none is left to the
+// others. What is accepted where it cannot be attempted soon waits in the store, with a
+// hint to the others ([Config.Hint]) that spares it the time until their next poll.
+//
 // # The loops
 //
 //	workers   send, decide, pile up the result, take the next

@@ -35,7 +35,8 @@ const (
 type lane struct {
 	webhook *telltale.Webhook // the newest version known
 	project *project
-	paused  bool // an outcome disables the webhook, and is not recorded yet
+	share   telltale.Share // of what that allows, this node's
+	paused  bool           // an outcome disables the webhook, and is not recorded yet
 	breaker breaker
 
 	claims   fifo[telltale.Claim] // that wait for a slot
@@ -76,13 +77,19 @@ func (l *lane) off() bool { return !l.webhook.Enabled || l.webhook.Deleted }
 // stopped reports whether nothing may be attempted.
 func (l *lane) stopped() bool { return l.paused || l.off() }
 
+// ours reports whether this node attempts anything: it has a share of what the
+// webhook allows, and while the breaker is not closed one node goes before.
+func (l *lane) ours() bool {
+	return l.share.Concurrency > 0 && (l.share.First || l.breaker.state() == telltale.BreakerClosed)
+}
+
 // width is how many slots the lane may take: one until an attempt has ended, so
 // that many receivers that hang from the start take few.
 func (l *lane) width() int {
 	if l.pulse.quick || l.pulse.slow {
-		return l.webhook.Concurrency
+		return l.share.Concurrency
 	}
-	return 1
+	return min(1, l.share.Concurrency)
 }
 
 // free is how many slots the lane may take more, once its time has come.
@@ -97,7 +104,7 @@ func (l *lane) asksAt() (at time.Time, ever bool) {
 	}
 	at, ever = l.due, !l.due.IsZero()
 	if l.held {
-		if ready := l.release.readyAt(l.releaseRate()); !ever || ready.Before(at) {
+		if ready := l.release.readyAt(l.share.Release); !ever || ready.Before(at) {
 			at, ever = ready, true
 		}
 	}
@@ -108,7 +115,7 @@ func (l *lane) asksAt() (at time.Time, ever bool) {
 // noRing and zero stand for a lane that waits for something to happen. The store
 // is not asked before askFrom.
 func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
-	if l.stopped() || l.free() <= 0 {
+	if l.stopped() || !l.ours() || l.free() <= 0 {
 		return noRing, time.Time{}
 	}
 	at := now
@@ -133,12 +140,16 @@ func (l *lane) wants(now, askFrom time.Time) (ring, time.Time) {
 	return ringLater, time.Time{}
 }
 
-// hint notes that the store has something due at that time.
+// hint notes that the store has something due at that time. What is left to others
+// is theirs to know.
 func (l *lane) hint(at time.Time) {
-	if l.due.IsZero() || at.Before(l.due) {
+	if l.share.Concurrency > 0 && (l.due.IsZero() || at.Before(l.due)) {
 		l.due = at
 	}
 }
+
+// holds notes that the store has held deliveries to release.
+func (l *lane) holds() { l.held = l.share.Concurrency > 0 }
 
 // forgettable reports whether nothing is lost with the lane.
 func (l *lane) forgettable(now time.Time) bool {
@@ -200,7 +211,7 @@ func (d *Dispatcher) laneOf(w *telltale.Webhook) (l *lane, made bool) {
 	}
 	p := d.projectOf(w.ProjectID)
 	p.lanes++
-	l = &lane{webhook: w, project: p, place: -1, breaker: breaker{standing: w.Standing}}
+	l = &lane{webhook: w, share: d.shareOf(w), project: p, place: -1, breaker: breaker{standing: w.Standing}}
 	d.lanes[w.ID] = l
 	return l, true
 }
@@ -235,7 +246,7 @@ func (d *Dispatcher) learn(l *lane, w *telltale.Webhook, now time.Time) {
 	if w == nil {
 		return
 	}
-	if l.breaker.learn(w) && l.breaker.open() {
+	if l.breaker.learn(w) && (l.breaker.open() || !l.ours()) {
 		d.giveBack(l) // in memory it would keep others out until the probe, and after
 	}
 	if w.Version <= l.webhook.Version {
@@ -243,12 +254,42 @@ func (d *Dispatcher) learn(l *lane, w *telltale.Webhook, now time.Time) {
 	}
 	wasEnabled := l.webhook.Enabled
 	l.webhook = w
+	d.shareOut(l, now)
 	switch {
 	case l.off():
 		d.giveBack(l)
 		l.due, l.held = time.Time{}, false
 	case !wasEnabled:
 		l.hint(now) // the store knows what is due, and whether there are held ones
+	}
+}
+
+// shareOf is this node's share of what the webhook allows.
+func (d *Dispatcher) shareOf(w *telltale.Webhook) telltale.Share {
+	if d.testsOnly {
+		return telltale.Share{}
+	}
+	return w.Share(d.known.Workers, d.known.Place)
+}
+
+// shareOut gives the lane its share anew. What it has in memory and no part in any
+// more goes back, for others.
+func (d *Dispatcher) shareOut(l *lane, now time.Time) {
+	l.share = d.shareOf(l.webhook)
+	if !l.ours() {
+		d.giveBack(l)
+	}
+	if l.share.Concurrency == 0 {
+		l.due, l.held = time.Time{}, false
+	}
+	d.settle(l, now)
+}
+
+// tellOthers hints at work for the webhook that this node does not do, or not
+// alone. While the breaker is not closed there is no hurry.
+func (d *Dispatcher) tellOthers(l *lane) {
+	if d.known.Workers != 1 && l.breaker.state() == telltale.BreakerClosed {
+		d.hint()
 	}
 }
 

@@ -26,10 +26,23 @@ func (d *Dispatcher) heartbeat(ctx context.Context) {
 		} else {
 			d.beaten(asked, beat)
 		}
-		if !sleep(ctx, wait) {
+		if !sleepOr(ctx, wait, d.beatSignal) {
 			return
 		}
 	}
+}
+
+// Beat says that nodes may have come or gone: the node's place among them, and with
+// it what it sends, is asked for at once and not with the next heartbeat.
+func (d *Dispatcher) Beat() { signal(d.beatSignal) }
+
+// Leads reports whether this node does now what one node does for all: replays,
+// imports, erasures and the retention. It is the first of those that send, as long
+// as its heartbeats are heard.
+func (d *Dispatcher) Leads() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.alive(time.Now()) && d.known.Workers > 0 && d.known.Place == 0 && !d.testsOnly
 }
 
 func (d *Dispatcher) beaten(asked time.Time, beat telltale.Beat) {
@@ -49,7 +62,18 @@ func (d *Dispatcher) beaten(asked time.Time, beat telltale.Beat) {
 		}
 	}
 	d.beat = asked
-	d.advance(time.Now())
+	now := time.Now()
+	if d.known.Workers != beat.Workers || d.known.Place != beat.Place {
+		if max(d.known.Workers, beat.Workers) > 1 {
+			d.log.Info("dispatch: the nodes that send, and the place among them", "nodes", beat.Workers, "place", beat.Place)
+		}
+		d.known = beat
+		for _, l := range d.lanes {
+			d.shareOut(l, now)
+		}
+		signal(d.lookSignal) // there may be work for the lanes that this node has now
+	}
+	d.advance(now)
 	d.launch()
 }
 
@@ -61,31 +85,40 @@ func (d *Dispatcher) poll(ctx context.Context) {
 	case <-d.firstBeat:
 	}
 	for {
-		wait := d.pollInterval
+		wait, began := d.pollInterval, time.Now()
 		if err := d.look(ctx); err != nil {
 			wait = retryPause
 			if ctx.Err() == nil {
 				d.log.Warn("dispatch: looking for due deliveries", "error", err)
 			}
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		pause := min(wait, max(lookPause, lookShare*time.Since(began)))
+		if !sleep(ctx, pause) || !sleepOr(ctx, wait-pause, d.lookSignal) {
 			return
-		case <-timer.C:
-		case <-d.lookSignal:
-			timer.Stop()
-			if !sleep(ctx, lookPause) {
-				return
-			}
 		}
 	}
 }
 
-// lookPause is the least time between two looks at the store, however much is
-// heard: what came in it is found by one.
-const lookPause = 50 * time.Millisecond
+// A node that hears of work on and on still does not look more often than every
+// lookPause, nor for more than one part in lookShare of its time.
+const (
+	lookPause = 50 * time.Millisecond
+	lookShare = 10
+)
+
+// sleepOr waits until something is heard, or so long, and reports whether ctx let it.
+func sleepOr(ctx context.Context, wait time.Duration, heard <-chan struct{}) bool {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	case <-heard:
+		return true
+	}
+}
 
 // Look says that another node may have left work in the store.
 func (d *Dispatcher) Look() { signal(d.lookSignal) }
@@ -108,7 +141,7 @@ func (d *Dispatcher) look(ctx context.Context) error {
 	now := time.Now()
 	for _, f := range found {
 		l := d.lanes[f.Webhook.ID]
-		if f.In == telltale.Never && !f.Held && l == nil {
+		if l == nil && (f.In == telltale.Never && !f.Held || d.shareOf(f.Webhook).Concurrency == 0) {
 			continue
 		}
 		if l == nil {
@@ -118,7 +151,9 @@ func (d *Dispatcher) look(ctx context.Context) error {
 		if f.In != telltale.Never && l.asked.slots == 0 { // an answer that is on its way knows better
 			l.hint(now.Add(f.In))
 		}
-		l.held = l.held || f.Held && l.asked.slots == 0
+		if f.Held && l.asked.slots == 0 {
+			l.holds()
+		}
 		d.settle(l, now)
 	}
 	d.sweep(now)

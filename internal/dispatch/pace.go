@@ -3,8 +3,6 @@ package dispatch
 import (
 	"math"
 	"time"
-
-	"telltale.example/telltale"
 )
 
 // pace spaces attempts: a token bucket, kept as the time at which the next
@@ -102,7 +100,7 @@ func (t *tally) turn(now time.Time) {
 
 // rate is what the lane may do now.
 func (l *lane) rate(now time.Time) float64 {
-	limit := l.webhook.RateLimit
+	limit := l.share.Rate
 	if lower, on := l.throttle.at(now); on && (limit == 0 || lower < limit) {
 		return lower
 	}
@@ -116,7 +114,7 @@ func (l *lane) slowDown(begun, now time.Time) {
 		return
 	}
 	rate := l.rate(now)
-	ceiling := l.webhook.RateLimit
+	ceiling := l.share.Rate
 	if rate == 0 {
 		rate = l.begun.rate(now)
 		ceiling = 4 * rate
@@ -127,12 +125,4 @@ func (l *lane) slowDown(begun, now time.Time) {
 	if l.pace.next.Before(now) {
 		l.pace.next = now.Add(interval(l.throttle.rate))
 	}
-}
-
-// releaseRate is how fast held deliveries come back.
-func (l *lane) releaseRate() float64 {
-	if l.webhook.RateLimit > 0 {
-		return l.webhook.RateLimit
-	}
-	return telltale.ReleaseRate
 }

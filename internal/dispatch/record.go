@@ -231,6 +231,9 @@ func (d *Dispatcher) giveAllBack(ctx context.Context, returns []returned) {
 		if !r.lane.stopped() {
 			r.lane.hint(now)
 			r.lane.dueFresh = true
+			if !r.lane.ours() {
+				d.tellOthers(r.lane)
+			}
 		}
 		d.settle(r.lane, now)
 	}

@@ -12,6 +12,10 @@ const (
 	maxKept      = 8192
 	maxKeptBytes = 32 << 20 // of payloads
 	slowKept     = 8        // deliveries that a slow lane may keep, or twice its concurrency
+	// Where several nodes send, a lane keeps what it attempts soon, and leaves the
+	// rest to the others: what it did lately in keptFor, or so many times its share.
+	keptFor     = 250 * time.Millisecond
+	keptForSlot = 4
 )
 
 // room is how much is kept.
@@ -30,13 +34,22 @@ func (d *Dispatcher) Reserve(w *telltale.Webhook) bool {
 	}
 	l, _ := d.laneOf(w)
 	free := maxKept - d.room.kept
-	if l.stopped() || l.breaker.open() || free <= 0 || l.project.kept >= projectShare*free || l.kept >= laneRoomShare*free ||
-		l.kept >= max(slowKept, 2*l.webhook.Concurrency) && (l.isSlow(time.Now()) || l.breaker.state() != telltale.BreakerClosed) {
+	if l.stopped() || l.breaker.open() || !l.ours() || d.known.Workers > 1 && l.kept >= l.soon(time.Now()) || free <= 0 || l.project.kept >= projectShare*free || l.kept >= laneRoomShare*free ||
+		l.kept >= max(slowKept, 2*l.share.Concurrency) && (l.isSlow(time.Now()) || l.breaker.state() != telltale.BreakerClosed) {
 		return false
 	}
 	d.keep(l, 1)
 	l.reserved++
 	return true
+}
+
+// soon is how many deliveries the lane attempts in a moment.
+func (l *lane) soon(now time.Time) int {
+	n := max(keptForSlot*l.share.Concurrency, int(l.begun.rate(now)*keptFor.Seconds()))
+	if rate := l.rate(now); rate > 0 {
+		n = min(n, 1+int(rate*keptFor.Seconds()))
+	}
+	return n
 }
 
 // Release gives back room whose delivery was not stored after all. It implements
@@ -66,7 +79,7 @@ func (d *Dispatcher) Offer(a telltale.Accepted) {
 		}
 		d.room.bytes += payloadBytes(c)
 		d.learn(l, c.Webhook, now)
-		if l.stopped() || d.stopping || l.breaker.open() {
+		if l.stopped() || d.stopping || l.breaker.open() || !l.ours() {
 			d.release(l, *c)
 		} else {
 			l.claims.push(*c)
@@ -83,10 +96,12 @@ func (d *Dispatcher) Offer(a telltale.Accepted) {
 // waits notes that first attempts for the webhook wait in the store.
 func (d *Dispatcher) waits(w *telltale.Webhook, now time.Time) {
 	if d.testsOnly {
+		d.hint()
 		return
 	}
 	l, _ := d.laneOf(w)
 	d.learn(l, w, now)
+	d.tellOthers(l)
 	l.hint(now)
 	l.dueFresh = true
 	d.settle(l, now)

@@ -36,11 +36,13 @@ func (d *Dispatcher) Due(w *telltale.Webhook) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.testsOnly {
+		d.hint()
 		return
 	}
 	now := time.Now()
 	l, _ := d.laneOf(w)
 	d.learn(l, w, now)
+	d.tellOthers(l)
 	l.hint(now)
 	d.settle(l, now)
 	d.advance(now)
