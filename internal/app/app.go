@@ -90,7 +90,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	node := telltale.NewNodeID()
 	var others neighbours
 	store, ring, fresh, err := openStore(ctx, cfg, opening{
-		node: node, role: cfg.NodeRole, version: version, log: a.log, fatal: a.fail, changed: others.changed, work: others.work,
+		node: node, role: cfg.NodeRole, version: version, log: a.log, fatal: a.fail, changed: others.changed, work: others.work, nodes: others.nodes,
 	})
 	if err != nil {
 		return err
@@ -110,10 +110,12 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	sender := send.New(send.Config{Guard: guard, Node: node, Version: version, Log: a.log})
 	a.onStop(func(context.Context) error { sender.Close(); return nil })
 	dispatcher := dispatch.New(dispatch.Config{
-		Store: store, Sender: sender, Node: node, TestsOnly: !sends, Workers: cfg.Workers, PollInterval: lookInterval(cfg), Log: a.log, Registerer: registry,
+		Store: store, Sender: sender, Node: node, TestsOnly: !sends, Workers: cfg.Workers, PollInterval: lookInterval(cfg), Hint: hintOf(store), Log: a.log, Registerer: registry,
 	})
-	replays := replay.New(replay.Config{Store: store, Due: dispatcher.Due, LookInterval: lookInterval(cfg), Log: a.log})
-	imported := imports.New(imports.Config{Store: store, Files: importFiles(cfg, store), LookInterval: lookInterval(cfg), Log: a.log, Change: func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
+	others.dispatcher.Store(dispatcher)
+	leads := leadsOf(cfg, dispatcher)
+	replays := replay.New(replay.Config{Store: store, Due: dispatcher.Due, Leads: leads, LookInterval: lookInterval(cfg), Log: a.log})
+	imported := imports.New(imports.Config{Store: store, Files: importFiles(cfg, store), Leads: leads, LookInterval: lookInterval(cfg), Log: a.log, Change: func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
 		c.Room = dispatcher
 		changed, err := store.ChangeUsers(ctx, c)
 		if err == nil {
@@ -121,7 +123,6 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		}
 		return changed, err
 	}})
-	others.know(dispatcher, replays, imported)
 	a.run("dispatch", dispatcher.Run)
 	a.onStop(dispatcher.Stop)
 	retention := telltale.DefaultRetention()
@@ -129,8 +130,8 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	if sends {
 		a.runUntilStop("replay", replays.Run)
 		a.runUntilStop("imports", imported.Run)
-		a.runUntilStop("retention", func(ctx context.Context) error { return purge(ctx, store, retention, a.log) })
-		a.runUntilStop("erasure", func(ctx context.Context) error { return erase(ctx, store, a.log) })
+		a.runUntilStop("retention", func(ctx context.Context) error { return purge(ctx, store, leads, retention, a.log) })
+		a.runUntilStop("erasure", func(ctx context.Context) error { return erase(ctx, store, leads, a.log) })
 	}
 	checks := map[string]func(context.Context) error{
 		"store":    store.Ready,

@@ -23,9 +23,9 @@ type eraser interface {
 	AdvanceErasure(ctx context.Context, id telltale.ErasureID) (telltale.Erasure, error)
 }
 
-// erase advances every erasure that is open until ctx ends, those too that an
-// earlier start left. An error is logged and tried again.
-func erase(ctx context.Context, store eraser, log *slog.Logger) error {
+// erase advances every erasure that is open until ctx ends, while this node leads,
+// those too that an earlier start left. An error is logged and tried again.
+func erase(ctx context.Context, store eraser, leads func() bool, log *slog.Logger) error {
 	timer := time.NewTimer(eraseRest)
 	defer timer.Stop()
 	for {
@@ -33,6 +33,10 @@ func erase(ctx context.Context, store eraser, log *slog.Logger) error {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
+		}
+		if !leads() {
+			timer.Reset(leadInterval)
+			continue
 		}
 		rest, err := advanceErasures(ctx, store, log)
 		if err != nil && ctx.Err() == nil {

@@ -66,7 +66,7 @@ func TestErasuresThatAreOpenAreBroughtToTheirEnd(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
 				store := &parts{left: map[telltale.ErasureID]int{"ers_1": 20, "ers_2": 3}, failed: test.failed}
-				go func() { ended <- erase(ctx, store, slog.New(slog.DiscardHandler)) }()
+				go func() { ended <- erase(ctx, store, func() bool { return true }, slog.New(slog.DiscardHandler)) }()
 				pass(test.within)
 				store.mu.Lock()
 				if store.left["ers_1"]+store.left["ers_2"] > 0 {

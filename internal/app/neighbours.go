@@ -7,8 +7,6 @@ import (
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/config"
 	"telltale.example/telltale/internal/dispatch"
-	"telltale.example/telltale/internal/imports"
-	"telltale.example/telltale/internal/replay"
 )
 
 // lookInterval is how often what may wait in the store is looked for: where nodes
@@ -21,30 +19,45 @@ func lookInterval(cfg config.Config) time.Duration {
 	return 0
 }
 
-// neighbours tells the parts of a node what its store hears of other nodes. The
-// store is there before the parts, and what is heard until then they read from it.
-type neighbours struct{ known atomic.Pointer[listeners] }
+// hinter is a store that other nodes can be told of work through.
+type hinter interface{ HintWork() }
 
-type listeners struct {
-	dispatcher *dispatch.Dispatcher
-	replays    *replay.Runner
-	imports    *imports.Runner
+// hintOf gives what tells the others, or nil if there are none.
+func hintOf(store telltale.Store) func() {
+	if s, ok := store.(hinter); ok {
+		return s.HintWork
+	}
+	return nil
 }
 
-func (n *neighbours) know(d *dispatch.Dispatcher, r *replay.Runner, i *imports.Runner) {
-	n.known.Store(&listeners{d, r, i})
+// leadsOf gives what tells whether this node does now what one does for all.
+func leadsOf(cfg config.Config, d *dispatch.Dispatcher) func() bool {
+	if Shared(cfg) {
+		return d.Leads
+	}
+	return func() bool { return true }
+}
+
+// neighbours tells the dispatcher what the store hears of other nodes. The store is
+// there before it, and what is heard until then is found in the store.
+type neighbours struct {
+	dispatcher atomic.Pointer[dispatch.Dispatcher]
 }
 
 func (n *neighbours) changed(w *telltale.Webhook) {
-	if p := n.known.Load(); p != nil {
-		p.dispatcher.Changed(w)
+	if d := n.dispatcher.Load(); d != nil {
+		d.Changed(w)
+	}
+}
+
+func (n *neighbours) nodes() {
+	if d := n.dispatcher.Load(); d != nil {
+		d.Beat()
 	}
 }
 
 func (n *neighbours) work() {
-	if p := n.known.Load(); p != nil {
-		p.dispatcher.Look()
-		p.replays.Wake()
-		p.imports.Wake()
+	if d := n.dispatcher.Load(); d != nil {
+		d.Look()
 	}
 }

@@ -13,15 +13,19 @@ import (
 const (
 	purgeInterval = 10 * time.Minute
 	purgeRest     = 50 * time.Millisecond
+	// leadInterval is how often a node looks whether it is the one that does what
+	// one does for all.
+	leadInterval = time.Second
 )
 
 type purger interface {
 	Purge(ctx context.Context, retention telltale.Retention) (removed int, more bool, err error)
 }
 
-// purge removes what is older than the retention says until ctx ends. An error
-// is logged and the next round tries again: what is kept too long harms nobody.
-func purge(ctx context.Context, store purger, retention telltale.Retention, log *slog.Logger) error {
+// purge removes what is older than the retention says until ctx ends, while this
+// node leads. An error is logged and the next round tries again: what is kept too
+// long harms nobody.
+func purge(ctx context.Context, store purger, leads func() bool, retention telltale.Retention, log *slog.Logger) error {
 	timer := time.NewTimer(purgeRest)
 	defer timer.Stop()
 	removed := 0
@@ -30,6 +34,10 @@ func purge(ctx context.Context, store purger, retention telltale.Retention, log 
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
+		}
+		if !leads() {
+			timer.Reset(leadInterval)
+			continue
 		}
 		n, more, err := store.Purge(ctx, retention)
 		removed += n

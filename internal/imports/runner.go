@@ -28,6 +28,9 @@ type Config struct {
 	// Change has changes applied, as [telltale.UserStore.ChangeUsers] does, and
 	// hands over the events that come of them.
 	Change func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error)
+	// Leads reports whether this node is the one that runs imports now, where several
+	// share the store. It is asked before every portion; nil for a node alone.
+	Leads func() bool
 	// LookInterval is how often the store is asked for imports that nobody told
 	// of; 0 for [DefaultLookInterval].
 	LookInterval time.Duration
@@ -67,6 +70,9 @@ type Runner struct {
 
 // New makes a runner. Nothing runs before [Runner.Run].
 func New(c Config) *Runner {
+	if c.Leads == nil {
+		c.Leads = func() bool { return true }
+	}
 	if c.LookInterval <= 0 {
 		c.LookInterval = DefaultLookInterval
 	}
@@ -184,6 +190,10 @@ func (r *Runner) Run(ctx context.Context) error {
 // look gives the imports whose turn it is, the oldest of each project that has
 // any, and clears away what belongs to none that is open.
 func (r *Runner) look(ctx context.Context) ([]telltale.Import, error) {
+	if !r.Leads() {
+		r.closeAll()
+		return nil, nil
+	}
 	stored, err := r.stored(ctx)
 	if err != nil {
 		return nil, err
@@ -214,6 +224,9 @@ func (r *Runner) look(ctx context.Context) ([]telltale.Import, error) {
 func (r *Runner) round(ctx context.Context, turn []telltale.Import) error {
 	for until := time.Now().Add(r.LookInterval); time.Now().Before(until); {
 		for n := range turn {
+			if !r.Leads() {
+				return nil
+			}
 			runs, err := r.advance(ctx, &turn[n])
 			if err != nil || !runs || ctx.Err() != nil {
 				return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +28,7 @@ func (s *Store) join(ctx context.Context) error {
 		return fmt.Errorf("noting the node: %w", err)
 	}
 	s.node.Store(number)
+	s.note(ctx, noteNodes)
 	return nil
 }
 
@@ -45,6 +48,9 @@ func (tx *tx) nodeNumber(id telltale.NodeID) (number int64, err error) {
 // leave ends the node's lease.
 func (s *Store) leave(ctx context.Context) error {
 	_, err := s.writers.Exec(ctx, `UPDATE node SET gone_at = telltale_now() WHERE number = $1 AND gone_at IS NULL`, s.node.Load())
+	if err == nil {
+		s.note(ctx, noteNodes)
+	}
 	return err
 }
 
@@ -100,23 +106,57 @@ var errGone = telltale.Errorf(telltale.Conflict, "The node is gone.")
 const (
 	channel       = "telltale"
 	noteConfig    = "config"
-	noteWork      = "work"
+	noteWork      = "work"  // with the number of the node that has more than it can do
+	noteNodes     = "nodes" // with the number of the node that came or went
 	watchInterval = time.Second
+	hintPause     = 50 * time.Millisecond // between two hints of a node
 )
+
+// note sends a note of this node to the others. They do without it, if need be.
+func (s *Store) note(ctx context.Context, kind string) {
+	if _, err := s.readers.Exec(ctx, `SELECT pg_notify($1, $2)`, channel, fmt.Sprintf("%s %d", kind, s.node.Load())); err != nil && ctx.Err() == nil {
+		s.log.Debug("The other nodes were not told; they look by themselves.", "note", kind, "error", err)
+	}
+}
+
+// HintWork has the other nodes look for work that this one leaves to them. It does
+// not block, and many hints in a moment are one note.
+func (s *Store) HintWork() { hint(s.watcher.work) }
+
+// tell sends the hints.
+func (s *Store) tell(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.watcher.work:
+		}
+		s.note(ctx, noteWork)
+		timer := time.NewTimer(hintPause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
 
 // watcher keeps the node's configuration up to date, and tells the store how far
 // it is.
 type watcher struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
-	wake   chan struct{}
+	wake   chan struct{} // to look at the configuration
+	work   chan struct{} // to tell the others of work
 }
 
 func (s *Store) watch() {
 	ctx, cancel := context.WithCancel(context.Background())
-	s.watcher = watcher{cancel: cancel, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
+	s.watcher = watcher{cancel: cancel, ended: make(chan struct{}), wake: make(chan struct{}, 1), work: make(chan struct{}, 1)}
 	var others sync.WaitGroup
 	others.Go(func() { s.listen(ctx) })
+	others.Go(func() { s.tell(ctx) })
 	others.Go(func() { s.addUp(ctx) })
 	go func() {
 		defer close(s.watcher.ended)
@@ -216,13 +256,16 @@ func (s *Store) listenOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		switch note.Payload {
-		case noteConfig:
+		kind, from, _ := strings.Cut(note.Payload, " ")
+		own := from == strconv.Itoa(int(s.node.Load()))
+		switch {
+		case kind == noteConfig:
 			hint(s.watcher.wake)
-		case noteWork:
-			if s.options.Work != nil {
-				s.options.Work()
-			}
+		case own:
+		case kind == noteWork && s.options.Work != nil:
+			s.options.Work()
+		case kind == noteNodes && s.options.Nodes != nil:
+			s.options.Nodes()
 		}
 	}
 }

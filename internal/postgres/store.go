@@ -37,6 +37,9 @@ type Options struct {
 	// Work hears that other nodes have left work: what is due is to be looked
 	// for. It may be nil, and is called by one goroutine.
 	Work func()
+	// Nodes hears that a node came or went: the places among them are others. It may
+	// be nil, and is called by one goroutine.
+	Nodes func()
 	// Connections bounds how many connections the node has for its transactions,
 	// and how many for reads; 0 stands for [DefaultConnections].
 	Connections int

@@ -38,6 +38,9 @@ type Config struct {
 	Store Store
 	// Due hears of each webhook that has work now; nil if nobody wants to.
 	Due func(*telltale.Webhook)
+	// Leads reports whether this node is the one that runs replays now, where several
+	// share the store. It is asked before every step; nil for a node alone.
+	Leads func() bool
 	// LookInterval is how often the store is asked for replays that nobody
 	// told of; 0 for [DefaultLookInterval].
 	LookInterval time.Duration
@@ -75,6 +78,9 @@ func New(c Config) *Runner {
 	if c.Due == nil {
 		c.Due = func(*telltale.Webhook) {}
 	}
+	if c.Leads == nil {
+		c.Leads = func() bool { return true }
+	}
 	if c.LookInterval <= 0 {
 		c.LookInterval = DefaultLookInterval
 	}
@@ -99,7 +105,11 @@ func (r *Runner) Run(ctx context.Context) error {
 	retry := firstRetry
 	for {
 		wait := r.LookInterval
-		running, err := r.Store.RunningReplays(ctx)
+		var running []telltale.Replay
+		var err error
+		if r.Leads() {
+			running, err = r.Store.RunningReplays(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			r.Log.Warn("looking for replays failed; it is tried again", "error", err, "in", retry)
 			wait, retry = retry, min(2*retry, lastRetry)
@@ -155,6 +165,9 @@ func (r *Runner) run(ctx context.Context, replay telltale.Replay) {
 				return
 			}
 			granted = portion
+		}
+		if !r.Leads() {
+			return
 		}
 		n := max(0, min(granted, replay.MaxAhead()-replay.Ahead))
 		began := time.Now()
