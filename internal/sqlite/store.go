@@ -91,7 +91,37 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, path string) (err error) {
+func (s *Store) open(ctx context.Context, path string) error {
+	if err := s.openFile(ctx, path); err != nil {
+		return err
+	}
+	s.readers = readers{free: make(chan *conn, readerCount), gone: make(chan struct{})}
+	for range readerCount {
+		r, err := openConn(s.path, sqlite.OpenReadOnly)
+		if err != nil {
+			return err
+		}
+		s.readers.free <- r
+		s.readers.count++
+		if err := settings(r, fmt.Sprintf("cache_size=-%d", readerCache), "query_only=ON"); err != nil {
+			return err
+		}
+	}
+	c, err := openConn(s.path, sqlite.OpenReadWrite)
+	if err != nil {
+		return err
+	}
+	s.checkpoint = newCheckpointer(s, c)
+	// The checkpoint is what syncs the database file itself.
+	if err := settings(c, "synchronous=FULL", "wal_autocheckpoint=0", fmt.Sprintf("journal_size_limit=%d", logLimit)); err != nil {
+		return err
+	}
+	return s.load()
+}
+
+// openFile takes the file for this process alone, brings it up to date, and
+// opens the connection that writes.
+func (s *Store) openFile(ctx context.Context, path string) (err error) {
 	if s.path, err = filepath.Abs(path); err != nil {
 		return err
 	}
@@ -107,7 +137,6 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err := migrate(ctx, s.path); err != nil {
 		return err
 	}
-
 	c, err := openConn(s.path, sqlite.OpenReadWrite)
 	if err != nil {
 		return err
@@ -116,31 +145,7 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err := errors.Join(prepareWriter(c), registerSumCounts(c)); err != nil {
 		return err
 	}
-	if err := checkRows(c); err != nil {
-		return err
-	}
-	s.readers = readers{free: make(chan *conn, readerCount), gone: make(chan struct{})}
-	for range readerCount {
-		r, err := openConn(s.path, sqlite.OpenReadOnly)
-		if err != nil {
-			return err
-		}
-		s.readers.free <- r
-		s.readers.count++
-		if err := settings(r, fmt.Sprintf("cache_size=-%d", readerCache), "query_only=ON"); err != nil {
-			return err
-		}
-	}
-	c, err = openConn(s.path, sqlite.OpenReadWrite)
-	if err != nil {
-		return err
-	}
-	s.checkpoint = newCheckpointer(s, c)
-	// The checkpoint is what syncs the database file itself.
-	if err := settings(c, "synchronous=FULL", "wal_autocheckpoint=0", fmt.Sprintf("journal_size_limit=%d", logLimit)); err != nil {
-		return err
-	}
-	return s.load()
+	return checkRows(c)
 }
 
 // load brings into memory what is kept there.
