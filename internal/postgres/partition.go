@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"telltale.example/telltale/internal/stored"
@@ -65,9 +66,7 @@ func (p *partitions) forget() {
 // partitionLock keeps two nodes from making the same partition.
 const partitionLock = 7823641002
 
-// ensure makes the partitions of the day and of the one after it. A new one is
-// attached, not created in place, since that would wait for all transactions on
-// the table.
+// ensure makes the partitions of the day and of the one after it.
 func (p *partitions) ensure(ctx context.Context, pool *pgxpool.Pool, day int64) error {
 	c, err := pool.Acquire(ctx)
 	if err != nil {
@@ -75,23 +74,8 @@ func (p *partitions) ensure(ctx context.Context, pool *pgxpool.Pool, day int64) 
 	}
 	defer c.Release()
 	for _, d := range [...]int64{day, day + 1} {
-		for _, table := range partitioned {
-			name, unique := partitionName(table, d), ""
-			if table == "event" { // no index over all partitions can be unique without their key
-				unique = fmt.Sprintf("CREATE UNIQUE INDEX ON %s (id);", name)
-			}
-			_, err := c.Exec(ctx, fmt.Sprintf(`DO $$
-				BEGIN
-					PERFORM pg_advisory_xact_lock(%d);
-					IF to_regclass('%s') IS NULL THEN
-						CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES);
-						%s
-						ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%d) TO (%d);
-					END IF;
-				END $$`, partitionLock, name, name, table, unique, table, name, dayNumber(d), dayNumber(d+1)))
-			if err != nil {
-				return fmt.Errorf("the partition %s: %w", name, err)
-			}
+		if err := makePartitions(ctx, c.Conn(), d); err != nil {
+			return err
 		}
 		p.mu.Lock()
 		if p.days == nil {
@@ -99,6 +83,31 @@ func (p *partitions) ensure(ctx context.Context, pool *pgxpool.Pool, day int64) 
 		}
 		p.days[d] = true
 		p.mu.Unlock()
+	}
+	return nil
+}
+
+// makePartitions makes the partitions of a day that are missing. A new one is
+// attached, not created in place, since that would wait for all transactions on
+// the table.
+func makePartitions(ctx context.Context, c *pgx.Conn, day int64) error {
+	for _, table := range partitioned {
+		name, unique := partitionName(table, day), ""
+		if table == "event" { // no index over all partitions can be unique without their key
+			unique = fmt.Sprintf("CREATE UNIQUE INDEX ON %s (id);", name)
+		}
+		_, err := c.Exec(ctx, fmt.Sprintf(`DO $$
+			BEGIN
+				PERFORM pg_advisory_xact_lock(%d);
+				IF to_regclass('%s') IS NULL THEN
+					CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES);
+					%s
+					ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%d) TO (%d);
+				END IF;
+			END $$`, partitionLock, name, name, table, unique, table, name, dayNumber(day), dayNumber(day+1)))
+		if err != nil {
+			return fmt.Errorf("the partition %s: %w", name, err)
+		}
 	}
 	return nil
 }

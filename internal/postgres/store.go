@@ -138,8 +138,12 @@ func (s *Store) open(ctx context.Context, url string) error {
 		return err
 	}
 	var salt []byte
-	if err := s.writers.QueryRow(ctx, `SELECT salt FROM meta`).Scan(&salt); err != nil {
+	var moving bool
+	if err := s.writers.QueryRow(ctx, `SELECT salt, EXISTS (SELECT 1 FROM move WHERE completed_at IS NULL) FROM meta`).Scan(&salt, &moving); err != nil {
 		return err
+	}
+	if moving {
+		return errMoving
 	}
 	copy(s.ids.Salt[:], salt)
 	if err := s.refreshWith(ctx, s.writers); err != nil {
