@@ -2,13 +2,13 @@ package postgres
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -79,7 +79,7 @@ func OpenLoader(ctx context.Context, url string, origin Origin, tables []string)
 }
 
 func (l *Loader) open(ctx context.Context, url string, tables []string) error {
-	if err := checkServer(ctx, url); err != nil {
+	if err := CheckServer(ctx, url); err != nil {
 		return err
 	}
 	if _, err := Migrate(ctx, url); err != nil {
@@ -448,8 +448,33 @@ type Comparison struct {
 
 // StateCount is how many rows are in a state, in the other store and here.
 type StateCount struct {
-	State       int64
+	State       string
 	Rows, Moved int64
+}
+
+// movedStates are the words for the states of a table's rows.
+var movedStates = map[string]func(int64) string{
+	"delivery":      deliveryWord,
+	"delivery_done": deliveryWord,
+	"replay":        func(code int64) string { return string(stored.Word(stored.ReplayStates, code)) },
+	"import":        func(code int64) string { return string(stored.Word(stored.ImportStates, code)) },
+}
+
+// deliveryWord is the state in the row: what is shown may follow from the webhook.
+func deliveryWord(code int64) string {
+	switch code {
+	case stored.StateWaiting:
+		return string(telltale.StateWaiting)
+	case stored.StateSending:
+		return string(telltale.StateSending)
+	case stored.StateSucceeded:
+		return string(telltale.StateSucceeded)
+	case stored.StateFailed:
+		return string(telltale.StateFailed)
+	case stored.StateCancelled:
+		return string(telltale.StateCancelled)
+	}
+	return ""
 }
 
 // Same reports whether nothing differs.
@@ -466,13 +491,17 @@ func (l *Loader) Compare(ctx context.Context, table string, columns []string, ro
 		return c, err
 	}
 	there := make([]int64, len(columns))
-	state := slices.Index(columns, "state")
+	state := -1
+	if movedStates[table] != nil {
+		state = slices.Index(columns, "state")
+	}
 	states := map[int64]*StateCount{}
-	of := func(state int64) *StateCount {
-		if states[state] == nil {
-			states[state] = &StateCount{State: state}
+	of := func(code any) *StateCount {
+		n, _ := code.(int64)
+		if states[n] == nil {
+			states[n] = &StateCount{State: movedStates[table](n)}
 		}
-		return states[state]
+		return states[n]
 	}
 	for rows.Next() {
 		for i, value := range rows.Values() {
@@ -482,7 +511,7 @@ func (l *Loader) Compare(ctx context.Context, table string, columns []string, ro
 			}
 			there[i] += measure(made)
 			if i == state {
-				of(value.(int64)).Rows++
+				of(value).Rows++
 			}
 		}
 		c.Rows++
@@ -518,10 +547,9 @@ func (l *Loader) Compare(ctx context.Context, table string, columns []string, ro
 	if err != nil {
 		return c, fmt.Errorf("comparing %s: %w", table, err)
 	}
-	for _, s := range states {
-		c.States = append(c.States, *s)
+	for _, code := range slices.Sorted(maps.Keys(states)) {
+		c.States = append(c.States, *states[code])
 	}
-	slices.SortFunc(c.States, func(a, b StateCount) int { return cmp.Compare(a.State, b.State) })
 	return c, nil
 }
 

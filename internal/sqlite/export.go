@@ -162,25 +162,27 @@ func (e *Export) Count(ctx context.Context, table string) (rows int64, err error
 	if err != nil {
 		return 0, err
 	}
-	c := e.store.writer.conn
-	c.SetInterrupt(ctx.Done())
-	_, err = c.query(`SELECT count(*) FROM (` + x.from(false) + `)`).one(func(q *query) { rows = q.getInt() })
-	if err != nil {
-		return 0, fmt.Errorf("counting the rows of %s: %w", table, err)
-	}
-	return rows, nil
+	return e.count(ctx, "the rows of "+table, `SELECT count(*) FROM (`+x.from(false)+`)`)
 }
 
 // OwnIDs tells how many profiles have an id of their own, and not the one that
 // follows from their number.
 func (e *Export) OwnIDs(ctx context.Context) (profiles int64, err error) {
+	return e.count(ctx, "the profiles with an id of their own", `SELECT count(*) FROM profile WHERE id <> x''`)
+}
+
+// OpenImports tells how many imports have not ended.
+func (e *Export) OpenImports(ctx context.Context) (imports int64, err error) {
+	return e.count(ctx, "the imports that have not ended", `SELECT count(*) FROM import WHERE state < 4`)
+}
+
+func (e *Export) count(ctx context.Context, what, text string) (n int64, err error) {
 	c := e.store.writer.conn
 	c.SetInterrupt(ctx.Done())
-	_, err = c.query(`SELECT count(*) FROM profile WHERE id <> x''`).one(func(q *query) { profiles = q.getInt() })
-	if err != nil {
-		return 0, fmt.Errorf("counting the profiles with an id of their own: %w", err)
+	if _, err := c.query(text).one(func(q *query) { n = q.getInt() }); err != nil {
+		return 0, fmt.Errorf("counting %s: %w", what, err)
 	}
-	return profiles, nil
+	return n, nil
 }
 
 func exported(table string) (export, error) {
