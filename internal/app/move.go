@@ -65,7 +65,17 @@ const (
 // starts on the database.
 //
 // What is sealed is moved as it is, and is opened with the key that sealed it.
-func Move(ctx context.Context, cfg config.Config, file string, moving func(Moving)) (moved Moved, err error) {
+func Move(ctx context.Context, cfg config.Config, file string, moving func(Moving)) (Moved, error) {
+	return move(ctx, cfg, file, 0, moving)
+}
+
+// move is Move with at most so many rows in a transaction; 0 stands for the usual.
+func move(ctx context.Context, cfg config.Config, file string, portion int, moving func(Moving)) (moved Moved, err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil { // whatever was under way says so in words of its own
+			err = ctx.Err()
+		}
+	}()
 	url := string(cfg.DatabaseURL)
 	moved = Moved{From: file, To: postgres.Location(url)}
 	from, err := sqlite.OpenExport(ctx, file)
@@ -84,7 +94,7 @@ func Move(ctx context.Context, cfg config.Config, file string, moving func(Movin
 		return moved, err
 	}
 	tables := from.Tables()
-	to, err := postgres.OpenLoader(ctx, url, postgres.Origin{Salt: from.Salt, Starts: from.Starts, Last: from.Last, OutageEnd: from.OutageEnd}, tables)
+	to, err := postgres.OpenLoader(ctx, url, postgres.Origin{Salt: from.Salt, Starts: from.Starts, Last: from.Last, OutageEnd: from.OutageEnd, Portion: portion}, tables)
 	if err != nil {
 		return moved, err
 	}

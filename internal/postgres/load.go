@@ -40,6 +40,7 @@ type Origin struct {
 	Starts    int64  // how often a server has started on it: whether it was changed in between
 	Last      int64  // the last number of its line
 	OutageEnd int64  // when its last outage ended, in ms
+	Portion   int    // the most rows of a transaction; 0 stands for [DefaultPortion]
 }
 
 // LoadedRows are rows of a table, one after another: the values nil, int64,
@@ -54,8 +55,8 @@ type LoadedRows interface {
 
 // Bounds of a portion: they bound what is copied again after a crash.
 const (
-	portionRows  = 5000
-	portionBytes = 8 << 20
+	DefaultPortion = 5000    // rows
+	portionBytes   = 8 << 20 // of text and the like
 )
 
 // moveLock keeps two loaders apart, as long as their connections last.
@@ -67,6 +68,9 @@ var errMoving = errors.New("a store is being moved into this database, and not a
 // store. Conflict, unless its tables of those names have no rows, or all that they
 // have comes of that store as it is now.
 func OpenLoader(ctx context.Context, url string, origin Origin, tables []string) (*Loader, error) {
+	if origin.Portion == 0 {
+		origin.Portion = DefaultPortion
+	}
 	l := &Loader{origin: origin, days: map[int64]bool{}}
 	if err := l.open(ctx, url, tables); err != nil {
 		var refused *telltale.Error
@@ -171,7 +175,7 @@ func (l *Loader) Place(ctx context.Context, table string) (rows int64, key []any
 // Copy adds rows to the table, behind those that are here already, and tells moved
 // how many are here after each portion.
 func (l *Loader) Copy(ctx context.Context, table string, columns []string, rows LoadedRows, moved func(rows int64)) error {
-	kinds, err := l.kinds(ctx, table, columns)
+	types, err := l.types(ctx, table, columns)
 	if err != nil {
 		return err
 	}
@@ -179,7 +183,7 @@ func (l *Loader) Copy(ctx context.Context, table string, columns []string, rows 
 	if err != nil {
 		return err
 	}
-	p := &portion{rows: rows, kinds: kinds, number: -1}
+	p := &portion{rows: rows, most: l.origin.Portion, types: types, number: -1}
 	if slices.Contains(partitioned, table) {
 		p.number = slices.Index(columns, "number")
 	}
@@ -224,7 +228,8 @@ func (l *Loader) ensureDay(ctx context.Context, day int64) error {
 // partition yet.
 type portion struct {
 	rows    LoadedRows
-	kinds   []kind
+	most    int // rows
+	types   []columnType
 	number  int // which column is the number of a partitioned row; -1 if none is
 	pending bool
 	day     int64 // of what goes into this portion
@@ -255,14 +260,14 @@ func (p *portion) begin() {
 
 // Next takes the next row into the portion.
 func (p *portion) Next() bool {
-	if p.err != nil || p.count >= portionRows || p.bytes >= portionBytes || !p.ahead() || p.number >= 0 && p.dayAhead() != p.day {
+	if p.err != nil || p.count >= p.most || p.bytes >= portionBytes || !p.ahead() || p.number >= 0 && p.dayAhead() != p.day {
 		return false
 	}
 	p.pending = false
 	p.key = p.rows.Key(p.key)
 	p.values = p.values[:0]
 	for i, value := range p.rows.Values() {
-		made, err := p.kinds[i].of(value)
+		made, err := p.types[i].of(value)
 		if err != nil {
 			p.err = fmt.Errorf("the row %v: %w", p.key, err)
 			return false
@@ -290,25 +295,25 @@ func (p *portion) Err() error {
 	return p.rows.Err()
 }
 
-// kind is what a column of the database holds.
-type kind uint32
+// columnType is what a column of the database holds.
+type columnType uint32
 
 const (
-	kindBool  kind = pgtype.BoolOID
-	kindInt2  kind = pgtype.Int2OID
-	kindInt4  kind = pgtype.Int4OID
-	kindInt8  kind = pgtype.Int8OID
-	kindFloat kind = pgtype.Float8OID
-	kindText  kind = pgtype.TextOID
-	kindBytes kind = pgtype.ByteaOID
+	columnBool  columnType = pgtype.BoolOID
+	columnInt2  columnType = pgtype.Int2OID
+	columnInt4  columnType = pgtype.Int4OID
+	columnInt8  columnType = pgtype.Int8OID
+	columnFloat columnType = pgtype.Float8OID
+	columnText  columnType = pgtype.TextOID
+	columnBytes columnType = pgtype.ByteaOID
 )
 
-// kinds looks at the columns that a table is to be filled in: all that have to be
+// types looks at the columns that a table is to be filled in: all that have to be
 // filled must be among them.
-func (l *Loader) kinds(ctx context.Context, table string, columns []string) ([]kind, error) {
-	found := map[string]kind{}
+func (l *Loader) types(ctx context.Context, table string, columns []string) ([]columnType, error) {
+	found := map[string]columnType{}
 	var name string
-	var of kind
+	var of columnType
 	var needed bool
 	err := each(ctx, l.conn, `SELECT attname, atttypid, attnotnull AND NOT atthasdef AND attidentity = '' FROM pg_attribute
 		WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped`, []any{pgx.Identifier{table}.Sanitize()}, []any{&name, (*uint32)(&of), &needed}, func() error {
@@ -318,9 +323,9 @@ func (l *Loader) kinds(ctx context.Context, table string, columns []string) ([]k
 		}
 		return nil
 	})
-	kinds := make([]kind, len(columns))
+	types := make([]columnType, len(columns))
 	for i, column := range columns {
-		kinds[i] = found[column]
+		types[i] = found[column]
 		if _, ok := found[column]; err == nil && !ok {
 			err = fmt.Errorf("there is no column %s", column)
 		}
@@ -328,40 +333,40 @@ func (l *Loader) kinds(ctx context.Context, table string, columns []string) ([]k
 	if err != nil {
 		return nil, fmt.Errorf("the table %s: %w", table, err)
 	}
-	return kinds, nil
+	return types, nil
 }
 
 // of makes what the column holds of what another engine had.
-func (k kind) of(value any) (any, error) {
+func (t columnType) of(value any) (any, error) {
 	switch v := value.(type) {
 	case nil:
 		return nil, nil
 	case int64:
-		switch k {
-		case kindBool:
+		switch t {
+		case columnBool:
 			return v != 0, nil
-		case kindInt2, kindInt4, kindInt8:
+		case columnInt2, columnInt4, columnInt8:
 			return v, nil
-		case kindFloat:
+		case columnFloat:
 			return float64(v), nil
 		}
 	case float64:
-		if k == kindFloat {
+		if t == columnFloat {
 			return v, nil
 		}
 	case string:
-		switch k {
-		case kindText:
+		switch t {
+		case columnText:
 			return clean(v), nil
-		case kindBytes:
+		case columnBytes:
 			return []byte(v), nil
 		}
 	case []byte:
-		if k == kindBytes {
+		if t == columnBytes {
 			return v, nil
 		}
 	}
-	return nil, fmt.Errorf("a %T does not go into a column of type %d", value, k)
+	return nil, fmt.Errorf("a %T does not go into a column of type %d", value, t)
 }
 
 // Places are JSON: numbers as they are, and text and bytes in base64, with a
@@ -486,7 +491,7 @@ func (c *Comparison) Same() bool { return c.Rows == c.Moved && len(c.Differing) 
 // been through.
 func (l *Loader) Compare(ctx context.Context, table string, columns []string, rows LoadedRows, seen func(rows int64)) (Comparison, error) {
 	c := Comparison{Table: table}
-	kinds, err := l.kinds(ctx, table, columns)
+	types, err := l.types(ctx, table, columns)
 	if err != nil {
 		return c, err
 	}
@@ -505,7 +510,7 @@ func (l *Loader) Compare(ctx context.Context, table string, columns []string, ro
 	}
 	for rows.Next() {
 		for i, value := range rows.Values() {
-			made, err := kinds[i].of(value)
+			made, err := types[i].of(value)
 			if err != nil {
 				return c, fmt.Errorf("comparing %s: %w", table, err)
 			}
@@ -515,7 +520,7 @@ func (l *Loader) Compare(ctx context.Context, table string, columns []string, ro
 			}
 		}
 		c.Rows++
-		if c.Rows%portionRows == 0 {
+		if c.Rows%DefaultPortion == 0 {
 			seen(c.Rows)
 		}
 	}
@@ -527,7 +532,7 @@ func (l *Loader) Compare(ctx context.Context, table string, columns []string, ro
 	into := []any{&c.Moved}
 	query := `SELECT count(*)`
 	for i, column := range columns {
-		query += `, coalesce(sum(` + kinds[i].measure(pgx.Identifier{column}.Sanitize()) + `), 0)::bigint`
+		query += `, coalesce(sum(` + types[i].measure(pgx.Identifier{column}.Sanitize()) + `), 0)::bigint`
 		into = append(into, &here[i])
 	}
 	from := ` FROM ` + pgx.Identifier{table}.Sanitize()
@@ -557,7 +562,7 @@ func (l *Loader) Compare(ctx context.Context, table string, columns []string, ro
 // server; 0 only for what is not there.
 const (
 	measureRemainder = 1_000_003
-	measureTail      = 3 // bytes
+	measureEnd       = 3 // bytes
 )
 
 func measure(value any) int64 {
@@ -574,26 +579,32 @@ func measure(value any) int64 {
 	case string:
 		return measure([]byte(v))
 	case []byte:
-		var tail [4]byte
-		copy(tail[1:], v[max(0, len(v)-measureTail):])
-		return 1 + 7*int64(len(v)) + int64(binary.BigEndian.Uint32(tail[:]))
+		return 1 + 7*int64(len(v)) + leading(v) + leading(v[max(0, len(v)-measureEnd):])
 	}
 	return 0
 }
 
+// leading is the number that the first bytes are.
+func leading(b []byte) int64 {
+	var n [4]byte
+	copy(n[1:1+measureEnd], b)
+	return int64(binary.BigEndian.Uint32(n[:]))
+}
+
 // measure is SQL for the measure of a column.
-func (k kind) measure(column string) string {
+func (t columnType) measure(column string) string {
 	ofBytes := func(b string) string {
-		return fmt.Sprintf(`(1 + 7 * octet_length(%[1]s) + ('x' || encode(substr(%[1]s, greatest(octet_length(%[1]s) - %[2]d, 1)), 'hex'))::bit(24)::integer)::bigint`, b, measureTail-1)
+		leading := func(b string) string { return `('x' || encode(substr(` + b + `, 1, 3), 'hex'))::bit(24)::integer` }
+		return `(1 + 7 * octet_length(` + b + `) + ` + leading(b) + ` + ` + leading(`substr(`+b+`, greatest(octet_length(`+b+`) - 2, 1))`) + `)::bigint`
 	}
-	switch k {
-	case kindBool:
+	switch t {
+	case columnBool:
 		return `(1 + ` + column + `::integer)::bigint`
-	case kindFloat:
+	case columnFloat:
 		return ofBytes(`float8send(` + column + `)`)
-	case kindText:
+	case columnText:
 		return ofBytes(`convert_to(` + column + `, 'UTF8')`)
-	case kindBytes:
+	case columnBytes:
 		return ofBytes(column)
 	}
 	return fmt.Sprintf(`(1 + %s::bigint %% %d)`, column, measureRemainder)

@@ -49,7 +49,8 @@ var exports = []export{
 	{"own_goal", "project, event", `SELECT project, event FROM own_goal`, ""},
 	{"source", "number", `SELECT number, id, project, version, token, provider, name, options, enabled, created_at, updated_at, credentials FROM source`, ""},
 	{"source_tally", "source", `SELECT source, requests, events, duplicates, ignored, unrecognised, refused, last_request_at, last_event_at, last_failure_at, last_failure FROM source_tally`, ""},
-	{"unrecognised_request", "number", `SELECT number, source, id, received_at, reason, content_type, hash, body FROM unrecognised_request`, `source NOT IN (SELECT source FROM source_gone)`},
+	{"unrecognised_request", "number", `SELECT number, source, id, received_at, reason, content_type, hash, body FROM unrecognised_request`, ""},
+	{"source_gone", "source", `SELECT source FROM source_gone`, ""},
 	{"bin", "id", `SELECT id, project, created_at, expires_at, answer FROM bin`, ""},
 	{"caught_request", "number", `SELECT number, bin, id, received_at, remote_addr, method, path, headers, body, truncated, verdict FROM caught_request`, ""},
 	{"replay", "number", `SELECT number, id, project, target, webhook, which, types, since, until, deliveries, last, rate, state, planned, made, succeeded, failed,
@@ -202,6 +203,7 @@ type ExportedRows struct {
 	query  *query
 	key    []int // which columns are the key
 	values []any
+	ended  bool
 	err    error
 }
 
@@ -246,7 +248,7 @@ func (e *Export) Rows(ctx context.Context, table string, behind []any) (*Exporte
 
 // Next goes to the next row, if there is one.
 func (r *ExportedRows) Next() bool {
-	if r.err != nil {
+	if r.ended {
 		return false
 	}
 	more, err := r.query.next()
@@ -254,6 +256,7 @@ func (r *ExportedRows) Next() bool {
 		r.err = fmt.Errorf("reading %s: %w", r.table, err)
 	}
 	if !more {
+		r.ended = true
 		return false
 	}
 	for i := range r.values {

@@ -172,8 +172,8 @@ func keysOf(t *testing.T, e *Export, table string, behind []any) (keys [][]any) 
 	for rows.Next() {
 		keys = append(keys, rows.Key(nil))
 	}
-	if rows.Err() != nil {
-		t.Fatal(rows.Err())
+	if rows.Err() != nil || rows.Next() {
+		t.Fatalf("behind the end of %s: %v", table, rows.Err())
 	}
 	return keys
 }
