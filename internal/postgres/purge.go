@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/oklog/ulid/v2"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/stored"
@@ -115,7 +114,7 @@ func (s *Store) purgeExpired(ctx context.Context, retention telltale.Retention) 
 			func() (bool, error) { return tx.purgeImports(retention.Events) },
 			tx.purgeGone,
 			tx.purgeBins,
-			tx.purgeSources,
+			tx.purgeUnrecognised,
 			func() (bool, error) { return false, tx.forgetDeleted() },
 			tx.cancelLost,
 		} {
@@ -133,8 +132,6 @@ func (s *Store) purgeExpired(ctx context.Context, retention telltale.Retention) 
 // purgeRows removes what expires by a column of its own.
 func (tx *tx) purgeRows(retention telltale.Retention) (more bool, err error) {
 	ago := func(age time.Duration) int64 { return tx.milli - age.Milliseconds() }
-	var audit ulid.ULID
-	_ = audit.SetTime(uint64(ago(telltale.AuditMemory))) // a time of 48 bits
 	for _, e := range [...]struct {
 		table, key, column string
 		before             any
@@ -147,8 +144,7 @@ func (tx *tx) purgeRows(retention telltale.Retention) (more bool, err error) {
 		{"idempotency", "key", "at", ago(telltale.IdempotencyMemory), false},
 		{"link", "hash", "expires_at", tx.milli + 1, false},
 		{"session", "hash", "expires_at", tx.milli + 1, false},
-		{"audit_entry", "id", "id", "aud_" + audit.String(), false},
-		{"unrecognised_request", "number", "received_at", ago(telltale.MaxUnrecognisedAge), false},
+		{"audit_entry", "id", "at", ago(telltale.AuditMemory), false},
 	} {
 		if e.kept {
 			continue
@@ -209,16 +205,6 @@ func (tx *tx) purgeBins() (more bool, err error) {
 		return false, fmt.Errorf("what bins caught: %w", err)
 	}
 	return len(expired) == purgeBins, nil
-}
-
-// purgeSources removes the unrecognised requests of sources that are gone.
-func (tx *tx) purgeSources() (more bool, err error) {
-	n, err := tx.exec(`DELETE FROM unrecognised_request WHERE number = ANY(ARRAY(SELECT u.number FROM unrecognised_request u
-		WHERE (SELECT s.number FROM source s WHERE s.id = u.source) IS NULL LIMIT $1))`, purgeRows)
-	if err != nil {
-		return false, fmt.Errorf("requests of sources that are gone: %w", err)
-	}
-	return n == purgeRows, nil
 }
 
 // purgeGone goes on with what was tracked of profiles that are gone.

@@ -70,7 +70,7 @@ CREATE TABLE audit_entry (
 	changes     text              -- a JSON array
 );
 
-CREATE INDEX audit_age ON audit_entry USING brin (at) WITH (pages_per_range = 16);
+CREATE INDEX audit_age ON audit_entry (at);
 CREATE INDEX audit_project ON audit_entry (project, id);
 CREATE INDEX audit_action ON audit_entry (project, action, id);
 CREATE INDEX audit_target ON audit_entry (project, target, id);
