@@ -54,6 +54,27 @@ func MessageOf(events []*Event) *Message {
 	return m
 }
 
+// OtherMessageID is the other id of the message that events call id, which is
+// canonical: sent knows best. It is empty if none of them says.
+func OtherMessageID(id string, events []*Event) (other string) {
+	for _, e := range events {
+		own, provider := e.MessageID, CanonicalMessageID(e.ProviderMessageID)
+		if own == "" || provider == "" || own == provider {
+			continue
+		}
+		if e.Type == Sent || other == "" {
+			other = own
+			if own == id {
+				other = provider
+			}
+		}
+		if e.Type == Sent {
+			break
+		}
+	}
+	return other
+}
+
 // learn takes from an event what is not known of the message yet.
 func (m *Message) learn(e *Event) {
 	if m.MessageID == "" {

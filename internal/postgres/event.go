@@ -112,11 +112,14 @@ func (s *Store) acceptAll(ctx context.Context, group []*acceptance, alone bool) 
 				if err != nil {
 					return err
 				}
-				for i := range a.accepted.Claims {
-					born = append(born, a.accepted.Claims[i].ClaimRef)
-				}
+				born = append(born, claimRefs(a.accepted.Claims)...)
 			}
 			tx.doubt(born)
+			if err := tx.followSubscriptions(group); err != nil && !alone && telltale.CodeOf(err) == telltale.Invalid {
+				return errGroup
+			} else if err != nil {
+				return err
+			}
 			return nil
 		},
 	})
@@ -154,6 +157,13 @@ func (tx *tx) accept(a *acceptance, heard map[[16]byte]remembered) error {
 	if err := findDuplicates(a, heard, accepted.Events); err != nil {
 		return err
 	}
+	err := tx.acceptNew(p, a, &accepted)
+	a.accepted = accepted
+	return err
+}
+
+// acceptNew accepts what is not answered as a duplicate.
+func (tx *tx) acceptNew(p *project, a *acceptance, accepted *telltale.Accepted) error {
 	if a.Room != nil {
 		tx.onUndo(func() {
 			for _, c := range accepted.Claims {
@@ -175,12 +185,19 @@ func (tx *tx) accept(a *acceptance, heard map[[16]byte]remembered) error {
 			continue
 		}
 		accepted.Events[i].ID = a.Events[i].ID
-		if err := tx.acceptOne(p, a, i, &accepted); err != nil {
+		if err := tx.acceptOne(p, a, i, accepted); err != nil {
 			return err
 		}
 	}
-	a.accepted = accepted
-	return tx.followSubscriptions(a.Acceptance, a.rows, accepted.Events)
+	return nil
+}
+
+func claimRefs(claims []telltale.Claim) []telltale.ClaimRef {
+	refs := make([]telltale.ClaimRef, len(claims))
+	for i := range claims {
+		refs[i] = claims[i].ClaimRef
+	}
+	return refs
 }
 
 func (tx *tx) acceptOne(p *project, a *acceptance, i int, accepted *telltale.Accepted) (err error) {

@@ -193,7 +193,9 @@ func (tx *tx) queueOwnGoals(b *pgx.Batch, goals []ownGoal) {
 	if len(goals) == 0 {
 		return
 	}
-	slices.SortFunc(goals, func(a, b ownGoal) int { return cmp.Or(cmp.Compare(a.project, b.project), cmp.Compare(a.event, b.event)) })
+	slices.SortFunc(goals, func(a, b ownGoal) int {
+		return cmp.Or(cmp.Compare(a.project, b.project), cmp.Compare(a.event, b.event))
+	})
 	goals = slices.Compact(goals)
 	project, event := make([]int64, len(goals)), make([]string, len(goals))
 	for i, g := range goals {

@@ -67,7 +67,10 @@ type conditions struct {
 
 // where adds a condition, in which each ? stands for a parameter. What stands in
 // a text that cannot be stored cannot be found, either.
-func (c *conditions) where(sql string, args ...any) {
+func (c *conditions) where(sql string, args ...any) { c.sql = append(c.sql, c.bind(sql, args...)) }
+
+// bind numbers the parameters of a condition, likewise, and does not add it.
+func (c *conditions) bind(sql string, args ...any) string {
 	var b strings.Builder
 	for _, r := range sql {
 		if r != '?' {
@@ -81,7 +84,7 @@ func (c *conditions) where(sql string, args ...any) {
 		c.args, args = append(c.args, arg), args[1:]
 		fmt.Fprintf(&b, "$%d", len(c.args))
 	}
-	c.sql = append(c.sql, b.String())
+	return b.String()
 }
 
 // String is the WHERE clause.

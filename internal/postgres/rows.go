@@ -14,12 +14,24 @@ type commandTag = pgconn.CommandTag
 // are sent as one array a column, with the COMMIT behind them: a transaction
 // costs two round trips, however many rows it has.
 type rows struct {
+	statements []statement // which come first
 	events     []eventInsert
 	deliveries []newDelivery
 	attempts   []*attemptRow
 	moved      []*deliveryRow // that were claimed, waited or had failed, and are something else now
 	happened   []happening
 	goals      []ownGoal
+}
+
+// statement is one that waits for the end of the transaction.
+type statement struct {
+	sql  string
+	args []any
+}
+
+// later has the statement sent at the end of the transaction.
+func (tx *tx) later(sql string, args ...any) {
+	tx.rows.statements = append(tx.rows.statements, statement{sql, args})
 }
 
 // eventInsert is a row of the table event.
@@ -33,6 +45,9 @@ type eventInsert struct {
 func (tx *tx) queueRows(b *pgx.Batch) error {
 	r := tx.rows
 	tx.rows = rows{}
+	for _, s := range r.statements {
+		b.Queue(s.sql, s.args...)
+	}
 	queueEvents(b, r.events)
 	tx.queueDeliveries(b, r.deliveries)
 	queueAttempts(b, r.attempts)

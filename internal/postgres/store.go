@@ -68,6 +68,7 @@ type Store struct {
 	accepts    *accepts
 	ends       ends
 	ownGoals   ownGoals
+	crowds     *crowds
 	watcher    watcher
 	purging    sync.Mutex // held by whoever purges
 	purged     purgeMark
@@ -107,7 +108,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	if options.Role == "" {
 		options.Role = "all"
 	}
-	s := &Store{options: options, log: options.Logger}
+	s := &Store{options: options, log: options.Logger, crowds: newCrowds()}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if err := s.open(ctx, url); err != nil {

@@ -44,7 +44,7 @@ func (s *Store) Erase(ctx context.Context, project telltale.ProjectID, user tell
 			ID: telltale.NewErasureID(), ProjectID: project, Known: known.Known(), CreatedBy: actor.Name, CreatedAt: tx.presentTime(),
 		}}
 		err = tx.change(`INSERT INTO erasure (number, id, project, known, last, which, place, events, created_by, created_at) VALUES (?1, ?2, ?3, ?4, ?1, 0, 0, 0, ?5, ?6)`).
-			int(e.number).text(string(e.ID)).int(p.number).text(textsJSON(e.Known)).text(e.CreatedBy).int(tx.milli).run()
+			int(e.number).text(string(e.ID)).int(p.number).text(stored.EncodeTexts(e.Known)).text(e.CreatedBy).int(tx.milli).run()
 		if err != nil {
 			return fmt.Errorf("erasure %s: %w", e.ID, err)
 		}
@@ -256,7 +256,7 @@ func (tx *tx) advanceErasure(r *erasureRow, found []int64, reached erasurePlace)
 	}
 	r.place, r.left = reached, left
 	return tx.change(`UPDATE erasure SET known = ?, which = ?, place = ?, left_over = ?, events = ?, completed_at = ? WHERE number = ?`).
-		textOrNull(textsJSON(r.Known)).int(int64(reached.which)).int(reached.number).blobOrNull(encodeNumbers(left)).int(int64(r.Events)).intOrNull(stored.TimeMilli(r.CompletedAt)).
+		textOrNull(stored.EncodeTexts(r.Known)).int(int64(reached.which)).int(reached.number).blobOrNull(encodeNumbers(left)).int(int64(r.Events)).intOrNull(stored.TimeMilli(r.CompletedAt)).
 		int(r.number).run()
 }
 

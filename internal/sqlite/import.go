@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -240,7 +239,7 @@ func (tx *tx) noteImport(r importRow, p *telltale.ImportProgress, results []tell
 			continue
 		}
 		row := p.Of[i]
-		row.Reason = refusal(result.Err)
+		row.Reason = stored.Refusal(result.Err)
 		if err := refuse(row); err != nil {
 			return fmt.Errorf("import %s: refusing line %d: %w", p.ID, row.Line, err)
 		}
@@ -255,22 +254,6 @@ func (tx *tx) noteImport(r importRow, p *telltale.ImportProgress, results []tell
 		return fmt.Errorf("import %s: %w", p.ID, err)
 	}
 	return nil
-}
-
-// refusal says in one sentence why a change was not applied.
-func refusal(err error) string {
-	var e *telltale.Error
-	if !errors.As(err, &e) {
-		return err.Error()
-	}
-	if len(e.Faults) == 0 {
-		return e.Message
-	}
-	text := e.Faults[0].Message
-	if expected := e.Faults[0].Expected; expected != "" {
-		text = strings.TrimSuffix(text, ".") + "; expected " + expected + "."
-	}
-	return text
 }
 
 // purgeImports forgets imports that ended and are older than the events. Their

@@ -61,7 +61,7 @@ func (s *messageSearch) events(ids []string) ([][]*telltale.Event, error) {
 	}
 	others, of := []string{}, []int{}
 	for i, events := range found {
-		if other := otherID(telltale.CanonicalMessageID(ids[i]), events); other != "" {
+		if other := telltale.OtherMessageID(telltale.CanonicalMessageID(ids[i]), events); other != "" {
 			others, of = append(others, other), append(of, i)
 		}
 	}
@@ -75,26 +75,6 @@ func (s *messageSearch) events(ids []string) ([][]*telltale.Event, error) {
 		found[of[i]] = slices.CompactFunc(all, func(a, b *telltale.Event) bool { return a.Sequence == b.Sequence })
 	}
 	return found, nil
-}
-
-// otherID is the other id of the message that events call id: sent knows best.
-func otherID(id string, events []*telltale.Event) (other string) {
-	for _, e := range events {
-		own, provider := e.MessageID, telltale.CanonicalMessageID(e.ProviderMessageID)
-		if own == "" || provider == "" || own == provider {
-			continue
-		}
-		if e.Type == telltale.Sent || other == "" {
-			other = own
-			if own == id {
-				other = provider
-			}
-		}
-		if e.Type == telltale.Sent {
-			break
-		}
-	}
-	return other
 }
 
 // bearers gives the events that bear each id, oldest first.

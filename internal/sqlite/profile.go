@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -42,39 +41,15 @@ func (s *Store) scanProfile(q *query, project telltale.ProjectID) (*profileRow, 
 	} else {
 		r.ID = s.ids.Profile(r.number)
 	}
-	r.UserID, r.GivenID, r.Email = q.getText(), q.getText(), q.getText()
-	if r.GivenID == "" {
-		r.GivenID = `"` + r.UserID + `"`
-	}
+	var row stored.ProfileRow
+	r.UserID, row.GivenID, r.Email = q.getText(), q.getText(), q.getText()
 	r.UnsubscribedAt, r.Suppression, r.SuppressedAt = stored.MilliTime(q.getInt()), stored.Word(stored.Suppressions, q.getInt()), stored.MilliTime(q.getInt())
 	r.CreatedAt, r.UpdatedAt = stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt())
-	var channels []storedChannel
-	var errs []error
-	for _, list := range [...]any{&r.FormerIDs, &r.Tags, &channels} {
-		if text := q.getText(); text != "" {
-			errs = append(errs, json.Unmarshal([]byte(text), list))
-		}
-	}
-	for _, c := range channels {
-		r.Channels = append(r.Channels, telltale.Channel(c))
-	}
-	if text := q.getText(); text != "" {
-		var err error
-		r.Properties, err = telltale.StoredObject(text)
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
+	row.FormerIDs, row.Tags, row.Channels, row.Properties = q.getText(), q.getText(), q.getText(), q.getText()
+	if err := row.Decode(r.Profile); err != nil {
 		return nil, fmt.Errorf("profile %d: %w", r.number, err)
 	}
 	return r, nil
-}
-
-// storedChannel is a channel as it is stored.
-type storedChannel struct {
-	Type     string `json:"t"`
-	Address  string `json:"a"`
-	Platform string `json:"p,omitempty"`
-	Device   string `json:"d,omitempty"`
 }
 
 // ownProfileID is the id of a profile that was stored with one. Today's follow
@@ -270,38 +245,9 @@ func (tx *tx) storeProfiles() error {
 
 // bindProfile binds what is in no index.
 func bindProfile(q *query, p *telltale.Profile) *query {
-	given := p.GivenID
-	if given == `"`+p.UserID+`"` {
-		given = "" // no more than the quotes
-	}
-	return q.textOrNull(given).intOrNull(stored.TimeMilli(p.CreatedAt)).int(stored.TimeMilli(p.UpdatedAt)).
-		textOrNull(textsJSON(p.FormerIDs)).textOrNull(textsJSON(p.Tags)).textOrNull(channelsJSON(p.Channels)).textOrNull(objectJSON(p.Properties))
-}
-
-func textsJSON(texts []string) string {
-	if len(texts) == 0 {
-		return ""
-	}
-	return string(telltale.AppendTexts(nil, texts))
-}
-
-func channelsJSON(channels []telltale.Channel) string {
-	if len(channels) == 0 {
-		return ""
-	}
-	stored := make([]storedChannel, len(channels))
-	for i, c := range channels {
-		stored[i] = storedChannel(c)
-	}
-	text, _ := json.Marshal(stored) // texts alone can be marshalled
-	return string(text)
-}
-
-func objectJSON(o telltale.Object) string {
-	if o.Len() == 0 {
-		return ""
-	}
-	return string(o.AppendJSON(make([]byte, 0, o.Size())))
+	row := stored.EncodeProfile(p)
+	return q.textOrNull(row.GivenID).intOrNull(stored.TimeMilli(p.CreatedAt)).int(stored.TimeMilli(p.UpdatedAt)).
+		textOrNull(row.FormerIDs).textOrNull(row.Tags).textOrNull(row.Channels).textOrNull(row.Properties)
 }
 
 // updateProfile stores what became of a profile. A column that is named in an

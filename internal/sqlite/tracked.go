@@ -50,7 +50,7 @@ func (tx *tx) track(p *project, user *profileRow, given *telltale.TrackedEvent, 
 	}
 	err := tx.change(`INSERT INTO tracked_event (number, project, profile, name, occurred, message, check_id, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
 		int(e.Sequence).int(p.number).int(user.number).text(e.Name).int(stored.NumberMilli(e.Sequence) - e.OccurredAt.UnixMilli()).
-		textOrNull(e.Message).textOrNull(e.CheckID).textOrNull(objectJSON(e.Data)).run()
+		textOrNull(e.Message).textOrNull(e.CheckID).textOrNull(stored.EncodeObject(e.Data)).run()
 	if err != nil {
 		return nil, fmt.Errorf("tracked event %q: %w", e.Name, err)
 	}
@@ -73,11 +73,9 @@ func scanTracked(q *query) (*telltale.TrackedEvent, error) {
 	e.ReceivedAt = stored.NumberTime(e.Sequence)
 	e.OccurredAt = stored.MilliTime(stored.NumberMilli(e.Sequence) - q.getInt())
 	e.Message, e.CheckID = q.getText(), q.getText()
-	if text := q.getText(); text != "" {
-		var err error
-		if e.Data, err = telltale.StoredObject(text); err != nil {
-			return nil, fmt.Errorf("tracked event %d: %w", e.Sequence, err)
-		}
+	var err error
+	if e.Data, err = stored.DecodeObject(q.getText()); err != nil {
+		return nil, fmt.Errorf("tracked event %d: %w", e.Sequence, err)
 	}
 	return e, nil
 }

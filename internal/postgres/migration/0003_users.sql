@@ -3,7 +3,7 @@
 -- The events that campaigns are to bring about.
 CREATE TABLE goal (
 	project    integer NOT NULL,
-	campaign   text    NOT NULL,
+	campaign   text    NOT NULL COLLATE "C",
 	event      text    NOT NULL, -- name, as given
 	updated_at bigint  NOT NULL,
 	PRIMARY KEY (project, campaign)
@@ -13,18 +13,20 @@ CREATE TABLE goal (
 -- goal.go.
 CREATE TABLE own_goal (
 	project integer NOT NULL,
-	event   text    NOT NULL, -- name, as it is compared
+	event   text    NOT NULL COLLATE "C", -- name, as it is compared
 	PRIMARY KEY (project, event)
 );
 
 -- Users of a project. Rows stand on the line of numbers, in the order in which
--- they were made. JSON is kept as bytes: what it says may be no text of the database's.
+-- they were made. JSON is kept as bytes: what it says may be no text of the
+-- database's. A page keeps room for what its rows become, so that most changes
+-- touch no index.
 CREATE TABLE profile (
 	number          bigint   PRIMARY KEY,
 	project         integer  NOT NULL,
-	user_id         text     NOT NULL, -- canonical
+	user_id         text     NOT NULL COLLATE "C", -- canonical
 	given_id        text,              -- JSON; NULL for user_id in quotes
-	email           text,
+	email           text     COLLATE "C",
 	unsubscribed_at bigint,
 	suppression     smallint,          -- why messages to a user should not be sent: see internal/stored
 	suppressed_at   bigint,
@@ -33,17 +35,19 @@ CREATE TABLE profile (
 	former_ids      bytea,             -- a JSON array, as are the two below
 	tags            bytea,
 	channels        bytea,
-	properties      bytea              -- a JSON object; NULL if it is empty
-);
+	properties      bytea,             -- a JSON object; NULL if it is empty
+	-- Looked at behind each statement and not behind each row: two users may
+	-- exchange their ids.
+	CONSTRAINT profile_user UNIQUE (project, user_id) DEFERRABLE
+) WITH (fillfactor = 85);
 
-CREATE UNIQUE INDEX profile_user ON profile (project, user_id);
-CREATE INDEX profile_email ON profile (project, email) WHERE email IS NOT NULL;
+CREATE INDEX profile_email ON profile (project, email, number) WHERE email IS NOT NULL;
 CREATE INDEX profile_project ON profile (project, number);
 CREATE INDEX profile_unsubscribed ON profile (project, number) WHERE unsubscribed_at IS NOT NULL;
 
 CREATE TABLE profile_tag (
 	project integer NOT NULL,
-	tag     text    NOT NULL,
+	tag     text    NOT NULL COLLATE "C",
 	profile bigint  NOT NULL,
 	PRIMARY KEY (project, tag, profile)
 );
