@@ -27,6 +27,7 @@ type options struct {
 	Yardstick  time.Duration // of each run of the bare loop
 	Perf       string        // folder for profiles
 	JSON       bool
+	Chart      string // file for a picture of M10
 
 	stall time.Duration // for which nothing may arrive while deliveries are owed
 }
@@ -76,6 +77,11 @@ func start(ctx context.Context, args []string) error {
 		return err
 	}
 	p.Command = "go run . " + strings.Join(args, " ")
+	if o.Chart != "" {
+		if err := p.draw(o.Chart); err != nil {
+			return err
+		}
+	}
 	if o.JSON {
 		out := json.NewEncoder(os.Stdout)
 		out.SetIndent("", "  ")
@@ -100,6 +106,7 @@ func parseArgs(args []string) (o options, marks []string, err error) {
 	flags.DurationVar(&o.Warm, "warm", time.Second, "how long it posts before anything counts")
 	flags.DurationVar(&o.Yardstick, "yardstick", 4*time.Second, "how long each run of the yardstick takes")
 	flags.StringVar(&o.Perf, "perf", "", "record with perf where the server spends its time, to files in this `folder`")
+	flags.StringVar(&o.Chart, "chart", "", "draw m10, as SVG, to this `file`")
 	flags.BoolVar(&o.JSON, "json", false, "print everything that was measured as JSON")
 	for len(args) > 0 {
 		if err := flags.Parse(args); err != nil {
