@@ -17,7 +17,7 @@ import (
 const (
 	// planTime is how long a plan counts, in reads that look at planRows rows each.
 	planTime = 4 * time.Second
-	planRows = 20_000
+	planRows = 5_000
 	// advanceRows is how many rows one step of a replay looks at, and
 	// advancePicks how many deliveries it makes at most.
 	advanceRows  = 5_000

@@ -63,6 +63,8 @@ const (
 	// clockSkew is by how much a node's clock, which says when an event was
 	// received, may be ahead of the database's, which gives the event its number.
 	clockSkew = time.Hour
+	// acceptedWithin is longer than it takes to accept an event with its deliveries.
+	acceptedWithin = time.Minute
 )
 
 // walk looks on from the place, at no more than some number of rows, and
@@ -232,15 +234,30 @@ func (s *selection) events(ctx context.Context, q querier, candidates []int64) (
 	if err != nil || !tells || len(events) == 0 {
 		return events, err
 	}
+	return events, s.lastStates(ctx, q, events, place)
+}
+
+// lastStates reads what became of events. Those of a project lie close together,
+// and so do the deliveries that they were accepted with; deliveries that replays
+// made lie anywhere behind them.
+func (s *selection) lastStates(ctx context.Context, q querier, events []selectionEvent, place map[int64]int) error {
 	numbers := make([]int64, len(events))
 	for i := range events {
 		numbers[i] = events[i].number
 	}
-	var event, webhook, state int64
-	return events, each(ctx, q, `SELECT event, webhook, state FROM delivery_all WHERE event = ANY($1::bigint[]) AND number > $2 ORDER BY number`,
-		[]any{numbers, first}, []any{&event, &webhook, &state}, func() error {
-			if w := s.known.hooks[webhook]; w != nil {
-				events[place[event]].last[webhook] = shownState(state, w.now())
+	first, last := numbers[0], numbers[len(numbers)-1]
+	replayed := `event BETWEEN $2 AND $3`
+	if s.which == telltale.WhichFailed || s.which == telltale.WhichHeld { // then events lie far apart
+		replayed += ` AND event = ANY($1::bigint[])`
+	}
+	var event, webhook, state, number int64
+	return each(ctx, q, `SELECT event, webhook, state, number FROM delivery WHERE event = ANY($1::bigint[])
+		UNION ALL SELECT event, webhook, state, number FROM delivery_done WHERE event = ANY($1::bigint[]) AND number > $2 AND number < $4
+		UNION ALL SELECT event, webhook, state, number FROM delivery_done WHERE replay IS NOT NULL AND project = $5 AND `+replayed+` AND number > $2 ORDER BY number`,
+		[]any{numbers, first, last, last + acceptedWithin.Milliseconds()<<stored.NumberBits, s.project.number}, []any{&event, &webhook, &state, &number}, func() error {
+			i, ours := place[event]
+			if w := s.known.hooks[webhook]; ours && w != nil {
+				events[i].last[webhook] = shownState(state, w.now())
 			}
 			return nil
 		})

@@ -34,6 +34,9 @@ CREATE INDEX replay_open ON replay (state, project) WHERE state < 4;
 -- What of a replay waits, for its first attempt and to be tried again apart.
 CREATE INDEX delivery_replay_open ON delivery (replay, webhook, least(attempts, 1)) WHERE state = 2 AND replay IS NOT NULL;
 
+-- What replays made, by event.
+CREATE INDEX delivery_done_replayed ON delivery_done (project, event) WHERE replay IS NOT NULL;
+
 -- All but what succeeded, by event, in which order it is sent again.
 CREATE INDEX delivery_done_unsettled_event ON delivery_done (project, state, event) WHERE state <> 4;
 
