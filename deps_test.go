@@ -36,6 +36,7 @@ var floors = []struct {
 	{"internal/postgres", []string{".", "internal/stored"}},
 	{"internal/pgtest", nil},
 	{"internal/storetest", []string{"."}},
+	{"internal/enginetest", nil}, // tests alone
 	{"internal/dispatch", []string{"."}},
 	{"internal/replay", []string{"."}},
 	{"internal/imports", []string{"."}},

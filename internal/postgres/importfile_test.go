@@ -54,10 +54,9 @@ func TestAFileIsRemovedWhenItsImportHasEndedOrWillNeverBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	lists("with an import", known)
-	clock.mu.Lock()
-	clock.milli += uploadPause.Milliseconds() + time.Second.Milliseconds()
-	clock.set(t)
-	clock.mu.Unlock()
+	if err := clock.Advance(uploadPause + time.Second); err != nil {
+		t.Fatal(err)
+	}
 	lists("long after that", known, uploading)
 	if err := s.RemoveFile(t.Context(), uploading); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 type pair struct {
 	*testing.T
 	url, database string
-	clock         *clock
+	clock         *pgtest.Clock
 	a, b          *Store
 	project       telltale.Project
 	hook          *telltale.Webhook
@@ -41,10 +41,7 @@ func newPair(t *testing.T, change ...func(*Options)) *pair {
 
 func (p *pair) advance(d time.Duration) {
 	p.Helper()
-	p.clock.mu.Lock()
-	defer p.clock.mu.Unlock()
-	p.clock.milli += d.Milliseconds()
-	p.clock.set(p)
+	p.must(p.clock.Advance(d))
 }
 
 func (p *pair) must(err error) {
@@ -83,7 +80,7 @@ func (p *pair) beat(s *Store) telltale.Beat {
 // record stores a success, and tells whether it was applied.
 func (p *pair) record(s *Store, c telltale.Claim) bool {
 	p.Helper()
-	a := &telltale.Attempt{Number: c.Attempt, Trigger: c.Trigger, StartedAt: p.clock.now(), Duration: time.Millisecond, Status: 200}
+	a := &telltale.Attempt{Number: c.Attempt, Trigger: c.Trigger, StartedAt: p.clock.Now(), Duration: time.Millisecond, Status: 200}
 	recorded, err := s.RecordAttempts(p.Context(), []telltale.Result{{ClaimRef: c.ClaimRef, Attempt: a, Outcome: c.After(a, nil, 0.5), WebhookVersion: c.Webhook.Version}})
 	p.must(err)
 	return recorded.Applied[0]

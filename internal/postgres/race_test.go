@@ -66,7 +66,7 @@ func newHash(parts ...any) [32]byte { return sha256.Sum256(fmt.Append(nil, parts
 // newLink stores a link that lasts an hour.
 func (p *pair) newLink(purpose telltale.LinkPurpose, of telltale.Operator) telltale.Link {
 	p.Helper()
-	l := telltale.Link{Hash: newHash(telltale.NewRequestID()), Purpose: purpose, CreatedAt: p.clock.now(), ExpiresAt: p.clock.now().Add(time.Hour)}
+	l := telltale.Link{Hash: newHash(telltale.NewRequestID()), Purpose: purpose, CreatedAt: p.clock.Now(), ExpiresAt: p.clock.Now().Add(time.Hour)}
 	switch purpose {
 	case telltale.LinkInvite:
 		l.Email, l.Role = of.Email, of.Role
@@ -175,7 +175,7 @@ func TestTheLastOwnerStaysWhicheverNodeIsAsked(t *testing.T) {
 			if i < 2 {
 				o.Role = telltale.RoleAdmin
 			} else {
-				o.DisabledAt = p.clock.now()
+				o.DisabledAt = p.clock.Now()
 			}
 			return s.UpdateOperator(t.Context(), o)
 		})
@@ -207,7 +207,7 @@ func TestNobodyStaysSignedInWithAPasswordThatIsChangedOnAnotherNode(t *testing.T
 			if j == 2 {
 				return s.SetPassword(t.Context(), o.ID, after, [32]byte{}, [32]byte{})
 			}
-			return s.SaveSession(t.Context(), telltale.Session{Hash: newHash(i, j), OperatorID: o.ID, ExpiresAt: p.clock.now().Add(time.Hour)}, before)
+			return s.SaveSession(t.Context(), telltale.Session{Hash: newHash(i, j), OperatorID: o.ID, ExpiresAt: p.clock.Now().Add(time.Hour)}, before)
 		})
 		for j, err := range errs {
 			if err != nil && (j == 2 || telltale.CodeOf(err) != telltale.NotFound) {
@@ -224,7 +224,7 @@ func TestTwoNodesKeepToTheBoundsOfAProject(t *testing.T) {
 	p := newPair(t)
 	newBin := func(s *Store) error {
 		b := telltale.NewBin(p.project.ID)
-		b.ExpiresAt = p.clock.now().Add(time.Hour)
+		b.ExpiresAt = p.clock.Now().Add(time.Hour)
 		return s.CreateBin(t.Context(), b)
 	}
 	newSource := func(s *Store) error {
@@ -254,7 +254,7 @@ func TestABinThatIsDeletedWhileItCatchesLeavesNothing(t *testing.T) {
 	p := newPair(t)
 	for range rounds {
 		b := telltale.NewBin(p.project.ID)
-		b.ExpiresAt = p.clock.now().Add(time.Hour)
+		b.ExpiresAt = p.clock.Now().Add(time.Hour)
 		p.must(p.a.CreateBin(t.Context(), b))
 		errs := p.race(12, func(s *Store, i int) error {
 			if i == 3 {
@@ -307,7 +307,7 @@ func TestTalliesOfTwoNodesAddUpAndABodyIsKeptOnce(t *testing.T) {
 	bodies := func(i int) []telltale.UnrecognisedRequest {
 		requests := make([]telltale.UnrecognisedRequest, 10)
 		for n := range requests {
-			requests[n] = telltale.UnrecognisedRequest{ID: telltale.NewRequestID(), SourceID: ids[0], ProjectID: p.project.ID, ReceivedAt: p.clock.now(), Body: fmt.Append(nil, n)}
+			requests[n] = telltale.UnrecognisedRequest{ID: telltale.NewRequestID(), SourceID: ids[0], ProjectID: p.project.ID, ReceivedAt: p.clock.Now(), Body: fmt.Append(nil, n)}
 		}
 		if i%4 > 1 {
 			slices.Reverse(requests)

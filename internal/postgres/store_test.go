@@ -107,33 +107,14 @@ func openStore(t testing.TB, url string, change ...func(*Options)) *Store {
 	return s
 }
 
-// clock is a database's time, which stands still unless a test moves it.
-type clock struct {
-	database string
-	mu       sync.Mutex
-	milli    int64
-}
-
-// stop has the database tell this time from now on.
-func newClock(t testing.TB, database string) *clock {
+// newClock stops a database's clock.
+func newClock(t testing.TB, database string) *pgtest.Clock {
 	t.Helper()
-	c := &clock{database: database, milli: time.Now().UnixMilli()}
-	c.set(t)
-	return c
-}
-
-func (c *clock) set(t testing.TB) {
-	t.Helper()
-	_, err := server.Exec(c.database, fmt.Sprintf(`CREATE OR REPLACE FUNCTION telltale_now() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT %d::bigint $$;`, c.milli))
+	c, err := server.StopClock(database, time.UnixMilli(time.Now().UnixMilli()))
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.UnixMilli(c.milli)
+	return c
 }
 
 func TestTheStoreKeepsItsContract(t *testing.T) {
@@ -150,12 +131,11 @@ func TestTheStoreKeepsItsContract(t *testing.T) {
 				return openStore(t, url)
 			},
 			Advance: func(d time.Duration) {
-				clock.mu.Lock()
-				defer clock.mu.Unlock()
-				clock.milli += d.Milliseconds()
-				clock.set(t)
+				if err := clock.Advance(d); err != nil {
+					t.Error(err)
+				}
 			},
-			Now: clock.now,
+			Now: clock.Now,
 		})
 	})
 }

@@ -1,0 +1,127 @@
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"telltale.example/telltale"
+)
+
+// view is what a store says of everything in a project.
+type view struct {
+	Hooks      map[telltale.WebhookID]hookView
+	Due        map[telltale.WebhookID]dueView
+	Deliveries map[string]deliveryView
+	Replays    map[telltale.ReplayID]replayView
+}
+
+type hookView struct {
+	URL        string
+	Version    int64
+	Enabled    bool
+	Reason     telltale.DisabledReason
+	DisabledAt time.Time
+	UpdatedAt  time.Time
+	Health     telltale.Health
+	Standing   telltale.Standing
+}
+
+type dueView struct {
+	In   time.Duration
+	Held bool
+}
+
+type deliveryView struct {
+	State       telltale.State
+	Test        bool
+	Attempts    int
+	LastError   telltale.ErrorClass
+	LastStatus  int
+	CreatedAt   time.Time
+	DueAt       time.Time
+	CompletedAt time.Time
+}
+
+type replayView struct {
+	State                   telltale.ReplayState
+	Made, Succeeded, Failed int
+	CompletedAt             time.Time
+}
+
+// claimView is a claim by what all engines say alike.
+type claimView struct {
+	Key, Webhook         string
+	Number               int64
+	Attempt, Step, Tries int
+	Age                  time.Duration
+	Trigger              telltale.Trigger
+	Test, Once           bool
+	Version              int64
+}
+
+func viewClaim(c *telltale.Claim) claimView {
+	return claimView{
+		Key: keyOf(c.Event.ID, c.Webhook.ID, c.ReplayID), Webhook: string(c.Webhook.ID), Number: c.Number, Attempt: c.Attempt, Step: c.Step, Tries: c.Tries, Age: c.Age,
+		Trigger: c.Trigger, Test: c.Test, Once: c.Once, Version: c.Webhook.Version,
+	}
+}
+
+// viewHook leaves out when the last success was, which is behind by up to a
+// minute, and by how much depends on the engine.
+func viewHook(w *telltale.Webhook) hookView {
+	v := hookView{
+		URL: w.URL, Version: w.Version, Enabled: w.Enabled, Reason: w.DisabledReason, DisabledAt: w.DisabledAt, UpdatedAt: w.UpdatedAt,
+		Health: w.Health, Standing: w.Standing,
+	}
+	v.Standing.LastSuccessAt = time.Time{}
+	return v
+}
+
+// look asks the store for all of it, and tells the ids that its deliveries have.
+func look(ctx context.Context, s telltale.Store, project telltale.ProjectID) (v view, ids map[string]telltale.DeliveryID, err error) {
+	v = view{Hooks: map[telltale.WebhookID]hookView{}, Due: map[telltale.WebhookID]dueView{}, Deliveries: map[string]deliveryView{}, Replays: map[telltale.ReplayID]replayView{}}
+	ids = map[string]telltale.DeliveryID{}
+	hooks, err := s.Webhooks(ctx, project, telltale.Page{Limit: telltale.MaxPage})
+	if err != nil {
+		return v, ids, err
+	}
+	for _, w := range hooks {
+		v.Hooks[w.ID] = viewHook(w)
+	}
+	lanes, err := s.DueWebhooks(ctx)
+	if err != nil {
+		return v, ids, err
+	}
+	for _, l := range lanes {
+		if _, twice := v.Due[l.Webhook.ID]; twice {
+			return v, ids, fmt.Errorf("%s is listed twice among what is due", l.Webhook.ID)
+		}
+		v.Due[l.Webhook.ID] = dueView{l.In, l.Held}
+	}
+	deliveries, err := s.Deliveries(ctx, project, telltale.DeliveryFilter{}, telltale.Page{Limit: telltale.MaxPage})
+	if err != nil {
+		return v, ids, err
+	}
+	for _, d := range deliveries {
+		key := keyOf(d.EventID, d.WebhookID, d.ReplayID)
+		if _, twice := ids[key]; twice {
+			return v, ids, fmt.Errorf("there are two deliveries of %s", key)
+		}
+		ids[key] = d.ID
+		v.Deliveries[key] = deliveryView{
+			State: d.State, Test: d.Test, Attempts: d.AttemptCount, LastError: d.LastError, LastStatus: d.LastStatus,
+			CreatedAt: d.CreatedAt, DueAt: d.DueAt, CompletedAt: d.CompletedAt,
+		}
+	}
+	if replaysCompared {
+		replays, err := s.Replays(ctx, project, telltale.Page{Limit: telltale.MaxPage})
+		if err != nil {
+			return v, ids, err
+		}
+		for _, r := range replays {
+			v.Replays[r.ID] = replayView{State: r.State, Made: r.Made, Succeeded: r.Succeeded, Failed: r.Failed, CompletedAt: r.CompletedAt}
+		}
+	}
+	return v, ids, nil
+}
