@@ -36,3 +36,12 @@ func ActorOf(ctx context.Context) Actor {
 	}
 	return Actor{Kind: ActorSystem, Name: "telltale"}
 }
+
+// Or is the actor of what an operator does before they are signed in: whoever
+// has the password, or the link, is the operator.
+func (a Actor) Or(o Operator) Actor {
+	if a.ID == "" {
+		a.Kind, a.ID, a.Name = ActorOperator, string(o.ID), o.Email
+	}
+	return a
+}

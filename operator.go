@@ -98,6 +98,9 @@ func (o Operator) Validate() error {
 	return Faulty("Invalid operator.", faults)
 }
 
+// Owns reports whether the operator is an owner who may sign in.
+func (o Operator) Owns() bool { return o.Role == RoleOwner && o.DisabledAt.IsZero() }
+
 // Session is one browser in which an operator is signed in. Only the hash of
 // its token is kept.
 type Session struct {
@@ -120,6 +123,17 @@ type Link struct {
 	Role       Role       // of an invitation
 	CreatedAt  time.Time
 	ExpiresAt  time.Time
+}
+
+// LetsIn reports whether the link makes just this operator.
+func (l Link) LetsIn(o Operator) bool {
+	switch l.Purpose {
+	case LinkSetup:
+		return o.Role == RoleOwner
+	case LinkInvite:
+		return o.Email == l.Email && o.Role == l.Role
+	}
+	return false
 }
 
 // LinkPurpose says what a link is for.

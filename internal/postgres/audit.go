@@ -2,16 +2,11 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/stored"
 )
-
-// maxAuditText bounds each text in an entry, in bytes.
-const maxAuditText = telltale.MaxURLLength
 
 // Audit notes what the store does not see. Its own changes are noted by tx.audit.
 func (s *Store) Audit(ctx context.Context, e telltale.AuditEntry) error {
@@ -34,35 +29,19 @@ func (tx *tx) audit(actor telltale.Actor, e telltale.AuditEntry) error {
 	if err != nil {
 		return err
 	}
-	var changes []byte
-	if len(e.Changes) > 0 {
-		kept := make([]telltale.AuditChange, len(e.Changes))
-		for i, c := range e.Changes {
-			kept[i] = telltale.AuditChange{Field: c.Field, Before: cutText(c.Before), After: cutText(c.After)}
-		}
-		if changes, err = json.Marshal(kept); err != nil {
-			return fmt.Errorf("audit entry: %w", err)
-		}
+	row, err := stored.CutAudit(&e)
+	if err != nil {
+		return err
 	}
 	a := e.Actor
 	_, err = tx.exec(`INSERT INTO audit_entry (id, project, at, actor_kind, actor_id, actor_name, remote_addr, request, action, target, name, changes)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 		clean(string(e.ID)), project, stored.TimeMilli(e.At), clean(string(a.Kind)), clean(a.ID), clean(a.Name), clean(a.RemoteAddr), clean(string(a.RequestID)),
-		clean(string(e.Action)), cutText(e.Target), cutText(e.Name), textOrNull(string(changes)))
+		clean(string(e.Action)), clean(row.Target), clean(row.Name), textOrNull(row.Changes))
 	if err != nil {
 		return fmt.Errorf("audit entry %s: %w", e.Action, err)
 	}
 	return nil
-}
-
-func cutText(s string) string { return clean(cutTo(s, maxAuditText)) }
-
-// cutTo bounds a text, never inside a character.
-func cutTo(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
 }
 
 func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f telltale.AuditFilter, page telltale.Page) ([]telltale.AuditEntry, error) {
@@ -87,17 +66,16 @@ func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f 
 		}
 		order := c.byID("id", page)
 		var at int64
-		var changes *string
+		var changes string
 		e := telltale.AuditEntry{}
 		a := &e.Actor
-		return each(ctx, q, `SELECT id, at, actor_kind, actor_id, actor_name, remote_addr, request, action, target, name, changes FROM audit_entry`+c.String()+order, c.args,
+		return each(ctx, q, `SELECT id, at, actor_kind, actor_id, actor_name, remote_addr, request, action, target, name, coalesce(changes, '') FROM audit_entry`+c.String()+order, c.args,
 			[]any{&e.ID, &at, &a.Kind, &a.ID, &a.Name, &a.RemoteAddr, &a.RequestID, &e.Action, &e.Target, &e.Name, &changes}, func() error {
 				made := e
 				made.ProjectID, made.At = project, stored.MilliTime(at)
-				if changes != nil {
-					if err := json.Unmarshal([]byte(*changes), &made.Changes); err != nil {
-						return fmt.Errorf("audit entry %s: %w", made.ID, err)
-					}
+				var err error
+				if made.Changes, err = stored.AuditChanges(changes); err != nil {
+					return fmt.Errorf("audit entry %s: %w", made.ID, err)
 				}
 				entries = append(entries, made)
 				return nil

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"telltale.example/telltale"
@@ -10,7 +9,7 @@ import (
 )
 
 func (s *Store) CreateBin(ctx context.Context, b telltale.Bin) error {
-	answer, err := binAnswer(b.Answer)
+	answer, err := stored.EncodeBinAnswer(b.Answer)
 	if err != nil {
 		return err
 	}
@@ -35,18 +34,6 @@ func (s *Store) CreateBin(ctx context.Context, b telltale.Bin) error {
 	})
 }
 
-// binAnswer is the answer as it is stored: nothing for the usual one.
-func binAnswer(a telltale.BinAnswer) (string, error) {
-	if a == (telltale.BinAnswer{}) {
-		return "", nil
-	}
-	text, err := json.Marshal(a)
-	if err != nil {
-		return "", fmt.Errorf("postgres: what a bin answers: %w", err)
-	}
-	return string(text), nil
-}
-
 const (
 	binFields  = `SELECT b.id, p.id, b.created_at, b.expires_at, coalesce(b.answer, '')`
 	binTables  = ` FROM bin b JOIN project p ON p.number = b.project`
@@ -67,12 +54,12 @@ func (r *binRow) into() []any {
 func (r *binRow) bin() telltale.Bin {
 	b := r.Bin
 	b.CreatedAt, b.ExpiresAt = stored.MilliTime(r.createdAt), stored.MilliTime(r.expiresAt)
-	_ = json.Unmarshal([]byte(r.answer), &b.Answer) // what was stored here is JSON, and nothing answers 200
+	b.Answer = stored.DecodeBinAnswer(r.answer)
 	return b
 }
 
 func (s *Store) UpdateBin(ctx context.Context, project telltale.ProjectID, id telltale.BinID, answer telltale.BinAnswer) (b telltale.Bin, err error) {
-	text, err := binAnswer(answer)
+	text, err := stored.EncodeBinAnswer(answer)
 	if err != nil {
 		return b, err
 	}

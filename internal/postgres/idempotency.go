@@ -3,23 +3,18 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
-
-func idempotencyKey(r telltale.IdempotentRequest) []byte {
-	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", r.ProjectID, r.KeyID, r.Name))
-	return h[:]
-}
 
 // BeginIdempotent takes the name with one statement, unless somebody has it. The
 // statement locks the row that it leaves as it is, so that what is read then is
 // what was in its way.
 func (s *Store) BeginIdempotent(ctx context.Context, r telltale.IdempotentRequest) (answer *telltale.IdempotentAnswer, err error) {
-	key := idempotencyKey(r)
+	key := stored.IdempotencyKey(r)
 	err = s.write(ctx, "taking an idempotency key", func(tx *tx) error {
 		answer = nil
 		taken, err := tx.exec(`INSERT INTO idempotency AS i (key, content, at) VALUES ($1, $2, $3)
@@ -51,7 +46,7 @@ func (s *Store) BeginIdempotent(ctx context.Context, r telltale.IdempotentReques
 }
 
 func (s *Store) EndIdempotent(ctx context.Context, r telltale.IdempotentRequest, a *telltale.IdempotentAnswer) error {
-	key := idempotencyKey(r)
+	key := stored.IdempotencyKey(r)
 	var text []byte
 	if a != nil {
 		var err error

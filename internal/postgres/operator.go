@@ -59,7 +59,7 @@ func (tx *tx) lockOperators() error {
 
 func (s *Store) CreateOperator(ctx context.Context, o telltale.Operator, link [32]byte) error {
 	o.Email = telltale.CleanEmail(o.Email)
-	by := oneself(telltale.ActorOf(ctx), o)
+	by := telltale.ActorOf(ctx).Or(o)
 	return s.write(ctx, "creating an operator", func(tx *tx) error {
 		if err := tx.lockOperators(); err != nil {
 			return err
@@ -68,7 +68,7 @@ func (s *Store) CreateOperator(ctx context.Context, o telltale.Operator, link [3
 		if err != nil {
 			return err
 		}
-		if !letsIn(l, o) {
+		if !l.LetsIn(o) {
 			return notFound("link")
 		}
 		var taken, someone bool
@@ -91,26 +91,6 @@ func (s *Store) CreateOperator(ctx context.Context, o telltale.Operator, link [3
 			Changes: []telltale.AuditChange{{Field: "role", After: string(o.Role)}},
 		})
 	})
-}
-
-// letsIn reports whether the link makes just this operator.
-func letsIn(l telltale.Link, o telltale.Operator) bool {
-	switch l.Purpose {
-	case telltale.LinkSetup:
-		return o.Role == telltale.RoleOwner
-	case telltale.LinkInvite:
-		return o.Email == l.Email && o.Role == l.Role
-	}
-	return false
-}
-
-// oneself is the actor of what an operator does before they are signed in:
-// whoever has the password, or the link, is the operator.
-func oneself(by telltale.Actor, o telltale.Operator) telltale.Actor {
-	if by.ID == "" {
-		by.Kind, by.ID, by.Name = telltale.ActorOperator, string(o.ID), o.Email
-	}
-	return by
 }
 
 func (s *Store) Operator(ctx context.Context, id telltale.OperatorID) (telltale.Operator, error) {
@@ -168,7 +148,7 @@ func (s *Store) UpdateOperator(ctx context.Context, o telltale.Operator) error {
 		case before.DisabledAt.IsZero():
 			made.DisabledAt = tx.presentTime()
 		}
-		if owns(before) && !owns(made) {
+		if before.Owns() && !made.Owns() {
 			others := false
 			_, err := tx.one([]any{&others}, `SELECT EXISTS (SELECT FROM operator WHERE role = $1 AND disabled_at IS NULL AND id <> $2)`, string(telltale.RoleOwner), string(before.ID))
 			if err != nil {
@@ -202,9 +182,6 @@ func (s *Store) UpdateOperator(ctx context.Context, o telltale.Operator) error {
 	})
 }
 
-// owns reports whether the operator is an owner who may sign in.
-func owns(o telltale.Operator) bool { return o.Role == telltale.RoleOwner && o.DisabledAt.IsZero() }
-
 // shutOut ends the operator's sessions but one, and what links let them set
 // the password anew. Whoever calls it has locked the operator, so that none of
 // these is made meanwhile.
@@ -234,7 +211,7 @@ func (s *Store) SetPassword(ctx context.Context, id telltale.OperatorID, hash st
 			if l.Purpose != telltale.LinkReset || l.OperatorID != o.ID {
 				return notFound("link")
 			}
-			by = oneself(by, o)
+			by = by.Or(o)
 		}
 		if _, err := tx.exec(`UPDATE operator SET password_hash = $1 WHERE id = $2`, hash, string(o.ID)); err != nil {
 			return fmt.Errorf("operator %s: %w", o.ID, err)
@@ -256,6 +233,6 @@ func (s *Store) NoteLogin(ctx context.Context, id telltale.OperatorID) error {
 		if _, err := tx.exec(`UPDATE operator SET last_login_at = $1 WHERE id = $2`, tx.milli, string(o.ID)); err != nil {
 			return fmt.Errorf("operator %s: %w", o.ID, err)
 		}
-		return tx.audit(oneself(by, o), telltale.AuditEntry{Action: telltale.AuditLogin, Target: string(o.ID), Name: o.Email})
+		return tx.audit(by.Or(o), telltale.AuditEntry{Action: telltale.AuditLogin, Target: string(o.ID), Name: o.Email})
 	})
 }

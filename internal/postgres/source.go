@@ -220,7 +220,7 @@ func (s *Store) NoteSources(ctx context.Context, tallies map[telltale.SourceID]t
 	var times [3][]int64
 	for _, source := range slices.Sorted(maps.Keys(tallies)) {
 		t := tallies[source]
-		id, failure = append(id, clean(string(source))), append(failure, clean(cutTo(t.LastFailure, telltale.MaxSourceFailure)))
+		id, failure = append(id, clean(string(source))), append(failure, clean(stored.CutText(t.LastFailure, telltale.MaxSourceFailure)))
 		for i, count := range [...]int64{t.Requests, t.Events, t.Duplicates, t.Ignored, t.Unrecognised, t.Refused} {
 			counts[i] = append(counts[i], count)
 		}
@@ -262,7 +262,7 @@ func (s *Store) KeepUnrecognised(ctx context.Context, requests []telltale.Unreco
 			return telltale.Errorf(telltale.TooLarge, "The request has %d bytes; at most %d are kept.", len(r.Body), telltale.MaxFeedBody)
 		}
 		sum := sha256.Sum256(r.Body)
-		id[i], at[i], reason[i], kind[i] = string(r.ID), stored.TimeMilli(r.ReceivedAt), clean(cutTo(r.Reason, telltale.MaxSourceFailure)), clean(r.ContentType)
+		id[i], at[i], reason[i], kind[i] = string(r.ID), stored.TimeMilli(r.ReceivedAt), clean(stored.CutText(r.Reason, telltale.MaxSourceFailure)), clean(r.ContentType)
 		hash[i], body[i] = sum[:], orEmpty(r.Body)
 	}
 	return s.write(ctx, "keeping unrecognised requests", func(tx *tx) error {

@@ -2,9 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/oklog/ulid/v2"
 
@@ -12,12 +10,8 @@ import (
 	"telltale.example/telltale/internal/stored"
 )
 
-const (
-	// auditBytes is roughly what an entry takes on disk.
-	auditBytes = 500
-	// maxAuditText bounds each text in an entry, in bytes.
-	maxAuditText = telltale.MaxURLLength
-)
+// auditBytes is roughly what an entry takes on disk.
+const auditBytes = 500
 
 // Audit notes what the store does not see. Its own changes are noted by tx.audit.
 func (s *Store) Audit(ctx context.Context, e telltale.AuditEntry) error {
@@ -40,34 +34,18 @@ func (tx *tx) audit(actor telltale.Actor, e telltale.AuditEntry) error {
 	if err != nil {
 		return err
 	}
-	var changes []byte
-	if len(e.Changes) > 0 {
-		kept := make([]telltale.AuditChange, len(e.Changes))
-		for i, c := range e.Changes {
-			kept[i] = telltale.AuditChange{Field: c.Field, Before: cutText(c.Before), After: cutText(c.After)}
-		}
-		if changes, err = json.Marshal(kept); err != nil {
-			return fmt.Errorf("audit entry: %w", err)
-		}
+	row, err := stored.CutAudit(&e)
+	if err != nil {
+		return err
 	}
 	a := e.Actor
 	err = tx.change(`INSERT INTO audit_entry (id, project, at, actor_kind, actor_id, actor_name, remote_addr, request, action, target, name, changes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
 		text(string(e.ID)).int(project).int(stored.TimeMilli(e.At)).text(string(a.Kind)).text(a.ID).text(a.Name).text(a.RemoteAddr).text(string(a.RequestID)).
-		text(string(e.Action)).text(cutText(e.Target)).text(cutText(e.Name)).textOrNull(string(changes)).run()
+		text(string(e.Action)).text(row.Target).text(row.Name).textOrNull(row.Changes).run()
 	if err != nil {
 		return fmt.Errorf("audit entry %s: %w", e.Action, err)
 	}
 	return nil
-}
-
-func cutText(s string) string { return cutTo(s, maxAuditText) }
-
-// cutTo bounds a text, never inside a character.
-func cutTo(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
 }
 
 func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f telltale.AuditFilter, page telltale.Page) ([]telltale.AuditEntry, error) {
@@ -80,7 +58,7 @@ func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f 
 		number = p.number
 	}
 	var entries []telltale.AuditEntry
-	err := s.read(ctx, "listing who did what", func(c *conn) error {
+	err := s.read(ctx, "listing who did what", func(c *conn) (err error) {
 		l := list{page: page, key: "id"}
 		l.where("project = ?", number)
 		l.pageByText()
@@ -103,10 +81,8 @@ func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f 
 			e := telltale.AuditEntry{ID: telltale.AuditID(q.getText()), ProjectID: project, At: stored.MilliTime(q.getInt())}
 			e.Actor = telltale.Actor{Kind: telltale.ActorKind(q.getText()), ID: q.getText(), Name: q.getText(), RemoteAddr: q.getText(), RequestID: telltale.RequestID(q.getText())}
 			e.Action, e.Target, e.Name = telltale.AuditAction(q.getText()), q.getText(), q.getText()
-			if changes := q.getText(); changes != "" {
-				if err := json.Unmarshal([]byte(changes), &e.Changes); err != nil {
-					return fmt.Errorf("audit entry %s: %w", e.ID, err)
-				}
+			if e.Changes, err = stored.AuditChanges(q.getText()); err != nil {
+				return fmt.Errorf("audit entry %s: %w", e.ID, err)
 			}
 			entries = append(entries, e)
 			return nil

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -11,7 +10,7 @@ import (
 )
 
 func (s *Store) CreateBin(ctx context.Context, b telltale.Bin) error {
-	answer, err := binAnswer(b.Answer)
+	answer, err := stored.EncodeBinAnswer(b.Answer)
 	if err != nil {
 		return err
 	}
@@ -37,18 +36,6 @@ func (s *Store) CreateBin(ctx context.Context, b telltale.Bin) error {
 	})
 }
 
-// binAnswer is the answer as it is stored: nothing for the usual one.
-func binAnswer(a telltale.BinAnswer) (string, error) {
-	if a == (telltale.BinAnswer{}) {
-		return "", nil
-	}
-	text, err := json.Marshal(a)
-	if err != nil {
-		return "", fmt.Errorf("sqlite: what a bin answers: %w", err)
-	}
-	return string(text), nil
-}
-
 const (
 	binFields  = `b.id, p.id, b.created_at, b.expires_at, b.answer`
 	binTables  = ` FROM bin b JOIN project p ON p.number = b.project`
@@ -59,12 +46,12 @@ func scanBin(q *query) telltale.Bin {
 	b := telltale.Bin{
 		ID: telltale.BinID(q.getText()), ProjectID: telltale.ProjectID(q.getText()), CreatedAt: stored.MilliTime(q.getInt()), ExpiresAt: stored.MilliTime(q.getInt()),
 	}
-	_ = json.Unmarshal([]byte(q.getText()), &b.Answer) // what was stored here is JSON, and nothing answers 200
+	b.Answer = stored.DecodeBinAnswer(q.getText())
 	return b
 }
 
 func (s *Store) UpdateBin(ctx context.Context, project telltale.ProjectID, id telltale.BinID, answer telltale.BinAnswer) (b telltale.Bin, err error) {
-	text, err := binAnswer(answer)
+	text, err := stored.EncodeBinAnswer(answer)
 	if err != nil {
 		return b, err
 	}

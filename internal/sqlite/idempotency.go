@@ -3,20 +3,15 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
-func idempotencyKey(r telltale.IdempotentRequest) []byte {
-	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", r.ProjectID, r.KeyID, r.Name))
-	return h[:]
-}
-
 func (s *Store) BeginIdempotent(ctx context.Context, r telltale.IdempotentRequest) (answer *telltale.IdempotentAnswer, err error) {
-	key := idempotencyKey(r)
+	key := stored.IdempotencyKey(r)
 	err = s.write(ctx, "taking an idempotency key", 200, func(tx *tx) error {
 		answer = nil
 		var content []byte
@@ -53,7 +48,7 @@ func (s *Store) BeginIdempotent(ctx context.Context, r telltale.IdempotentReques
 }
 
 func (s *Store) EndIdempotent(ctx context.Context, r telltale.IdempotentRequest, a *telltale.IdempotentAnswer) error {
-	key := idempotencyKey(r)
+	key := stored.IdempotencyKey(r)
 	var text []byte
 	if a != nil {
 		var err error

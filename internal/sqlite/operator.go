@@ -29,13 +29,13 @@ func readOperator(c *conn, id telltale.OperatorID) (o telltale.Operator, err err
 
 func (s *Store) CreateOperator(ctx context.Context, o telltale.Operator, link [32]byte) error {
 	o.Email = telltale.CleanEmail(o.Email)
-	by := oneself(telltale.ActorOf(ctx), o)
+	by := telltale.ActorOf(ctx).Or(o)
 	return s.write(ctx, "creating an operator", 1000, func(tx *tx) error {
 		l, err := readLink(tx.conn, link, tx.milli)
 		if err != nil {
 			return err
 		}
-		if !letsIn(l, o) {
+		if !l.LetsIn(o) {
 			return notFound("link")
 		}
 		taken, any := false, false
@@ -65,26 +65,6 @@ func (s *Store) CreateOperator(ctx context.Context, o telltale.Operator, link [3
 			Changes: []telltale.AuditChange{{Field: "role", After: string(o.Role)}},
 		})
 	})
-}
-
-// letsIn reports whether the link makes just this operator.
-func letsIn(l telltale.Link, o telltale.Operator) bool {
-	switch l.Purpose {
-	case telltale.LinkSetup:
-		return o.Role == telltale.RoleOwner
-	case telltale.LinkInvite:
-		return o.Email == l.Email && o.Role == l.Role
-	}
-	return false
-}
-
-// oneself is the actor of what an operator does before they are signed in:
-// whoever has the password, or the link, is the operator.
-func oneself(by telltale.Actor, o telltale.Operator) telltale.Actor {
-	if by.ID == "" {
-		by.Kind, by.ID, by.Name = telltale.ActorOperator, string(o.ID), o.Email
-	}
-	return by
 }
 
 func (s *Store) Operator(ctx context.Context, id telltale.OperatorID) (o telltale.Operator, err error) {
@@ -131,7 +111,7 @@ func (s *Store) UpdateOperator(ctx context.Context, o telltale.Operator) error {
 		case before.DisabledAt.IsZero():
 			made.DisabledAt = tx.presentTime()
 		}
-		if owns(before) && !owns(made) {
+		if before.Owns() && !made.Owns() {
 			others := false
 			_, err := tx.query(`SELECT 1 FROM operator WHERE role = ? AND disabled_at IS NULL AND id <> ?`).text(string(telltale.RoleOwner)).text(string(o.ID)).
 				one(func(*query) { others = true })
@@ -166,9 +146,6 @@ func (s *Store) UpdateOperator(ctx context.Context, o telltale.Operator) error {
 	})
 }
 
-// owns reports whether the operator is an owner who may sign in.
-func owns(o telltale.Operator) bool { return o.Role == telltale.RoleOwner && o.DisabledAt.IsZero() }
-
 // shutOut ends the operator's sessions but one, and what links let them set
 // the password anew.
 func (tx *tx) shutOut(id telltale.OperatorID, keep [32]byte) error {
@@ -197,7 +174,7 @@ func (s *Store) SetPassword(ctx context.Context, id telltale.OperatorID, hash st
 			if l.Purpose != telltale.LinkReset || l.OperatorID != id {
 				return notFound("link")
 			}
-			by = oneself(by, o)
+			by = by.Or(o)
 		}
 		if err := tx.change(`UPDATE operator SET password_hash = ? WHERE id = ?`).text(hash).text(string(id)).run(); err != nil {
 			return fmt.Errorf("operator %s: %w", id, err)
@@ -219,6 +196,6 @@ func (s *Store) NoteLogin(ctx context.Context, id telltale.OperatorID) error {
 		if err := tx.change(`UPDATE operator SET last_login_at = ? WHERE id = ?`).int(tx.milli).text(string(id)).run(); err != nil {
 			return fmt.Errorf("operator %s: %w", id, err)
 		}
-		return tx.audit(oneself(by, o), telltale.AuditEntry{Action: telltale.AuditLogin, Target: string(id), Name: o.Email})
+		return tx.audit(by.Or(o), telltale.AuditEntry{Action: telltale.AuditLogin, Target: string(id), Name: o.Email})
 	})
 }

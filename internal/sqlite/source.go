@@ -226,7 +226,7 @@ func (s *Store) NoteSources(ctx context.Context, tallies map[telltale.SourceID]t
 				last_failure = CASE WHEN ?9 > last_failure_at THEN ?10 ELSE last_failure END, last_failure_at = max(last_failure_at, ?9)
 				WHERE source = (SELECT number FROM source WHERE id = ?11)`).
 				int(t.Requests).int(t.Events).int(t.Duplicates).int(t.Ignored).int(t.Unrecognised).int(t.Refused).
-				int(stored.TimeMilli(t.LastRequestAt)).int(stored.TimeMilli(t.LastEventAt)).int(stored.TimeMilli(t.LastFailureAt)).text(cutTo(t.LastFailure, telltale.MaxSourceFailure)).
+				int(stored.TimeMilli(t.LastRequestAt)).int(stored.TimeMilli(t.LastEventAt)).int(stored.TimeMilli(t.LastFailureAt)).text(stored.CutText(t.LastFailure, telltale.MaxSourceFailure)).
 				text(string(id)).run()
 			if err != nil {
 				return fmt.Errorf("source %s: %w", id, err)
@@ -263,7 +263,7 @@ func (s *Store) KeepUnrecognised(ctx context.Context, requests []telltale.Unreco
 		for i, r := range requests {
 			err := tx.change(`INSERT INTO unrecognised_request (source, id, received_at, reason, content_type, hash, body) VALUES (?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (source, hash) DO NOTHING`).
-				text(string(source)).text(string(r.ID)).int(stored.TimeMilli(r.ReceivedAt)).text(cutTo(r.Reason, telltale.MaxSourceFailure)).text(r.ContentType).
+				text(string(source)).text(string(r.ID)).int(stored.TimeMilli(r.ReceivedAt)).text(stored.CutText(r.Reason, telltale.MaxSourceFailure)).text(r.ContentType).
 				blob(hashes[i][:]).blob(r.Body).run()
 			if err != nil {
 				return fmt.Errorf("request %s: %w", r.ID, err)
