@@ -67,6 +67,7 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, purgeLock).Scan(&mine); err != nil || !mine {
 		return 0, false, s.explain("purging", err)
 	}
+	defer conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`) //nolint:errcheck // else it lasts until the server sees that the connection is closed
 	if more, err = s.purgeExpired(ctx, retention); err != nil {
 		return 0, false, err
 	}
