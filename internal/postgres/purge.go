@@ -113,7 +113,9 @@ func (s *Store) purgeExpired(ctx context.Context, retention telltale.Retention) 
 			func() (bool, error) { return tx.purgeStats(retention.Events) },
 			func() (bool, error) { return tx.purgeReplays(retention.Events) },
 			func() (bool, error) { return tx.purgeImports(retention.Events) },
+			func() (bool, error) { return tx.purgeTracked(retention.Events) },
 			tx.purgeGone,
+			tx.purgeRepetitions,
 			tx.purgeBins,
 			tx.purgeUnrecognised,
 			func() (bool, error) { return false, tx.forgetDeleted() },
@@ -140,8 +142,6 @@ func (tx *tx) purgeRows(retention telltale.Retention) (more bool, err error) {
 	}{
 		{"caller", "key", "at", ago(retention.CallerIDs), retention.CallerIDs == 0},
 		{"nonce", "key", "at", ago(retention.CallerIDs), retention.CallerIDs == 0},
-		{"tracked_event", "number", "number", ago(retention.Events) << stored.NumberBits, retention.Events == 0},
-		{"repetition", "key", "expires_at", tx.milli + 1, false},
 		{"idempotency", "key", "at", ago(telltale.IdempotencyMemory), false},
 		{"link", "hash", "expires_at", tx.milli + 1, false},
 		{"session", "hash", "expires_at", tx.milli + 1, false},
@@ -206,35 +206,6 @@ func (tx *tx) purgeBins() (more bool, err error) {
 		return false, fmt.Errorf("what bins caught: %w", err)
 	}
 	return len(expired) == purgeBins, nil
-}
-
-// purgeGone goes on with what was tracked of profiles that are gone.
-func (tx *tx) purgeGone() (more bool, err error) { return tx.followGone(`true`) }
-
-// followGone sees to some of what was tracked of one profile that is gone: it
-// goes to the profile's heir, or, without one, it goes. more reports whether there
-// was such a profile.
-func (tx *tx) followGone(which string) (more bool, err error) {
-	var profile int64
-	var heir *int64
-	found, err := tx.one([]any{&profile, &heir}, `SELECT profile, heir FROM profile_gone WHERE `+which+` ORDER BY profile LIMIT 1 FOR UPDATE SKIP LOCKED`)
-	if err != nil || !found {
-		return false, err
-	}
-	const latest = ` WHERE number = ANY(ARRAY(SELECT number FROM tracked_event WHERE profile = $1 ORDER BY number DESC LIMIT $2))`
-	var n int64
-	if heir == nil {
-		n, err = tx.exec(`DELETE FROM tracked_event`+latest, profile, purgeRows)
-	} else {
-		n, err = tx.exec(`UPDATE tracked_event SET profile = $3`+latest, profile, purgeRows, *heir)
-	}
-	if err == nil && n < purgeRows {
-		_, err = tx.exec(`DELETE FROM profile_gone WHERE profile = $1`, profile)
-	}
-	if err != nil {
-		return false, fmt.Errorf("what was tracked of profile %d: %w", profile, err)
-	}
-	return true, nil
 }
 
 // cancelLost writes down that what waits for a webhook whose deletion is final

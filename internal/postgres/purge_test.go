@@ -20,7 +20,8 @@ const aDay = 24 * time.Hour
 // newOldPair is a pair at the beginning of a day.
 func newOldPair(t *testing.T) *pair {
 	p := newPair(t)
-	p.advance(time.Duration((dayOf(p.clock.milli)+1)*dayMilli-p.clock.milli)*time.Millisecond + time.Hour)
+	now := p.clock.Now()
+	p.advance(now.Truncate(aDay).Add(aDay + time.Hour).Sub(now))
 	return p
 }
 
@@ -42,7 +43,7 @@ func (p *pair) purge(s *Store) int {
 // fails stores a failure, after which the delivery waits.
 func (p *pair) fails(s *Store, c telltale.Claim) {
 	p.Helper()
-	a := &telltale.Attempt{Number: c.Attempt, Trigger: c.Trigger, StartedAt: p.clock.now(), Duration: time.Millisecond, Status: 500, Error: telltale.ErrorHTTPStatus}
+	a := &telltale.Attempt{Number: c.Attempt, Trigger: c.Trigger, StartedAt: p.clock.Now(), Duration: time.Millisecond, Status: 500, Error: telltale.ErrorHTTPStatus}
 	_, err := s.RecordAttempts(p.Context(), []telltale.Result{{ClaimRef: c.ClaimRef, Attempt: a, Outcome: telltale.Outcome{State: telltale.StateWaiting, Wait: time.Minute}, WebhookVersion: c.Webhook.Version}})
 	p.must(err)
 }
@@ -229,7 +230,7 @@ func TestWhatAPurgeLeftDetachedIsDroppedAndWhatAPersonDetachedIsKept(t *testing.
 	var names []string
 	for range 2 {
 		p.accept(p.a, 3, nil)
-		names = append(names, partitionName("event", dayOf(p.clock.milli)))
+		names = append(names, partitionName("event", dayOf(p.clock.Now().UnixMilli())))
 		for _, c := range p.claim(p.a, 10) {
 			p.record(p.a, c)
 		}
@@ -256,7 +257,7 @@ func TestADayIsAttachedAgainIfItIsOwedAfterAll(t *testing.T) {
 	for _, c := range p.claim(p.a, 2) {
 		p.record(p.a, c)
 	}
-	day := dayOf(p.clock.milli)
+	day := dayOf(p.clock.Now().UnixMilli())
 	p.advance(40 * aDay)
 	conn, err := p.a.connectPurge(t.Context())
 	p.must(err)
@@ -324,7 +325,7 @@ func TestStartsOfNodesAreForgottenWithTheirAttempts(t *testing.T) {
 	old := p.a.node.Load()
 	p.must(p.a.leave(t.Context()))
 	_, err := p.b.writers.Exec(t.Context(), `INSERT INTO node (id, role, version, host, started_at, lease_until, gone_at, config)
-		SELECT 'nod_' || i, 'all', '', '', $1, $1, $1, 0 FROM generate_series(1, 60) i`, p.clock.milli)
+		SELECT 'nod_' || i, 'all', '', '', $1, $1, $1, 0 FROM generate_series(1, 60) i`, p.clock.Now().UnixMilli())
 	p.must(err)
 	known := func() (is bool) {
 		p.must(p.b.readers.QueryRow(t.Context(), `SELECT count(*) > 0 FROM node WHERE number = $1`, old).Scan(&is))

@@ -17,9 +17,6 @@ import (
 // rest follows with the purge: see profile_gone.
 const leaveRows = 1000
 
-// removedAtOnce is how many rows a purge removes in one transaction.
-const removedAtOnce = 2000
-
 // repeatKey is half of a [telltale.TrackedEvent.RepeatKey], which is enough to
 // tell events of minutes apart.
 type repeatKey [16]byte
@@ -218,11 +215,11 @@ func (tx *tx) purgeTracked(age time.Duration) (more bool, err error) {
 		return false, nil
 	}
 	removed, err := tx.exec(`DELETE FROM tracked_event WHERE number IN (SELECT number FROM tracked_event WHERE number < $1 ORDER BY number LIMIT $2 FOR UPDATE SKIP LOCKED)`,
-		(tx.milli-age.Milliseconds())<<stored.NumberBits, removedAtOnce)
-	return removed == removedAtOnce, err
+		(tx.milli-age.Milliseconds())<<stored.NumberBits, purgeRows)
+	return removed == purgeRows, err
 }
 
 func (tx *tx) purgeRepetitions() (more bool, err error) {
-	removed, err := tx.exec(`DELETE FROM repetition WHERE key IN (SELECT key FROM repetition WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`, tx.milli, removedAtOnce)
-	return removed == removedAtOnce, err
+	removed, err := tx.exec(`DELETE FROM repetition WHERE key IN (SELECT key FROM repetition WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`, tx.milli, purgeRows)
+	return removed == purgeRows, err
 }
