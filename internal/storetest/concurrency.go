@@ -258,6 +258,28 @@ var concurrencyTests = []test{
 		w.must(err)
 		w.equal("the version", got.Version, hook.Version+1)
 	}},
+	{"of those who start jobs at once, no more begin than may", func(w *world) {
+		w.newWebhook()
+		const n = telltale.MaxRunningImports + 10
+		codes := make([][2]telltale.Code, n)
+		together(n, func(i int) {
+			_, err := w.CreateImport(w.ctx, telltale.Import{ProjectID: w.project.ID, Kind: telltale.ImportProfiles})
+			codes[i][0] = telltale.CodeOf(err)
+			_, err = w.CreateReplay(w.ctx, telltale.Replay{ProjectID: w.project.ID, Selection: telltale.Selection{Which: telltale.WhichAll}, Rate: 1})
+			codes[i][1] = telltale.CodeOf(err)
+		})
+		begun := map[telltale.Code][2]int{}
+		for _, c := range codes {
+			for job, code := range c {
+				count := begun[code]
+				count[job]++
+				begun[code] = count
+			}
+		}
+		w.equal("what began, and what did not", begun, map[telltale.Code][2]int{
+			"": {telltale.MaxRunningImports, telltale.MaxRunningReplays}, telltale.Conflict: {n - telltale.MaxRunningImports, n - telltale.MaxRunningReplays},
+		})
+	}},
 	{"projects, webhooks and events of one moment see each other", func(w *world) {
 		const n = 15
 		together(n, func(i int) {
