@@ -34,6 +34,7 @@ const (
 	tagEventTypes = "Event types"
 	tagProjects   = "Projects"
 	tagKeys       = "Keys"
+	tagNodes      = "Nodes"
 	tagInspector  = "Inspector"
 	tagDocuments  = "Documents"
 	tagReceived   = "What receivers get"
@@ -69,6 +70,7 @@ func (a *api) description() *huma.OpenAPI {
 			{Name: tagEventTypes, Description: "The twelve things that are reported."},
 			{Name: tagProjects, Description: "Owners of webhooks, keys and events. Nothing is shared between them."},
 			{Name: tagKeys, Description: "What lets programs in."},
+			{Name: tagNodes, Description: "The servers that share the database."},
 			{Name: tagInspector, Description: "Addresses that catch whatever is sent to them, to see what a webhook sends."},
 			{Name: tagDocuments, Description: "Descriptions of the API and of payloads. They need no key."},
 			{Name: tagReceived, Description: "The requests that webhooks make."},

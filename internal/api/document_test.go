@@ -266,7 +266,7 @@ func TestTheDocumentDescribesTheFormsThatAreSent(t *testing.T) {
 	_, compiler := openDocument(t)
 	seen := 0
 	for prefix, name := range map[string]string{
-		"project": "Project", "key": "Key", "webhook": "Webhook", "secrets": "Secrets", "event": "Event", "events-accepted": "EventsAccepted", "event-type": "EventType",
+		"project": "Project", "node": "Node", "key": "Key", "webhook": "Webhook", "secrets": "Secrets", "event": "Event", "events-accepted": "EventsAccepted", "event-type": "EventType",
 		"delivery": "Delivery", "attempt": "Attempt", "webhook-tested": "WebhookTested", "bin": "Bin", "replay": "Replay", "replay-planned": "ReplayPlanned", "stats": "Stats", "audit-entry": "AuditEntry", "caught-request": "CaughtRequest", "user": "User", "source": "Source", "source-tested": "SourceTested", "unrecognised": "UnrecognisedRequest", "provider": "Provider", "page": "PageProject", "problem": "Problem",
 	} {
 		s := compile(t, compiler, "/components/schemas/"+name)

@@ -124,6 +124,8 @@ func (a *api) routes() []route {
 		{"POST", "/v1/keys", manageKey, "create-key", tagKeys, "Make an API key", "The answer shows its token, once.", makes(a.createKey, func(k wire.Key) string { return k.ID })},
 		{"DELETE", "/v1/keys/{id}", manageKey, "revoke-key", tagKeys, "Revoke an API key", "For good, and at once on this node; within seconds on others.", does(a.revokeKey)},
 
+		{"GET", "/v1/nodes", ownerKey, "list-nodes", tagNodes, "List nodes", "The newest starts of the server, newest first, and every one that is alive.", lists(a.listNodes)},
+
 		{"GET", "/v1/audit-log", manageKey, "list-audit-log", tagAudit, "List who did what", "Entries are kept for 400 days.", lists(a.listAudit)},
 
 		{"GET", "/v1/inspect", readKey, "list-bins", tagInspector, "List bins", "", lists(a.listBins)},

@@ -79,6 +79,8 @@ func TestForms(t *testing.T) {
 	}
 	for name, form := range map[string]any{
 		"project":                FromProject(telltale.Project{ID: "prj_" + ulid, Slug: "default", Name: "Default <project>", IngestRate: 0.5, CreatedAt: at}),
+		"node":                   FromNode(telltale.Node{ID: "nod_" + ulid, Role: telltale.NodeWorker, Version: "0.1.0", Host: "worker-1", StartedAt: at, BeatAt: at.Add(time.Minute), Alive: true}),
+		"node-plain":             FromNode(telltale.Node{ID: "nod_" + ulid, Role: telltale.NodeAll, StartedAt: at}),
 		"key":                    FromKey(telltale.Key{ID: "key_" + ulid, Name: "CI", Scope: telltale.ScopeIngest, Hash: [32]byte{1}, CreatedAt: at, LastUsedAt: at, RevokedAt: at}),
 		"key-never-used":         FromKey(telltale.Key{ID: "key_" + ulid, Name: "CI", Scope: telltale.ScopeOwner, CreatedAt: at}),
 		"webhook":                FromWebhook(fullWebhook()),
