@@ -19,9 +19,10 @@ func (p *program) doctor() *cobra.Command {
   telltale doctor --receiver https://hooks.example.com/telltale
   telltale doctor --json | jq -r 'select(.state != "ok")'`,
 		Long: `Looks at the data folder and its files and the disk, or at the PostgreSQL database
-if --database-url names one, at the trusted certificates, and whether the server answers, is ready and agrees about the time. With --receiver it
-also sends one signed test request to that URL from here, by the same rules that
-webhooks obey, and says what came of it. Nothing is changed.
+if --database-url names one, at the trusted certificates, and whether the server
+answers, is ready and agrees about the time. With --receiver it also sends one signed
+test request to that URL from here, by the same rules that webhooks obey, and says
+what came of it. Nothing is changed.
 
 Each line is ok, warn or fail, and says what to do. The status is 0 unless
 something failed: then 6 if the server is out of reach, else 1.`,

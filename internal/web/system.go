@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,12 @@ func (p *systemView) Machine() string {
 	return fmt.Sprintf("%s/%s, %s", runtime.GOOS, runtime.GOARCH, counted(runtime.NumCPU(), "CPU", "CPUs"))
 }
 
+// Shared reports whether nodes may be on several machines: then the store notes
+// which.
+func (p *systemView) Shared() bool {
+	return slices.ContainsFunc(p.Nodes, func(n telltale.Node) bool { return n.Host != "" })
+}
+
 // Capped writes a count that stops at [telltale.MaxCount].
 func (p *systemView) Capped(n int) string {
 	if n > telltale.MaxCount {
@@ -48,7 +55,7 @@ func (p *systemView) Diagnostics() string {
 		p.Capped(p.Info.Waiting), p.Capped(p.Info.Sending), p.Capped(p.Info.Held), p.Capped(p.Info.Failed), p.Info.OldestDue.Round(time.Second))
 	for _, n := range p.Nodes {
 		if n.Alive {
-			fmt.Fprintf(&b, "node %s since %s, last beat %s\n", n.ID, n.StartedAt.UTC().Format(time.RFC3339), n.BeatAt.UTC().Format(time.RFC3339))
+			fmt.Fprintf(&b, "node %s, %s %s, since %s, last beat %s\n", n.ID, n.Role, n.Version, n.StartedAt.UTC().Format(time.RFC3339), n.BeatAt.UTC().Format(time.RFC3339))
 		}
 	}
 	return b.String()
