@@ -195,7 +195,11 @@ func (l *Loader) Copy(ctx context.Context, table string, columns []string, rows 
 		}
 		p.begin()
 		err := pgx.BeginFunc(ctx, l.conn, func(t pgx.Tx) error {
-			if _, err := t.CopyFrom(ctx, pgx.Identifier{table}, columns, p); err != nil {
+			_, err := t.CopyFrom(ctx, pgx.Identifier{table}, columns, p)
+			if p.Err() != nil { // the server only hears that there is one
+				return p.Err()
+			}
+			if err != nil {
 				return err
 			}
 			place, err := formatPlace(p.key)
