@@ -32,8 +32,9 @@ flags.
 Stop the server first: the database is opened directly, and nothing in it is
 changed, but that its schema is brought to this version's. Everything is moved:
 events, deliveries with their attempts, webhooks, users, sources, people, keys,
-sessions, counts and the audit log. Ids stay as they are, and so do cursors of the
-API and links. What waits to be sent is sent by the first server that starts.
+sessions, counts, the audit log, and the files of imports that have not ended. Ids,
+keys and links stay as they are. What waits to be sent is sent by the first server
+that starts.
 
 Secrets are moved sealed, so the key that sealed them has to move along: give the
 new servers the secret.key of the data folder, as TELLTALE_SECRET_KEY_FILE. This
@@ -64,6 +65,8 @@ on it: it would send once more what was waiting.`,
 			switch {
 			case telltale.CodeOf(err) == telltale.Conflict:
 				return &failure{exitConflict, err}
+			case telltale.CodeOf(err) == telltale.Unavailable:
+				return &failure{exitTemporary, err}
 			case errors.Is(err, context.Canceled) && cmd.Context().Err() != nil:
 				p.hint("What was moved stays: run the command again, and it goes on.")
 				return context.Canceled

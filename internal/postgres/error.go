@@ -100,6 +100,13 @@ func (s *Store) explain(operation string, err error) error {
 	return err
 }
 
+// Away reports whether err says that the server cannot be reached now, or takes no
+// connections.
+func Away(err error) bool {
+	state := sqlState(err)
+	return strings.HasPrefix(state, "08") || strings.HasPrefix(state, "53") || strings.HasPrefix(state, "57") || state == "" && lost(err)
+}
+
 // lost reports whether err is a connection's, and not the server's word.
 func lost(err error) bool {
 	var network net.Error

@@ -59,6 +59,13 @@ const (
 	portionBytes   = 8 << 20 // of text and the like
 )
 
+// ImportChunks is the table of the files of imports, of which each row has so many
+// bytes but the last of a file: see importfile.go.
+const (
+	ImportChunks     = "import_chunk"
+	ImportChunkBytes = chunkBytes
+)
+
 // moveLock keeps two loaders apart, as long as their connections last.
 const moveLock = 7823641003
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"zombiezen.com/go/sqlite"
+
+	"telltale.example/telltale"
 )
 
 // Export is a store that no server has open, for whoever puts all of it into
@@ -172,9 +174,18 @@ func (e *Export) OwnIDs(ctx context.Context) (profiles int64, err error) {
 	return e.count(ctx, "the profiles with an id of their own", `SELECT count(*) FROM profile WHERE id <> x''`)
 }
 
-// OpenImports tells how many imports have not ended.
-func (e *Export) OpenImports(ctx context.Context) (imports int64, err error) {
-	return e.count(ctx, "the imports that have not ended", `SELECT count(*) FROM import WHERE state < 4`)
+// OpenImports gives the imports that have not ended, whose files are needed still.
+func (e *Export) OpenImports(ctx context.Context) (ids []telltale.ImportID, err error) {
+	c := e.store.writer.conn
+	c.SetInterrupt(ctx.Done())
+	err = c.query(`SELECT id FROM import WHERE state < 4 ORDER BY id`).each(func(q *query) error {
+		ids = append(ids, telltale.ImportID(q.getText()))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for imports that have not ended: %w", err)
+	}
+	return ids, nil
 }
 
 func (e *Export) count(ctx context.Context, what, text string) (n int64, err error) {
