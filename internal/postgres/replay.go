@@ -450,12 +450,19 @@ func (s *Store) AdvanceReplay(ctx context.Context, id telltale.ReplayID, n int) 
 	var due []*telltale.Webhook
 	err = s.write(ctx, "advancing a replay", func(tx *tx) error {
 		due = nil
+		there, err := tx.holdEvents(picks)
+		if err != nil {
+			return err
+		}
+		if err := tx.need(len(picks)); err != nil {
+			return err
+		}
 		now, err := s.replayRow(tx.ctx, tx.conn, tx.known, id, "FOR UPDATE")
 		if err != nil {
 			return err
 		}
 		if now.State == telltale.ReplayRunning && now.place == r.place {
-			if due, err = tx.advance(&now, picks, to, done); err != nil {
+			if due, err = tx.advance(&now, picks, there, to, done); err != nil {
 				return fmt.Errorf("replay %s: %w", id, err)
 			}
 		}
@@ -469,14 +476,7 @@ func (s *Store) AdvanceReplay(ctx context.Context, id telltale.ReplayID, n int) 
 }
 
 // advance makes the deliveries and writes where the replay stands then.
-func (tx *tx) advance(r *replayRow, picks []pick, to place, done bool) (due []*telltale.Webhook, err error) {
-	there, err := tx.holdEvents(picks)
-	if err != nil {
-		return nil, err
-	}
-	if err := tx.need(len(picks)); err != nil {
-		return nil, err
-	}
+func (tx *tx) advance(r *replayRow, picks []pick, there map[int64]bool, to place, done bool) (due []*telltale.Webhook, err error) {
 	for _, p := range picks {
 		// It may have been deleted, or purged, since it was found.
 		w := tx.known.hooks[p.target.number]
@@ -508,7 +508,8 @@ func (tx *tx) advance(r *replayRow, picks []pick, to place, done bool) (due []*t
 }
 
 // holdEvents tells which of the picks' events are there, and keeps them there
-// until the transaction ends.
+// until the transaction ends. It comes before the replay is locked, since whoever
+// removes events takes both in this order.
 func (tx *tx) holdEvents(picks []pick) (map[int64]bool, error) {
 	there := make(map[int64]bool, len(picks))
 	if len(picks) == 0 {
