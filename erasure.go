@@ -1,6 +1,9 @@
 package telltale
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Erasure is a durable job that forgets a person: the profile, their events with
 // payloads, deliveries and attempts, and so their messages, and their tracked
@@ -22,4 +25,13 @@ type Erasure struct {
 	CreatedAt time.Time
 	// CompletedAt is zero until nothing is left.
 	CompletedAt time.Time
+}
+
+// ErasedName is what the audit log calls who was erased: their id, unless that is
+// an address, which would be kept beyond the erasure.
+func ErasedName(p *Profile) string {
+	if strings.Contains(p.UserID, "@") {
+		return ""
+	}
+	return p.UserID
 }

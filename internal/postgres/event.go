@@ -21,6 +21,12 @@ type eventRow struct {
 	caller [16]byte // key of its caller's id, if it has one
 }
 
+// callerKey is half of a hash of a project and a caller's id.
+func callerKey(project telltale.ProjectID, id string) [16]byte {
+	hash := sha256.Sum256([]byte(string(project) + "\x00" + id))
+	return [16]byte(hash[:])
+}
+
 func newEventRow(project telltale.ProjectID, e *telltale.Event) (row eventRow, err error) {
 	var ok bool
 	if row.id, ok = stored.ParseULID(stored.EventPrefix, string(e.ID)); !ok {
@@ -33,8 +39,7 @@ func newEventRow(project telltale.ProjectID, e *telltale.Event) (row eventRow, e
 		return row, fmt.Errorf("postgres: event %s: %w", e.ID, err)
 	}
 	if e.CallerID != "" {
-		hash := sha256.Sum256([]byte(string(project) + "\x00" + e.CallerID))
-		row.caller = [16]byte(hash[:])
+		row.caller = callerKey(project, e.CallerID)
 	}
 	return row, nil
 }

@@ -485,30 +485,37 @@ func (tx *tx) thinOutEvents(after, end int64) (removed int, reached int64, err e
 	return len(finished), reached, tx.removeEvents(finished)
 }
 
-// holdFinished gives those of the events that have no open delivery, and will
-// have none as long as the transaction lasts. Whoever makes one holds the event,
-// and whoever opens one again holds the delivery.
-func (tx *tx) holdFinished(events []int64) ([]int64, error) {
-	if len(events) == 0 {
-		return nil, nil
-	}
-	var held []int64
-	var number int64
-	err := tx.each([]any{&number}, func() error { held = append(held, number); return nil },
-		`SELECT number FROM event WHERE number = ANY($1) AND number BETWEEN $2 AND $3 ORDER BY number FOR UPDATE SKIP LOCKED`, events, slices.Min(events), slices.Max(events))
-	if err != nil || len(held) == 0 {
-		return nil, err
-	}
-	if _, err := tx.exec(`SELECT number FROM delivery_done WHERE event = ANY($1) AND number > $2 ORDER BY number FOR UPDATE`, held, slices.Min(held)); err != nil {
+// holdFinished gives those of the events that it can hold and that have no open
+// delivery.
+func (tx *tx) holdFinished(events []int64) (held []int64, err error) {
+	if held, err = tx.holdForRemoval(events); err != nil || len(held) == 0 {
 		return nil, err
 	}
 	owed := map[int64]bool{}
+	var number int64
 	err = tx.each([]any{&number}, func() error { owed[number] = true; return nil }, `SELECT event FROM delivery WHERE event = ANY($1)`, held)
 	return slices.DeleteFunc(held, func(event int64) bool { return owed[event] }), err
 }
 
-// removeEvents removes events that [tx.holdFinished] gave, with their deliveries
-// and attempts.
+// holdForRemoval gives those of the events that are there and nobody else holds.
+// None gets another open delivery before the transaction ends: whoever makes one
+// holds the event, and whoever opens one again holds the delivery.
+func (tx *tx) holdForRemoval(events []int64) (held []int64, err error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	var number int64
+	err = tx.each([]any{&number}, func() error { held = append(held, number); return nil },
+		`SELECT number FROM event WHERE number = ANY($1) AND number BETWEEN $2 AND $3 ORDER BY number FOR UPDATE SKIP LOCKED`, events, slices.Min(events), slices.Max(events))
+	if err != nil || len(held) == 0 {
+		return nil, err
+	}
+	_, err = tx.exec(`SELECT number FROM delivery_done WHERE event = ANY($1) AND number > $2 ORDER BY number FOR UPDATE`, held, slices.Min(held))
+	return held, err
+}
+
+// removeEvents removes events that the transaction holds, with their finished
+// deliveries and the attempts of these.
 func (tx *tx) removeEvents(events []int64) error {
 	if len(events) == 0 {
 		return nil

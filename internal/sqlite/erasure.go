@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"telltale.example/telltale"
@@ -54,18 +53,9 @@ func (s *Store) Erase(ctx context.Context, project telltale.ProjectID, user tell
 			}
 		}
 		erasure = e.Erasure
-		return tx.audit(actor, telltale.AuditEntry{ProjectID: project, Action: telltale.AuditUserErased, Target: string(e.ID), Name: erasedName(known)})
+		return tx.audit(actor, telltale.AuditEntry{ProjectID: project, Action: telltale.AuditUserErased, Target: string(e.ID), Name: telltale.ErasedName(known)})
 	})
 	return erasure, err
-}
-
-// erasedName is what the audit log calls who was erased: their id, unless that is
-// an address, which would be kept beyond the erasure.
-func erasedName(p *telltale.Profile) string {
-	if strings.Contains(p.UserID, "@") {
-		return ""
-	}
-	return p.UserID
 }
 
 // erasureRow is an erasure with what only the engine knows of it.
