@@ -1,10 +1,11 @@
 package postgres
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 
 	"telltale.example/telltale"
 )
@@ -30,14 +31,21 @@ func (b *branch) where(sql string, args ...any) {
 	b.clauses = append(b.clauses, clause{sql, args})
 }
 
-// with gives the branch with further clauses, and leaves it as it is.
-func (b branch) with(clauses ...clause) branch {
-	b.clauses = slices.Concat(b.clauses, clauses)
+// and gives the branch narrowed by further clauses, and leaves it as it is. What
+// it says already it does not say twice: the server would take it for two things
+// that seldom come together.
+func (b branch) and(clauses ...clause) branch {
+	b.clauses = slices.Clone(b.clauses)
+	for _, c := range clauses {
+		if !slices.ContainsFunc(b.clauses, func(said clause) bool { return said.sql == c.sql }) {
+			b.clauses = append(b.clauses, c)
+		}
+	}
 	return b
 }
 
 // within narrows the branch to numbers.
-func (b *branch) within(n numbers) { b.clauses = append(b.clauses, n.clauses(b.alias())...) }
+func (b *branch) within(n numbers) { b.clauses = slices.Concat(b.clauses, n.clauses(b.alias())) }
 
 func (b *branch) alias() string { return b.table[strings.LastIndexByte(b.table, ' ')+1:] }
 
@@ -60,8 +68,18 @@ func order(page telltale.Page) string {
 	return "DESC"
 }
 
-// unite puts together the query of the first rows of all branches. Without an
-// order they are whichever rows.
+func opposite(page telltale.Page) string {
+	if nearest(page) {
+		return "DESC"
+	}
+	return "ASC"
+}
+
+// planned has the server plan a query anew each time, for what is asked: which
+// index is best for a webhook depends on how much that webhook has.
+const planned = pgx.QueryExecModeCacheDescribe
+
+// unite puts together the query of the first rows of all branches.
 func unite(branches []branch, columns, order string, limit int) (sql string, args []any) {
 	var c conditions
 	parts := make([]string, len(branches))
@@ -70,26 +88,20 @@ func unite(branches []branch, columns, order string, limit int) (sql string, arg
 		for _, clause := range b.clauses {
 			c.where(clause.sql, clause.args...)
 		}
-		by := ""
-		if order != "" {
-			by = fmt.Sprintf(" ORDER BY %s.number %s", b.alias(), order)
-		}
-		parts[i] = fmt.Sprintf("SELECT %s FROM %s%s%s LIMIT %d", columns, b.table, c.String(), by, limit)
+		parts[i] = fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s.number %s LIMIT %d", columns, b.table, c.String(), b.alias(), order, limit)
 	}
+	args = append([]any{planned}, c.args...)
 	if len(parts) == 1 {
-		return parts[0], c.args
+		return parts[0], args
 	}
-	all := "(" + strings.Join(parts, ") UNION ALL (") + ")"
-	if order != "" {
-		all += " ORDER BY number " + order
-	}
-	return fmt.Sprintf("%s LIMIT %d", all, limit), c.args
+	return fmt.Sprintf("(%s) ORDER BY number %s LIMIT %d", strings.Join(parts, ") UNION ALL ("), order, limit), args
 }
 
-// lastOf gives the number of the last one of so many rows, or 0 if there are
-// fewer.
-func lastOf(ctx context.Context, q querier, branches []branch, page telltale.Page, most int) (number int64, err error) {
-	sql, args := unite(branches, branches[0].alias()+".number", order(page), most)
-	err = q.QueryRow(ctx, fmt.Sprintf("SELECT number FROM (%s) r OFFSET %d", sql, most-1), args...).Scan(&number)
-	return number, ignoreNoRows(err)
+// all puts together the query of all rows of the branch, in whichever order.
+func (b branch) all(columns string) (sql string, args []any) {
+	var c conditions
+	for _, clause := range b.clauses {
+		c.where(clause.sql, clause.args...)
+	}
+	return fmt.Sprintf("SELECT %s FROM %s%s", columns, b.table, c.String()), append([]any{planned}, c.args...)
 }

@@ -15,10 +15,7 @@ func (s *Store) Deliveries(ctx context.Context, project telltale.ProjectID, f te
 	if err != nil || search == nil {
 		return nil, err
 	}
-	if err := s.read(ctx, "listing deliveries", search.run); err != nil {
-		return nil, err
-	}
-	return newestFirst(search.found, page), nil
+	return search.list(ctx, "listing deliveries")
 }
 
 func (s *Store) SearchDeliveries(ctx context.Context, project telltale.ProjectID, f telltale.DeliveryFilter, page telltale.Page, patience time.Duration) (telltale.DeliverySearch, error) {
@@ -28,10 +25,9 @@ func (s *Store) SearchDeliveries(ctx context.Context, project telltale.ProjectID
 		return result, err
 	}
 	search.until = time.Now().Add(patience)
-	if err := s.read(ctx, "searching deliveries", search.run); err != nil {
-		return result, err
+	if result.Found, err = search.list(ctx, "searching deliveries"); err != nil {
+		return telltale.DeliverySearch{}, err
 	}
-	result.Found = newestFirst(search.found, page)
 	if search.reached != 0 {
 		result.Reached, result.ReachedAt = s.ids.Delivery(search.reached), stored.NumberTime(search.reached)
 	}
@@ -45,7 +41,7 @@ func (s *Store) CountDeliveries(ctx context.Context, project telltale.ProjectID,
 	if err != nil || search == nil {
 		return 0, false, err
 	}
-	search.count = newCount(limit)
+	search.count, search.until = newCount(limit), time.Now().Add(countTime)
 	if err := s.read(ctx, "counting deliveries", search.run); err != nil {
 		return 0, false, err
 	}
@@ -69,16 +65,13 @@ type deliverySearch struct {
 	count    *count    // nil: the rows are listed
 	until    time.Time // if someone waits; then it stops
 
-	found   []telltale.Delivery
-	reached int64 // where it stopped; 0: it is through
+	found   []int64 // numbers, in the order of the page
+	reached int64   // where it stopped; 0: it is through
 }
 
-// A stretch has a few rows at first, which is enough for most pages, and then
-// more and more.
-const (
-	leastStep = 64
-	mostStep  = 1 << 16
-)
+// mostMatches is how many events that match are looked at in one step; before
+// that the steps double.
+const mostMatches = 4096
 
 // searchDeliveries gives nil if nothing can be found.
 func (s *Store) searchDeliveries(ctx context.Context, project telltale.ProjectID, f telltale.DeliveryFilter, page telltale.Page) (*deliverySearch, error) {
@@ -143,8 +136,7 @@ func (s *Store) deliveryPage(f telltale.DeliveryFilter, page telltale.Page) (num
 type kind struct {
 	table string
 	rows  []clause
-	// rare says that an index of the project's rows has these by themselves.
-	rare bool
+	found []clause // an index finds these rows by that; nil: among the project's, or the webhook's
 }
 
 const (
@@ -152,23 +144,33 @@ const (
 	doneTable = "delivery_done d"
 )
 
+// mostApart is of how many webhooks what waits is looked for one by one.
+const mostApart = 32
+
 // shownAs gives, for the state that is asked for, the rows that are shown so.
 // What waits is held if its webhook is disabled, and cancelled if it is deleted.
+// A webhook may have millions that wait, so each is looked for by itself.
 func shownAs(known *registry, p *project, f telltale.DeliveryFilter) []kind {
 	finished := func(state int) kind {
-		return kind{doneTable, []clause{{"d.state = ?", []any{state}}}, state != stored.StateSucceeded}
+		rows := clause{"d.state = ?", []any{state}}
+		if state == stored.StateSucceeded {
+			return kind{table: doneTable, rows: []clause{rows}}
+		}
+		return kind{doneTable, []clause{rows}, []clause{ofProject(p), rows}}
 	}
-	waiting := func(of func(*telltale.Webhook) bool) []kind {
+	waiting := func(of func(*telltale.Webhook) bool) (kinds []kind) {
 		var webhooks []int64
+		waits := clause{sql: "d.state = 2"}
 		for _, w := range known.allByNumb {
 			if now := w.now(); w.project == p.number && (f.WebhookID == "" || f.WebhookID == now.ID) && of(now) {
 				webhooks = append(webhooks, w.number)
+				kinds = append(kinds, kind{openTable, []clause{waits, ofWebhook(w)}, []clause{ofWebhook(w)}})
 			}
 		}
-		if webhooks == nil {
-			return nil
+		if !wide(f) && len(webhooks) > 1 || len(webhooks) > mostApart {
+			return []kind{{table: openTable, rows: []clause{waits, {"d.webhook = ANY(?)", []any{webhooks}}}}}
 		}
-		return []kind{{openTable, []clause{{"d.state = 2", nil}, {"d.webhook = ANY(?)", []any{webhooks}}}, false}}
+		return kinds
 	}
 	switch f.State {
 	case telltale.StateWaiting:
@@ -176,7 +178,7 @@ func shownAs(known *registry, p *project, f telltale.DeliveryFilter) []kind {
 	case telltale.StateHeld:
 		return waiting(func(w *telltale.Webhook) bool { return !w.Enabled && !w.Deleted })
 	case telltale.StateSending:
-		return []kind{{openTable, []clause{{"d.state = 3", nil}}, false}}
+		return []kind{{table: openTable, rows: []clause{{sql: "d.state = 3"}}}}
 	case telltale.StateSucceeded:
 		return []kind{finished(stored.StateSucceeded)}
 	case telltale.StateFailed:
@@ -185,9 +187,45 @@ func shownAs(known *registry, p *project, f telltale.DeliveryFilter) []kind {
 		return append(waiting(func(w *telltale.Webhook) bool { return w.Deleted }), finished(stored.StateCancelled))
 	}
 	if f.Answer != nil { // which no success keeps
-		return []kind{{openTable, nil, false}, finished(stored.StateFailed), finished(stored.StateCancelled)}
+		return []kind{{table: openTable}, finished(stored.StateFailed), finished(stored.StateCancelled)}
 	}
-	return []kind{{openTable, nil, false}, {doneTable, nil, false}}
+	return []kind{{table: openTable}, {table: doneTable}}
+}
+
+// list reads what is found when all is found: so the server plans how to read it
+// once for all lists.
+func (s *deliverySearch) list(ctx context.Context, operation string) (list []telltale.Delivery, err error) {
+	err = s.store.read(ctx, operation, func(ctx context.Context, q querier) error {
+		if err := s.run(ctx, q); err != nil {
+			return err
+		}
+		list, err = s.store.deliveriesByNumber(ctx, q, s.project.ID, newestFirst(s.found, s.page))
+		return err
+	})
+	return list, err
+}
+
+// deliveriesByNumber reads deliveries that were found, as they are now, in that
+// order. What was purged since is left out.
+func (s *Store) deliveriesByNumber(ctx context.Context, q querier, project telltale.ProjectID, numbers []int64) ([]telltale.Delivery, error) {
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	places := make(map[int64]int, len(numbers))
+	for i, n := range numbers {
+		places[n] = i
+	}
+	list := make([]telltale.Delivery, len(numbers))
+	var row scannedDelivery
+	err := each(ctx, q, `SELECT `+deliveryColumns+` FROM unnest($1::bigint[]) wanted CROSS JOIN LATERAL (
+			SELECT * FROM delivery o WHERE o.number = wanted UNION ALL SELECT * FROM delivery_done f WHERE f.number = wanted) d `+deliveryJoins, []any{numbers}, row.into(), func() error {
+		list[places[row.number]] = row.delivery(s, project)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list, func(d telltale.Delivery) bool { return d.ID == "" }), nil
 }
 
 func (s *deliverySearch) run(ctx context.Context, q querier) error {
@@ -203,17 +241,21 @@ func (s *deliverySearch) run(ctx context.Context, q querier) error {
 	case s.filter.Match != "":
 		return s.ofMatches(ctx, q)
 	case s.replay != 0:
-		return s.through(ctx, q, func(kind) []clause { return []clause{{"d.replay = ?", []any{s.replay}}} })
+		return s.through(ctx, q, s.ways(s.ofReplay()))
+	case s.webhook != nil:
+		return s.through(ctx, q, s.ways(ofWebhook(s.webhook)))
 	}
-	return s.through(ctx, q, func(k kind) []clause {
-		switch {
-		case k.rare:
-			return append([]clause{{"d.project = ?", []any{s.project.number}}}, k.rows...)
-		case s.webhook != nil:
-			return []clause{{"d.webhook = ?", []any{s.webhook.number}}}
-		}
-		return []clause{{"d.project = ?", []any{s.project.number}}}
-	})
+	return s.through(ctx, q, s.ways(ofProject(s.project)))
+}
+
+func ofProject(p *project) clause { return clause{"d.project = ?", []any{p.number}} }
+func ofWebhook(w *webhook) clause { return clause{"d.webhook = ?", []any{w.number}} }
+
+func (s *deliverySearch) ofReplay() clause { return clause{"d.replay = ?", []any{s.replay}} }
+
+// wide reports whether a list is of a whole project, or a whole webhook.
+func wide(f telltale.DeliveryFilter) bool {
+	return f.EventID == "" && f.Match == "" && f.ReplayID == ""
 }
 
 func ignoreNoRows(err error) error {
@@ -223,91 +265,116 @@ func ignoreNoRows(err error) error {
 	return err
 }
 
-// through goes through what an index finds: by says by what it does.
-func (s *deliverySearch) through(ctx context.Context, q querier, by func(kind) []clause) error {
-	branches := s.branches(by)
-	within := s.within
-	for step := s.leastStep(); ; step = min(2*step, mostStep) {
-		part, rest, err := s.split(ctx, q, within, step, branches)
-		if err == nil {
-			err = s.look(ctx, q, part, branches)
-		}
-		if err != nil || rest.empty() || !s.goOn(rest) {
-			return err
-		}
-		within = rest
-	}
-}
+// way is how rows of one kind are found, and which of them are asked for.
+type way struct{ found, asked branch }
 
-func (s *deliverySearch) branches(by func(kind) []clause) []branch {
-	list := make([]branch, len(s.kinds))
+// ways are how rows of every kind are found by an index of what the clause says.
+func (s *deliverySearch) ways(by clause) []way {
+	list := make([]way, len(s.kinds))
 	for i, k := range s.kinds {
-		list[i] = branch{k.table, by(k)}
+		found := branch{k.table, []clause{by}}
+		if k.found != nil && wide(s.filter) {
+			found.clauses = k.found
+		}
+		list[i] = way{found, found.and(k.rows...).and(s.filters()...)}
 	}
 	return list
 }
 
-func (s *deliverySearch) leastStep() int {
+// through goes through the ways, in stretches if someone waits who may have to
+// wait for long.
+func (s *deliverySearch) through(ctx context.Context, q querier, ways []way) error {
+	if s.until.IsZero() || !s.passesOver() {
+		return s.look(ctx, q, s.within, ways)
+	}
+	found := make([]branch, len(ways))
+	for i := range ways {
+		found[i] = ways[i].found
+	}
+	look := func(ctx context.Context, part numbers) error { return s.look(ctx, q, part, ways) }
+	rest, err := (&stretches{found, s.within, s.page, s.leastRows(), s.until, look, s.wantsMore}).run(ctx, q)
+	s.stopAt(rest)
+	return err
+}
+
+func (s *deliverySearch) leastRows() int {
 	if s.count != nil {
-		return leastCounted
+		return leastCount
 	}
-	return leastStep
+	return leastRows
 }
 
-// split divides the numbers behind so many rows that the index finds, if
-// someone waits who may have to wait for long.
-func (s *deliverySearch) split(ctx context.Context, q querier, within numbers, step int, branches []branch) (part, rest numbers, err error) {
-	if s.until.IsZero() && s.count == nil || !s.passesOver() {
-		return within, numbers{}, nil
+// wantsMore reports whether to look at what is left, too.
+func (s *deliverySearch) wantsMore() bool {
+	if s.count != nil && s.count.n > s.count.limit || s.count == nil && len(s.found) >= pageLimit(s.page) {
+		return false
 	}
-	bounded := make([]branch, len(branches))
-	for i := range branches {
-		bounded[i] = branches[i].with(within.clauses("d")...)
-	}
-	last, err := lastOf(ctx, q, bounded, s.page, step)
-	if err != nil || last == 0 {
-		return within, numbers{}, err
-	}
-	part, rest = within.splitAt(last, nearest(s.page))
-	return part, rest, nil
+	return s.until.IsZero() || time.Now().Before(s.until)
 }
 
-// passesOver reports whether rows that the index finds may be none that are
-// asked for.
+// stopAt notes that the rest was not looked at, unless the page is whole.
+func (s *deliverySearch) stopAt(rest numbers) {
+	switch {
+	case rest.empty():
+	case s.count != nil:
+		s.count.gaveUp = true
+	case len(s.found) >= pageLimit(s.page):
+	case nearest(s.page):
+		s.reached = rest.above
+	default:
+		s.reached = rest.below
+	}
+}
+
+// passesOver reports whether many rows that are found may be none that are asked
+// for. What waits is found by itself, as a rule; what is sending is never much,
+// and has an index.
 func (s *deliverySearch) passesOver() bool {
 	f := &s.filter
-	return f.State != "" || f.Type != "" || f.Attempted != nil || f.Answer != nil || s.replay != 0 && s.webhook != nil
+	if f.Type != "" || f.Attempted != nil || f.Answer != nil {
+		return true
+	}
+	switch f.State {
+	case "":
+		return s.replay != 0 && s.webhook != nil
+	case telltale.StateSending:
+		return false
+	case telltale.StateSucceeded:
+		return true
+	case telltale.StateWaiting, telltale.StateHeld:
+		return s.replay != 0 || s.kinds[0].found == nil
+	}
+	return s.webhook != nil || s.replay != 0 || s.kinds[0].found == nil
 }
 
 // look reads the rows with those numbers, or counts them.
-func (s *deliverySearch) look(ctx context.Context, q querier, within numbers, branches []branch) error {
-	filters := append(within.clauses("d"), s.filters()...)
-	narrowed := make([]branch, len(branches))
-	for i := range branches { // as many of each kind
-		narrowed[i] = branches[i].with(s.kinds[i%len(s.kinds)].rows...).with(filters...)
+func (s *deliverySearch) look(ctx context.Context, q querier, within numbers, ways []way) error {
+	asked := make([]branch, len(ways))
+	for i := range ways {
+		asked[i] = ways[i].asked.and(within.clauses("d")...)
 	}
 	if s.count != nil {
-		return s.count.rows(ctx, q, narrowed)
+		return s.count.rows(ctx, q, asked)
 	}
-	sql, args := unite(narrowed, "d.*", order(s.page), pageLimit(s.page)-len(s.found))
-	var row scannedDelivery
-	return each(ctx, q, `SELECT `+deliveryColumns+` FROM (`+sql+`) d `+deliveryJoins+` ORDER BY d.number `+order(s.page), args, row.into(), func() error {
-		s.found = append(s.found, row.delivery(s.store, s.project.ID))
+	sql, args := unite(asked, "d.number", order(s.page), pageLimit(s.page)-len(s.found))
+	var number int64
+	return each(ctx, q, sql, args, []any{&number}, func() error {
+		s.found = append(s.found, number)
 		return nil
 	})
 }
 
 // filters is what is asked of every row.
 func (s *deliverySearch) filters() []clause {
-	list := []clause{{"d.project = ?", []any{s.project.number}}}
+	list := []clause{ofProject(s.project)}
 	if s.webhook != nil {
-		list = append(list, clause{"d.webhook = ?", []any{s.webhook.number}})
+		list = append(list, ofWebhook(s.webhook))
 	}
 	if s.typeCode >= 0 {
 		list = append(list, clause{"d.type = ?", []any{s.typeCode}})
 	}
 	if s.replay != 0 {
-		list = append(list, clause{"d.replay = ?", []any{s.replay}})
+		list = append(list, s.ofReplay())
 	}
 	if attempted := s.filter.Attempted; attempted != nil && *attempted {
 		list = append(list, clause{"d.attempts > 0", nil})
@@ -330,22 +397,6 @@ func got(a telltale.Answer) string {
 	return "coalesce(d.last_status, 0) NOT BETWEEN 300 AND 599"
 }
 
-// goOn reports whether to look at the rest, too.
-func (s *deliverySearch) goOn(rest numbers) bool {
-	switch {
-	case s.count != nil:
-		return s.count.more()
-	case len(s.found) >= pageLimit(s.page):
-		return false
-	case !s.until.IsZero() && !time.Now().Before(s.until):
-		if s.reached = rest.below; nearest(s.page) {
-			s.reached = rest.above
-		}
-		return false
-	}
-	return true
-}
-
 // ofEvent reads an event's deliveries.
 func (s *deliverySearch) ofEvent(ctx context.Context, q querier) error {
 	u, ok := stored.ParseULID(stored.EventPrefix, string(s.filter.EventID))
@@ -358,7 +409,7 @@ func (s *deliverySearch) ofEvent(ctx context.Context, q querier) error {
 	if err != nil {
 		return ignoreNoRows(err)
 	}
-	return s.look(ctx, q, s.within, s.branches(func(kind) []clause { return []clause{{"d.event = ?", []any{event}}} }))
+	return s.look(ctx, q, s.within, s.ways(clause{"d.event = ?", []any{event}}))
 }
 
 // ofMatches reads the deliveries of every event that matches. Those that an event
@@ -374,7 +425,7 @@ func (s *deliverySearch) ofMatches(ctx context.Context, q querier) error {
 		return err
 	}
 	within := s.within
-	for step := s.leastStep(); ; step = min(2*step, mostStep) {
+	for step := s.leastRows(); ; step = min(2*step, mostMatches) {
 		events, err := s.matches(ctx, q, numbers{first - 1, within.below}, step)
 		if err != nil {
 			return err
@@ -387,12 +438,16 @@ func (s *deliverySearch) ofMatches(ctx context.Context, q querier) error {
 				first = last
 			}
 		}
-		branches := s.branches(func(kind) []clause { return []clause{{"d.replay IS NULL AND d.event = ANY(?)", []any{events}}} })
+		ways := s.ways(clause{"d.replay IS NULL AND d.event = ANY(?)", []any{events}})
 		if replays {
-			branches = append(branches, s.branches(s.replayed(part))...)
+			ways = append(ways, s.ways(s.replayed(part))...)
 		}
-		if err := s.look(ctx, q, part, branches); err != nil || rest.empty() || !s.goOn(rest) {
+		if err := s.look(ctx, q, part, ways); err != nil || rest.empty() {
 			return err
+		}
+		if !s.wantsMore() {
+			s.stopAt(rest)
+			return nil
 		}
 		within = rest
 	}
@@ -400,12 +455,10 @@ func (s *deliverySearch) ofMatches(ctx context.Context, q querier) error {
 
 // replayed finds what replays made of the events that match, all of which are
 // looked for: they are few, as a rule, next to what a replay makes.
-func (s *deliverySearch) replayed(within numbers) func(kind) []clause {
+func (s *deliverySearch) replayed(within numbers) clause {
 	match := clean(s.filter.Match)
-	return func(kind) []clause {
-		return []clause{{`d.replay IS NOT NULL AND d.event = ANY(ARRAY(SELECT e.number FROM event e
-			WHERE e.project = ? AND (e.user_id = ? OR e.email = ? OR e.message_id = ?) AND e.number < ?))`, []any{s.project.number, match, match, match, within.below}}}
-	}
+	return clause{`d.replay IS NOT NULL AND d.event = ANY(ARRAY(SELECT e.number FROM event e
+		WHERE e.project = ? AND (e.user_id = ? OR e.email = ? OR e.message_id = ?) AND e.number < ?))`, []any{s.project.number, match, match, match, within.below}}
 }
 
 // matches gives the numbers of events that match, in the order of the page.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/oklog/ulid/v2"
@@ -385,6 +386,8 @@ type eventSearch struct {
 	filter   telltale.EventFilter
 	page     telltale.Page
 	within   numbers
+	near     numbers // that events received in the time have, as a rule
+	far      []int64 // the others' numbers
 }
 
 // searchEvents gives nil if nothing can be found.
@@ -393,7 +396,7 @@ func (s *Store) searchEvents(ctx context.Context, project telltale.ProjectID, f 
 	if err != nil {
 		return nil, err
 	}
-	search := &eventSearch{project: known.project(project), filter: f, page: page, within: allNumbers()}
+	search := &eventSearch{project: known.project(project), filter: f, page: page, within: allNumbers(), near: allNumbers()}
 	var ok bool
 	if search.typeCode, ok = filterType(f.Type); search.project == nil || !ok {
 		return nil, nil
@@ -401,8 +404,8 @@ func (s *Store) searchEvents(ctx context.Context, project telltale.ProjectID, f 
 	return search, nil
 }
 
-// bound finds out which numbers the page has. An event that is gone leaves the
-// time that its id tells.
+// bound finds out which numbers the page has, and which the time of receipt. An
+// event that is gone leaves the time that its id tells.
 func (s *eventSearch) bound(ctx context.Context, q querier) error {
 	for _, end := range []struct {
 		id    string
@@ -420,7 +423,28 @@ func (s *eventSearch) bound(ctx context.Context, q querier) error {
 			return err
 		}
 	}
-	return nil
+	if s.filter.Match != "" {
+		return nil
+	}
+	if !s.filter.Since.IsZero() {
+		s.near.above = (ceilMilli(s.filter.Since)-mostLag)<<stored.NumberBits - 1
+	}
+	if !s.filter.Until.IsZero() {
+		s.near.below = (ceilMilli(s.filter.Until) + mostLag) << stored.NumberBits
+	}
+	if s.near == allNumbers() {
+		return nil
+	}
+	far := branch{table: "event e"}
+	far.where("e.project = ?", s.project.number)
+	far.where(displaced)
+	far.where("(e.number <= ? OR e.number >= ?)", s.near.above, s.near.below)
+	sql, args := far.and(s.received()...).all("e.number")
+	var number int64
+	return each(ctx, q, sql, args, []any{&number}, func() error {
+		s.far = append(s.far, number)
+		return nil
+	})
 }
 
 // mostLag is how far the time of receipt is from the time of storing, as a rule,
@@ -431,29 +455,19 @@ const (
 	displaced = "abs((e.number >> 11) - e.received_at) > 3600000"
 )
 
-// branches are the ways to the events, which have none in common. Times of
-// receipt are turned into numbers, which is what events stand in order by.
+// branches are the ways to the events, which have none in common.
 func (s *eventSearch) branches() []branch {
 	if s.filter.Match != "" {
 		return matching(s.project, s.filter.Match)
 	}
 	usual := branch{table: "event e"}
 	usual.where("e.project = ?", s.project.number)
-	if s.filter.Since.IsZero() && s.filter.Until.IsZero() {
+	usual.within(s.near)
+	if s.far == nil {
 		return []branch{usual}
 	}
-	near := allNumbers()
-	if !s.filter.Since.IsZero() {
-		near.above = (ceilMilli(s.filter.Since)-mostLag)<<stored.NumberBits - 1
-	}
-	if !s.filter.Until.IsZero() {
-		near.below = (ceilMilli(s.filter.Until) + mostLag) << stored.NumberBits
-	}
 	far := branch{table: "event e"}
-	far.where("e.project = ?", s.project.number)
-	far.where(displaced)
-	far.where("(e.number <= ? OR e.number >= ?)", near.above, near.below)
-	usual.within(near)
+	far.where("e.number = ANY(?)", s.far)
 	return []branch{usual, far}
 }
 
@@ -473,28 +487,34 @@ func matching(p *project, match string) []branch {
 	return branches
 }
 
-// narrowed gives the branches with all that the filter says.
-func (s *eventSearch) narrowed() []branch {
+// narrowed gives the branches with all that the filter says, and those numbers.
+func (s *eventSearch) narrowed(within numbers) []branch {
 	branches := s.branches()
 	for i := range branches {
 		b := &branches[i]
-		b.within(s.within)
+		b.within(within)
 		if s.typeCode >= 0 {
 			b.where("e.type = ?", s.typeCode)
 		}
-		if !s.filter.Since.IsZero() {
-			b.where("e.received_at >= ?", ceilMilli(s.filter.Since))
-		}
-		if !s.filter.Until.IsZero() {
-			b.where("e.received_at < ?", ceilMilli(s.filter.Until))
-		}
+		*b = b.and(s.received()...)
 	}
 	return branches
 }
 
+// received says when the events were received.
+func (s *eventSearch) received() (list []clause) {
+	if !s.filter.Since.IsZero() {
+		list = append(list, clause{"e.received_at >= ?", []any{ceilMilli(s.filter.Since)}})
+	}
+	if !s.filter.Until.IsZero() {
+		list = append(list, clause{"e.received_at < ?", []any{ceilMilli(s.filter.Until)}})
+	}
+	return list
+}
+
 func (s *eventSearch) each(ctx context.Context, q querier, limit int, visit func(*telltale.Event)) error {
 	var row scannedEvent
-	sql, args := unite(s.narrowed(), "e.*", order(s.page), limit)
+	sql, args := unite(s.narrowed(s.within), "e.*", order(s.page), limit)
 	return each(ctx, q, `SELECT `+eventColumns+` FROM (`+sql+`) e ORDER BY e.number `+order(s.page), args, row.into(), func() error {
 		visit(row.event(s.project.ID))
 		return nil
@@ -508,7 +528,12 @@ func (s *Store) CountEvents(ctx context.Context, project telltale.ProjectID, f t
 		return 0, false, err
 	}
 	t := newCount(limit)
-	err = s.read(ctx, "counting events", func(ctx context.Context, q querier) error { return search.count(ctx, q, t) })
+	err = s.read(ctx, "counting events", func(ctx context.Context, q querier) error {
+		if err := search.bound(ctx, q); err != nil {
+			return err
+		}
+		return search.count(ctx, q, t)
+	})
 	if err != nil {
 		return 0, false, err
 	}
@@ -519,27 +544,15 @@ func (s *Store) CountEvents(ctx context.Context, project telltale.ProjectID, f t
 // count goes through the numbers in stretches, if there are events to be passed
 // over.
 func (s *eventSearch) count(ctx context.Context, q querier, t *count) error {
-	for step := leastCounted; ; step = min(2*step, mostStep) {
-		part, rest := s.within, numbers{}
-		if s.typeCode >= 0 || !s.filter.Since.IsZero() || !s.filter.Until.IsZero() {
-			branches := s.branches()
-			for i := range branches {
-				branches[i].within(s.within)
-			}
-			last, err := lastOf(ctx, q, branches, s.page, step)
-			if err != nil {
-				return err
-			}
-			if last != 0 {
-				part, rest = s.within.splitAt(last, nearest(s.page))
-			}
-		}
-		s.within = part
-		if err := t.rows(ctx, q, s.narrowed()); err != nil || rest.empty() || !t.more() {
-			return err
-		}
-		s.within = rest
+	if s.typeCode < 0 && s.filter.Since.IsZero() && s.filter.Until.IsZero() {
+		return t.rows(ctx, q, s.narrowed(s.within))
 	}
+	until := time.Now().Add(countTime)
+	look := func(ctx context.Context, part numbers) error { return t.rows(ctx, q, s.narrowed(part)) }
+	more := func() bool { return t.n <= t.limit && time.Now().Before(until) }
+	rest, err := (&stretches{s.branches(), s.within, s.page, leastCount, until, look, more}).run(ctx, q)
+	t.gaveUp = !rest.empty()
+	return err
 }
 
 // filterType gives the code of the type that a list is narrowed to, -1 for

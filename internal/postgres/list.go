@@ -51,14 +51,6 @@ func (n *numbers) cut(other numbers) {
 
 func (n numbers) empty() bool { return n.below-1 <= n.above }
 
-// splitAt divides the numbers behind the one that is read last.
-func (n numbers) splitAt(last int64, upwards bool) (part, rest numbers) {
-	if upwards {
-		return numbers{n.above, last + 1}, numbers{last, n.below}
-	}
-	return numbers{last - 1, n.below}, numbers{n.above, last}
-}
-
 // conditions gathers what a query asks for, and its parameters.
 type conditions struct {
 	sql  []string

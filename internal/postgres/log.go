@@ -132,7 +132,11 @@ func (s *Store) LogSince(ctx context.Context, project telltale.ProjectID, after 
 		}
 		// What was cut off for the events' sake is behind the cursor.
 		past, _ := slices.BinarySearchFunc(happened, l.within.below, func(d logDelivery, below int64) int { return cmp.Compare(d.at, below) })
-		if page.Deliveries, err = l.rows(ctx, q, happened[:past]); err != nil {
+		wanted := make([]int64, past)
+		for i := range wanted {
+			wanted[i] = happened[i].number
+		}
+		if page.Deliveries, err = s.deliveriesByNumber(ctx, q, project, wanted); err != nil {
 			return err
 		}
 		page.Next, page.More = telltale.Cursor(l.within.below-1), l.within.below <= int64(end)
@@ -226,27 +230,4 @@ func (l *logSearch) events(ctx context.Context, q querier) ([]*telltale.Event, e
 		events = events[:l.limit]
 	}
 	return events, err
-}
-
-// rows reads the deliveries as they are.
-func (l *logSearch) rows(ctx context.Context, q querier, happened []logDelivery) ([]telltale.Delivery, error) {
-	if len(happened) == 0 {
-		return nil, nil
-	}
-	wanted := make([]int64, len(happened))
-	places := make(map[int64]int, len(happened))
-	for i, h := range happened {
-		wanted[i], places[h.number] = h.number, i
-	}
-	deliveries := make([]telltale.Delivery, len(happened))
-	var row scannedDelivery
-	err := each(ctx, q, `SELECT `+deliveryColumns+` FROM unnest($1::bigint[]) wanted CROSS JOIN LATERAL (
-			SELECT * FROM delivery o WHERE o.number = wanted UNION ALL SELECT * FROM delivery_done f WHERE f.number = wanted) d `+deliveryJoins, []any{wanted}, row.into(), func() error {
-		deliveries[places[row.number]] = row.delivery(l.store, l.project.ID)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(deliveries, func(d telltale.Delivery) bool { return d.ID == "" }), nil // what is purged
 }

@@ -191,6 +191,10 @@ func setParameters(p map[string]string, name string, limit time.Duration) {
 	p["idle_in_transaction_session_timeout"] = milli(writeLimit)
 	p["client_encoding"] = "UTF8"
 	p["jit"] = "off" // statements are short, and compiling them is not
+	p["max_parallel_workers_per_gather"] = "0"
+	// Rows are found by indexes, in which what is asked for is mostly in memory.
+	// Servers that believe in disks read whole tables instead.
+	p["random_page_cost"] = "1.1"
 	p["default_transaction_isolation"] = "read committed"
 }
 
