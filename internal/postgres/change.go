@@ -2,20 +2,14 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/stored"
 )
-
-// mostRaces is how often a call is run again because somebody else made a user
-// in the same moment: by then there is one, whom it can hold.
-const mostRaces = 20
 
 // ChangeUsers holds the rows of its users while it decides: see held.go.
 func (s *Store) ChangeUsers(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
@@ -28,24 +22,10 @@ func (s *Store) ChangeUsers(ctx context.Context, c telltale.UserChanges) (tellta
 		return telltale.UserChanged{}, s.explain("changing users", err)
 	}
 	defer leave()
-	for range mostRaces {
-		if err = s.transact(ctx, call.transaction()); !isRace(err) {
-			break
-		}
-	}
-	switch {
-	case isRace(err):
-		return telltale.UserChanged{}, unavailable("The database is busy.", retryBusy, err)
-	case err != nil:
+	if err := s.transact(ctx, call.transaction()); err != nil {
 		return telltale.UserChanged{}, err
 	}
 	return call.changed, nil
-}
-
-// isRace reports whether a user was made whose id somebody else had got meanwhile.
-func isRace(err error) bool {
-	var known *pgconn.PgError
-	return isUnique(err) && errors.As(err, &known) && known.ConstraintName == "profile_user"
 }
 
 // changing is a call of ChangeUsers.

@@ -3,10 +3,12 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"telltale.example/telltale"
 )
@@ -16,14 +18,16 @@ import (
 //
 //  1. The rows of all users of the call are locked, in the order of their numbers.
 //  2. They are read, behind the locks, in a statement of its own: it sees what
-//     those before committed. If it finds other users than are locked, both are
-//     done again.
+//     those before committed. If that finds others than are locked, since a user
+//     went and came while it waited, they are locked if nobody else holds them.
+//     Otherwise the transaction begins anew: who waits out of the order may wait
+//     for somebody who waits for them.
 //  3. Changes are decided in memory, one by one, and what came of them is stored
 //     at the end, all rows of a kind in one statement.
 //
 // Of a user who has no row there is nothing to lock. Of two who make one at once
-// the second finds that the user's id is taken, when it stores it, and is run
-// again: see [Store.ChangeUsers].
+// the second finds that the user's id is taken, when it stores it, and begins
+// anew likewise.
 
 // reference is what a user of a project is looked for by: an id in canonical
 // form, or an email.
@@ -210,17 +214,20 @@ type goneUser struct{ number, heir int64 }
 // begin is queue for a transaction that begins, and holds nobody yet.
 func (h *heldUsers) begin(b *pgx.Batch) {
 	h.locked = nil
-	h.queue(b)
+	h.queue(b, "")
 }
 
+// skipLocked has rows passed over that somebody else holds.
+const skipLocked = " SKIP LOCKED"
+
 // queue adds the statements that hold the users to a batch.
-func (h *heldUsers) queue(b *pgx.Batch) {
+func (h *heldUsers) queue(b *pgx.Batch, skip string) {
 	h.rows = h.rows[:0]
 	if h.locked == nil {
 		h.locked = map[int64]bool{}
 	}
 	args := h.wanted.args()
-	b.Queue(wantedUsers+`SELECT p.number FROM wanted w JOIN profile p ON p.number = w.number ORDER BY p.number FOR UPDATE OF p`, args...).Query(func(rows pgx.Rows) error {
+	b.Queue(wantedUsers+`SELECT p.number FROM wanted w JOIN profile p ON p.number = w.number ORDER BY p.number FOR UPDATE OF p`+skip, args...).Query(func(rows pgx.Rows) error {
 		var number int64
 		_, err := pgx.ForEachRow(rows, []any{&number}, func() error { h.locked[number] = true; return nil })
 		return err
@@ -246,14 +253,20 @@ func (h *heldUsers) isHeld() bool {
 	return h.locked != nil && !slices.ContainsFunc(h.rows, func(r scannedProfile) bool { return !h.locked[r.number] })
 }
 
+// errMoved says that a user came back as another while they were waited for.
+var errMoved = errors.New("a user was made anew meanwhile")
+
+// isRace reports whether a transaction is to be run again since somebody else
+// made a user in the same moment. By then there is one, who can be held.
+func isRace(err error) bool {
+	var known *pgconn.PgError
+	return errors.Is(err, errMoved) || isUnique(err) && errors.As(err, &known) && known.ConstraintName == "profile_user"
+}
+
 // hold has the transaction hold the users, and go by the time at which it does.
 func (tx *tx) hold(h *heldUsers) error {
-	for !h.isHeld() {
-		b := &pgx.Batch{}
-		h.queue(b)
-		if err := tx.conn.SendBatch(tx.ctx, b).Close(); err != nil {
-			return fmt.Errorf("holding users: %w", err)
-		}
+	if err := tx.lock(h); err != nil {
+		return fmt.Errorf("holding users: %w", err)
 	}
 	tx.milli = h.milli
 	if h.numbers > 0 {
@@ -268,6 +281,27 @@ func (tx *tx) hold(h *heldUsers) error {
 	}
 	for _, email := range h.wanted.emails {
 		h.stored[email] = h.latest(email)
+	}
+	return nil
+}
+
+// lock locks and reads the users, as far as that was not begun with the transaction.
+func (tx *tx) lock(h *heldUsers) error {
+	for _, skip := range [...]string{"", skipLocked} {
+		if h.isHeld() {
+			return nil
+		}
+		if h.locked != nil {
+			skip = skipLocked
+		}
+		b := &pgx.Batch{}
+		h.queue(b, skip)
+		if err := tx.conn.SendBatch(tx.ctx, b).Close(); err != nil {
+			return err
+		}
+	}
+	if !h.isHeld() {
+		return errMoved
 	}
 	return nil
 }
@@ -294,12 +328,8 @@ func (tx *tx) holdNext(h *heldUsers, email reference) (*user, error) {
 	}
 	next := heldUsers{}
 	next.wanted.add(email.project, "", email.text)
-	for !next.isHeld() {
-		b := &pgx.Batch{}
-		next.queue(b)
-		if err := tx.conn.SendBatch(tx.ctx, b).Close(); err != nil {
-			return nil, fmt.Errorf("holding a user: %w", err)
-		}
+	if err := tx.lock(&next); err != nil {
+		return nil, fmt.Errorf("holding a user: %w", err)
 	}
 	for i := range next.rows {
 		row := &next.rows[i]

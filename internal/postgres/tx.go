@@ -80,7 +80,7 @@ func (s *Store) transact(ctx context.Context, t transaction) error {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
 	var err error
-	for range mostTries {
+	for tries := 0; tries < mostTries; tries++ {
 		if err = s.tryTransaction(ctx, t); err == nil {
 			return nil
 		}
@@ -90,6 +90,8 @@ func (s *Store) transact(ctx context.Context, t transaction) error {
 			if err = s.partitions.ensure(ctx, s.writers, int64(missing)); err != nil {
 				return s.explain(t.name, err)
 			}
+		case isRace(err): // somebody else won it, so it does not count
+			tries--
 		case !isTransient(err):
 			return s.explain(t.name, err)
 		}
@@ -140,7 +142,7 @@ func finish(c *pgxpool.Conn, committed bool, err error) {
 	var known *telltale.Error
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if err == nil || !errors.As(err, &known) && !isTransient(err) && !isUnique(err) {
+	if err == nil || !errors.As(err, &known) && !isTransient(err) && !isUnique(err) && !isRace(err) {
 		_ = c.Conn().Close(ctx) // the pool drops it
 		return
 	}
