@@ -11,7 +11,9 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -66,8 +68,12 @@ const (
 	ImportChunkBytes = chunkBytes
 )
 
-// moveLock keeps two loaders apart, as long as their connections last.
-const moveLock = 7823641003
+// moveLock keeps two loaders apart, as long as their connections last: the server
+// takes a moment to see that one was killed.
+const (
+	moveLock    = 7823641003
+	endingLimit = 3 * time.Second
+)
 
 var errMoving = errors.New("a store is being moved into this database, and not all of it is here: run telltale move again until it says that it is done, or name another database")
 
@@ -101,16 +107,17 @@ func (l *Loader) open(ctx context.Context, url string, tables []string) error {
 		return err
 	}
 	setParameters(config.RuntimeParams, writerName+" move", 0)
+	config.RuntimeParams["lock_timeout"] = strconv.FormatInt(endingLimit.Milliseconds(), 10)
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = "0" // a portion takes as long as its rows take to be read
 	if l.conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return err
 	}
-	var alone bool
-	if err := l.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(moveLock)).Scan(&alone); err != nil {
-		return err
+	_, err = l.conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(moveLock))
+	if sqlState(err) == "55P03" {
+		return telltale.Errorf(telltale.Conflict, "A store is being moved into this database right now, by the session whose application_name is %q.", writerName+" move")
 	}
-	if !alone {
-		return telltale.Errorf(telltale.Conflict, "A store is being moved into this database right now.")
+	if err != nil {
+		return err
 	}
 	return pgx.BeginFunc(ctx, l.conn, func(t pgx.Tx) error { return l.begin(ctx, t, tables) })
 }

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -112,11 +114,7 @@ func newExport(t *testing.T, path string) *Export {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { _ = e.Close() })
 	return e
 }
 
@@ -176,6 +174,42 @@ func keysOf(t *testing.T, e *Export, table string, behind []any) (keys [][]any) 
 		t.Fatalf("behind the end of %s: %v", table, rows.Err())
 	}
 	return keys
+}
+
+// Counts stay in memory for seconds, and a crash loses them there.
+func TestAnExportHasTheCountsThatACrashLost(t *testing.T) {
+	path := newDatabase(t)
+	s := openStore(t, path)
+	project, err := s.ProjectBySlug(t.Context(), telltale.DefaultProjectSlug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := &telltale.Event{ID: telltale.NewEventID(), ProjectID: project.ID, Type: telltale.Opened, Payload: []byte("{}")}
+	if _, err := s.AcceptEvents(t.Context(), telltale.Acceptance{ProjectID: project.ID, Events: []*telltale.Event{event}}); err != nil {
+		t.Fatal(err)
+	}
+	crashed := filepath.Join(dataFolder(t), "telltale.db")
+	for _, file := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + file)
+		if err == nil {
+			err = os.WriteFile(crashed+file, content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		e := newExport(t, crashed)
+		if n, err := e.Count(t.Context(), "stat"); err != nil || n != 2 {
+			t.Errorf("there are %d rows of counts, and not a fine and a coarse one; %v", n, err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestAnExportNeedsTheStoreToItself(t *testing.T) {
