@@ -107,6 +107,13 @@ func Away(err error) bool {
 	return strings.HasPrefix(state, "08") || strings.HasPrefix(state, "53") || strings.HasPrefix(state, "57") || state == "" && lost(err)
 }
 
+// ended reports whether the server ended the session, or the connection broke: as
+// when it restarts, or an operator ended what was idle.
+func ended(err error) bool {
+	state := sqlState(err)
+	return state == "57P01" || state == "57P02" || state == "" && isEOF(err)
+}
+
 // lost reports whether err is a connection's, and not the server's word.
 func lost(err error) bool {
 	var network net.Error

@@ -235,7 +235,11 @@ func (s *Store) read(ctx context.Context, operation string, do func(ctx context.
 	}
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	return s.explain(operation, do(ctx, s.readers))
+	err := do(ctx, s.readers)
+	if ended(err) { // those that were idle beside it most likely have, too
+		s.readers.Reset()
+	}
+	return s.explain(operation, err)
 }
 
 // snapshot is read for several statements that have to see the same moment.

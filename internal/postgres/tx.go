@@ -81,11 +81,14 @@ func (s *Store) transact(ctx context.Context, t transaction) error {
 	defer cancel()
 	var err error
 	for tries := 0; tries < mostTries; tries++ {
-		if err = s.tryTransaction(ctx, t); err == nil {
+		var committing bool
+		if committing, err = s.tryTransaction(ctx, t); err == nil {
 			return nil
 		}
 		var missing missingPartition
 		switch {
+		case ended(err) && !committing: // the server let go of this connection, and of all that was idle beside it
+			s.writers.Reset()
 		case errors.As(err, &missing):
 			if err = s.partitions.ensure(ctx, s.writers, int64(missing)); err != nil {
 				return s.explain(t.name, err)
@@ -101,11 +104,12 @@ func (s *Store) transact(ctx context.Context, t transaction) error {
 
 // tryTransaction runs the transaction once. Whatever it began it has ended when
 // it returns: a connection whose transaction did not end as it should is closed,
-// and with it go its locks.
-func (s *Store) tryTransaction(ctx context.Context, t transaction) (err error) {
+// and with it go its locks. committing tells of an error that nobody knows the
+// outcome of: the COMMIT was sent.
+func (s *Store) tryTransaction(ctx context.Context, t transaction) (committing bool, err error) {
 	pooled, err := s.writers.Acquire(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	tx := &tx{ctx: ctx, conn: pooled.Conn(), store: s, mayConfigure: t.config}
 	committed := false
@@ -122,15 +126,15 @@ func (s *Store) tryTransaction(ctx context.Context, t transaction) (err error) {
 			}
 		}
 	}()
-	if err := tx.begin(t); err != nil {
-		return err
+	if err = tx.begin(t); err != nil {
+		return false, err
 	}
-	if err := t.do(tx); err != nil {
-		return err
+	if err = t.do(tx); err != nil {
+		return false, err
 	}
 	err = tx.commit()
 	committed = err == nil
-	return err
+	return true, err
 }
 
 // finish gives back a connection, without a transaction.
