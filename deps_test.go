@@ -37,6 +37,7 @@ var floors = []struct {
 	{"internal/pgtest", nil},
 	{"internal/storetest", []string{"."}},
 	{"internal/enginetest", nil}, // tests alone
+	{"internal/cluster", nil},    // likewise
 	{"internal/dispatch", []string{"."}},
 	{"internal/replay", []string{"."}},
 	{"internal/imports", []string{"."}},

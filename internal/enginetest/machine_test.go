@@ -274,18 +274,12 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		{"advance a replay", 2, w.advanceReplays},
 		{"switch a replay", 1, w.switchReplays},
 	} {
-		if strings.HasSuffix(a.name, "replay") && !replaysCompared {
-			continue
-		}
 		for i := range a.often {
 			actions[fmt.Sprint(a.name, " ", i)] = a.do
 		}
 	}
 	return actions
 }
-
-// replaysCompared says whether replays are among what is done.
-const replaysCompared = false
 
 func (w *world) createWebhook(t *rapid.T) {
 	if len(w.hooks) >= 4 {

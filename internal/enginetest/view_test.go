@@ -114,14 +114,9 @@ func look(ctx context.Context, s telltale.Store, project telltale.ProjectID) (v 
 			CreatedAt: d.CreatedAt, DueAt: d.DueAt, CompletedAt: d.CompletedAt,
 		}
 	}
-	if replaysCompared {
-		replays, err := s.Replays(ctx, project, telltale.Page{Limit: telltale.MaxPage})
-		if err != nil {
-			return v, ids, err
-		}
-		for _, r := range replays {
-			v.Replays[r.ID] = replayView{State: r.State, Made: r.Made, Succeeded: r.Succeeded, Failed: r.Failed, CompletedAt: r.CompletedAt}
-		}
+	replays, err := s.Replays(ctx, project, telltale.Page{Limit: telltale.MaxPage})
+	for _, r := range replays {
+		v.Replays[r.ID] = replayView{State: r.State, Made: r.Made, Succeeded: r.Succeeded, Failed: r.Failed, CompletedAt: r.CompletedAt}
 	}
-	return v, ids, nil
+	return v, ids, err
 }
