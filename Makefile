@@ -29,9 +29,10 @@ test: tools ## install what the tests need, and run them all with the race detec
 	cd bench && $(GO) vet ./... && $(GO) test -race ./...
 
 .PHONY: tools
-tools: # the race detector needs cgo, and cgo a C compiler; the tests of the pages need Chromium, and Vero's npm package Node.js
+tools: # the race detector needs cgo, and cgo a C compiler; the tests of the pages need Chromium, Vero's npm package Node.js, and the second engine a PostgreSQL server
 	@command -v gcc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
 	@command -v node >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs; }
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || { apt-get update -qq && apt-get install -y -qq postgresql; }
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
 
 check: test lint ## everything that must hold before a change lands: tests, linters, tidy modules

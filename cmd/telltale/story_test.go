@@ -14,11 +14,14 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"telltale.example/telltale/internal/pgtest"
 )
 
 // TestStories runs testdata/script: whole-program stories over the built binary,
@@ -33,6 +36,7 @@ import (
 //	end NAME SIGNAL [N]      the same, and wait for its end, which must have status N, 0 if not given (but for KILL)
 //	serve ARG…               start telltale serve as "server" on free ports and the folder ./data, and wait until it
 //	                         is ready; sets TELLTALE_SERVER, TELLTALE_DATA, OPS and TOKEN
+//	database NAME            make a PostgreSQL database; its URL is in $NAME
 //	receiver NAME            start a receiver that answers 200; its URL is in $NAME
 //	answer NAME STATUS|hang  from now on
 //	down NAME, up NAME       close its port, and open the same one again
@@ -51,6 +55,12 @@ import (
 func TestStories(t *testing.T) {
 	t.Parallel()
 	binary := build(t)
+	databases := databases{}
+	t.Cleanup(func() {
+		if err := databases.end(); err != nil {
+			t.Error(err)
+		}
+	})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		WorkdirRoot:         t.TempDir(),
@@ -76,6 +86,7 @@ func TestStories(t *testing.T) {
 			"end":      endProcess,
 			"serve":    startServer,
 			"receiver": startReceiver,
+			"database": databases.make,
 			"answer":   setAnswer,
 			"down": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(storyOf(ts).receiver(ts, args).down())
@@ -93,6 +104,38 @@ func TestStories(t *testing.T) {
 			"users":      writeUsers,
 		},
 	})
+}
+
+// databases is a PostgreSQL server for the stories, which is started by the first
+// one that needs it.
+type databases struct {
+	mu     sync.Mutex
+	server *pgtest.Server
+	made   int
+}
+
+func (d *databases) make(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: database NAME")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var err error
+	if d.server == nil {
+		d.server, err = pgtest.New()
+		ts.Check(err)
+	}
+	d.made++
+	url, err := d.server.Create(fmt.Sprintf("story%d", d.made), "")
+	ts.Check(err)
+	ts.Setenv(args[0], url)
+}
+
+func (d *databases) end() error {
+	if d.server == nil {
+		return nil
+	}
+	return d.server.Remove()
 }
 
 // build makes the telltale that the stories run from this tree.
@@ -221,7 +264,7 @@ func startProcess(ts *testscript.TestScript, _ bool, args []string) {
 	defer log.Close()
 	cmd := exec.Command(s.binary, args[2:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), out, log
-	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "GORACE", "TMPDIR", "TELLTALE_SERVER", "TELLTALE_DATA"} {
+	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "GORACE", "TMPDIR", "TELLTALE_SERVER", "TELLTALE_DATA", "TELLTALE_DATABASE_URL", "TELLTALE_SECRET_KEY_FILE"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

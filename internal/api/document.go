@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -41,6 +42,11 @@ const (
 )
 
 const bearer = "key"
+
+// bodyTime is how long a body may take to arrive. The deadline stands while the
+// request is worked on, and ends it, so it is longer than anything takes: a change
+// of a webhook may wait for the lease of a server that died.
+const bodyTime = time.Minute
 
 // description is the document before its operations.
 func (a *api) description() *huma.OpenAPI {
@@ -173,6 +179,7 @@ func (a *api) operation(r route) huma.Operation {
 	op := huma.Operation{
 		Method: r.method, Path: r.path, OperationID: r.id,
 		Tags: []string{r.tag}, Summary: r.summary, Description: r.details,
+		BodyReadTimeout:    bodyTime,
 		Responses:          map[string]*huma.Response{},
 		SkipValidateParams: true, SkipValidateBody: true, // call.check does both, in our words
 	}

@@ -14,7 +14,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -256,6 +258,18 @@ func TestTheDocumentSaysWhatReceiversGet(t *testing.T) {
 		}
 		if payload.Validate(map[string]any{"type": "another"}) == nil {
 			t.Errorf("%s: the schema takes what is another type's", eventType)
+		}
+	}
+}
+
+// A caller may have to wait until a server that died has lost its lease.
+func TestNoRequestEndsBeforeALease(t *testing.T) {
+	t.Parallel()
+	for path, item := range build(Config{}).huma.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{item.Post, item.Put, item.Patch, item.Delete} {
+			if op != nil && op.RequestBody != nil && op.BodyReadTimeout < telltale.Lease+5*time.Second {
+				t.Errorf("%s %s ends after %s", op.Method, path, op.BodyReadTimeout)
+			}
 		}
 	}
 }

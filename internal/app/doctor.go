@@ -70,7 +70,9 @@ func Examine(ctx context.Context, cfg config.Config, version, receiver string) [
 // examineDatabase looks at a PostgreSQL database and at the key that goes with it.
 func examineDatabase(ctx context.Context, cfg config.Config) []Finding {
 	key := Finding{Check: "secret key", State: FindingOK, Detail: "it comes from the configuration"}
-	if _, err := sharedKeyRing(cfg); err != nil {
+	if _, err := sharedKeyRing(cfg); err != nil && cfg.SecretKey != "" {
+		key.State, key.Detail = FindingFail, err.Error()
+	} else if err != nil {
 		key.State, key.Detail, key.Fix = FindingFail, "servers on PostgreSQL need one that all of them share", "openssl rand -base64 32 makes one; name its file with TELLTALE_SECRET_KEY_FILE"
 	}
 	f := Finding{Check: "database", State: FindingOK, Detail: Location(cfg)}
