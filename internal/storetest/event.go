@@ -341,7 +341,7 @@ var callerTests = []test{
 	{"an id is remembered although its event was purged", func(w *world) {
 		first := w.newEvent(called("a", "content"))
 		w.accept(first)
-		w.Advance(2 * time.Hour)
+		w.Advance(2 * 24 * time.Hour)
 		_, _, err := w.Purge(w.ctx, telltale.Retention{Events: time.Hour, CallerIDs: telltale.CallerIDMemory})
 		w.must(err)
 		w.equal("the events", len(w.events(telltale.EventFilter{})), 0)
