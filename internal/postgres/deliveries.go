@@ -413,7 +413,7 @@ func (s *deliverySearch) ofEvent(ctx context.Context, q querier) error {
 }
 
 // ofMatches reads the deliveries of every event that matches. Those that an event
-// was accepted with have the numbers right behind its own (see [tx.insertEvent]),
+// was accepted with have the numbers right behind its own (see internal/stored),
 // so they stand in the order of the events. What replays made of them stands
 // anywhere behind.
 func (s *deliverySearch) ofMatches(ctx context.Context, q querier) error {
