@@ -142,6 +142,9 @@ func (c *changing) run(tx *tx) error {
 			return err
 		}
 	}
+	if !c.held.isHeld() {
+		clear(c.known) // what was read of repetitions was read too early
+	}
 	if err := tx.hold(&c.held); err != nil {
 		return err
 	}

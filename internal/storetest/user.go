@@ -491,6 +491,46 @@ var userTests = []test{
 		changes.Changes[0].User.Email = ""
 		w.equal("the result", w.changeWith(changes).Results[0], telltale.UserResult{Created: true, Events: 1})
 	}},
+	{"each change of a call sees what those before it did", func(w *world) {
+		shared := func(id string) telltale.UserChange {
+			return w.identify(telltale.UserRef{ID: id, Email: "same@example.com"}, `{}`)
+		}
+		for _, of := range []struct {
+			name    string
+			changes []telltale.UserChange
+			want    []string
+		}{
+			{"who has the email changes it", []telltale.UserChange{w.identify(telltale.UserRef{ID: "2", Email: "other@example.com"}, `{}`), w.identify(byEmail("same@example.com"), `{"found":1}`)},
+				[]string{`2 other@example.com {}`, `1 same@example.com {"found":1}`}},
+			{"who has the email goes", []telltale.UserChange{does(telltale.ChangeDelete, whose("2")), w.identify(byEmail("same@example.com"), `{"found":1}`)},
+				[]string{`1 same@example.com {"found":1}`}},
+			{"both go", []telltale.UserChange{does(telltale.ChangeDelete, whose("2")), does(telltale.ChangeDelete, whose("1")), w.identify(byEmail("same@example.com"), `{"found":1}`)},
+				[]string{`"same@example.com" same@example.com {"found":1}`}},
+			{"both change it", []telltale.UserChange{
+				w.identify(telltale.UserRef{ID: "2", Email: "b@example.com"}, `{}`), w.identify(byEmail("same@example.com"), `{"found":1}`),
+				w.identify(telltale.UserRef{ID: "1", Email: "a@example.com"}, `{}`), w.identify(byEmail("b@example.com"), `{"found":2}`), w.identify(byEmail("a@example.com"), `{"found":3}`),
+			}, []string{`2 b@example.com {"found":2}`, `1 a@example.com {"found":3}`}},
+			{"they exchange their ids", []telltale.UserChange{
+				w.identify(whose("1"), `{"first":true}`), reidentified(whose("1"), "3"), reidentified(whose("2"), "1"), reidentified(whose("3"), "2"), tagged(whose("2"), "first"),
+			}, []string{`1 same@example.com once 2 {}`, `2 same@example.com once 3,1 {"first":true} tags first`}},
+			{"a new user takes the id of one who got another", []telltale.UserChange{reidentified(whose("1"), "3"), w.identify(whose("1"), `{"new":true}`), reidentified(whose("2"), "1")},
+				[]string{`1 same@example.com once 2 {"new":true}`, `3 same@example.com once 1 {}`}},
+			{"one comes and goes", []telltale.UserChange{w.identify(whose("9"), `{"new":true}`), w.tracked(whose("9"), "came", `{}`), reidentified(whose("9"), "1"), does(telltale.ChangeDelete, whose("2"))},
+				[]string{`1 same@example.com once 9 {"new":true}`}},
+		} {
+			w.project = w.newProject(strings.ReplaceAll(of.name, " ", "-"))
+			w.applied(shared("1"), shared("2"))
+			w.applied(of.changes...)
+			list, err := w.Profiles(w.ctx, w.project.ID, telltale.ProfileFilter{}, telltale.Page{Limit: 10})
+			w.must(err)
+			got := ids(list, shown)
+			for i := range got {
+				got[i] = strings.TrimRight(got[i], " ")
+			}
+			w.equal("the users if "+of.name, got, of.want)
+		}
+		w.equal("what they did", w.did(whose("1")), []string{"came"})
+	}},
 	{"what comes of changes is born claimed, as far as there is room", func(w *world) {
 		w.newWebhook(wanting(telltale.UserCreated))
 		r := newRoom(2)
