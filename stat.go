@@ -70,6 +70,14 @@ type StatQuery struct {
 	ByType       bool
 }
 
+// Validate refuses steps that cannot be told from what is kept.
+func (q StatQuery) Validate() error {
+	if q.Step < 0 || q.Step%StatStep != 0 {
+		return Errorf(Invalid, "Counts are kept in steps of %v; they cannot be given in steps of %v.", StatStep, q.Step)
+	}
+	return nil
+}
+
 // Counts are kept in steps of StatStep for StatFineAge, and of StatCoarseStep
 // as long as events are.
 const (

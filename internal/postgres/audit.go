@@ -59,10 +59,10 @@ func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f 
 			c.where("target = ?", f.Target)
 		}
 		if !f.Since.IsZero() {
-			c.where("at >= ?", ceilMilli(f.Since))
+			c.where("at >= ?", stored.CeilMilli(f.Since))
 		}
 		if !f.Until.IsZero() {
-			c.where("at < ?", ceilMilli(f.Until))
+			c.where("at < ?", stored.CeilMilli(f.Until))
 		}
 		order := c.byID("id", page)
 		var at int64

@@ -124,10 +124,10 @@ func (s *Store) deliveryPage(f telltale.DeliveryFilter, page telltale.Page) (num
 		*end.bound = number
 	}
 	if !f.Since.IsZero() {
-		within.cut(numbers{above: ceilMilli(f.Since)<<stored.NumberBits - 1, below: within.below})
+		within.cut(numbers{above: stored.CeilMilli(f.Since)<<stored.NumberBits - 1, below: within.below})
 	}
 	if !f.Until.IsZero() {
-		within.cut(numbers{above: within.above, below: ceilMilli(f.Until) << stored.NumberBits})
+		within.cut(numbers{above: within.above, below: stored.CeilMilli(f.Until) << stored.NumberBits})
 	}
 	return within, nil
 }

@@ -267,7 +267,7 @@ func findDuplicates(a *acceptance, heard map[[16]byte]remembered, answers []tell
 func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
 	tx.rows.events = append(tx.rows.events, eventInsert{p.number, e, row})
 	if !e.Test {
-		tx.countEvent(e.Sequence, p.number, row.code)
+		tx.rows.happened.Event(e.Sequence, p.number, row.code)
 	}
 	return tx.noteOwnGoal(p, e)
 }
@@ -427,10 +427,10 @@ func (s *eventSearch) bound(ctx context.Context, q querier) error {
 		return nil
 	}
 	if !s.filter.Since.IsZero() {
-		s.near.above = (ceilMilli(s.filter.Since)-mostLag)<<stored.NumberBits - 1
+		s.near.above = (stored.CeilMilli(s.filter.Since)-mostLag)<<stored.NumberBits - 1
 	}
 	if !s.filter.Until.IsZero() {
-		s.near.below = (ceilMilli(s.filter.Until) + mostLag) << stored.NumberBits
+		s.near.below = (stored.CeilMilli(s.filter.Until) + mostLag) << stored.NumberBits
 	}
 	if s.near == allNumbers() {
 		return nil
@@ -504,10 +504,10 @@ func (s *eventSearch) narrowed(within numbers) []branch {
 // received says when the events were received.
 func (s *eventSearch) received() (list []clause) {
 	if !s.filter.Since.IsZero() {
-		list = append(list, clause{"e.received_at >= ?", []any{ceilMilli(s.filter.Since)}})
+		list = append(list, clause{"e.received_at >= ?", []any{stored.CeilMilli(s.filter.Since)}})
 	}
 	if !s.filter.Until.IsZero() {
-		list = append(list, clause{"e.received_at < ?", []any{ceilMilli(s.filter.Until)}})
+		list = append(list, clause{"e.received_at < ?", []any{stored.CeilMilli(s.filter.Until)}})
 	}
 	return list
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"telltale.example/telltale"
@@ -102,10 +101,6 @@ func (c *conditions) byID(column string, page telltale.Page) (order string) {
 	}
 	return fmt.Sprintf(" ORDER BY %s %s LIMIT %d", column, way, pageLimit(page))
 }
-
-// ceilMilli is the first millisecond that is not before t: times are compared
-// with it that a list begins or ends at.
-func ceilMilli(t time.Time) int64 { return t.Add(time.Millisecond - time.Nanosecond).UnixMilli() }
 
 // clean makes a text that the database can store of whatever came from outside:
 // it has no NUL, and is valid UTF-8.

@@ -106,10 +106,10 @@ func (s *Store) newSelection(ctx context.Context, q querier, known *registry, pr
 		return nil, telltale.Errorf(telltale.Invalid, "There are no such event types.")
 	}
 	if !sel.Since.IsZero() {
-		made.since = ceilMilli(sel.Since)
+		made.since = stored.CeilMilli(sel.Since)
 	}
 	if !sel.Until.IsZero() {
-		made.until = ceilMilli(sel.Until)
+		made.until = stored.CeilMilli(sel.Until)
 	}
 	return made, nil
 }

@@ -19,7 +19,7 @@ type rows struct {
 	deliveries []newDelivery
 	attempts   []*attemptRow
 	moved      []*deliveryRow // that were claimed, waited or had failed, and are something else now
-	happened   []happening
+	happened   stored.Happened
 	goals      []ownGoal
 }
 

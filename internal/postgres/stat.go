@@ -1,11 +1,9 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,64 +11,6 @@ import (
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/stored"
 )
-
-// statKey names a row of fine steps.
-type statKey struct {
-	start   int64 // in steps since 1970
-	project int64
-	webhook int64 // 0: events
-	code    int64 // of their type
-}
-
-// A happening is what is counted.
-type happening struct {
-	statKey
-	fate   fate
-	answer telltale.Answer
-	took   time.Duration // of a success
-}
-
-// fate is what an attempt made of its delivery.
-type fate int
-
-const (
-	fateEvent fate = iota // no attempt at all
-	fateSucceeded
-	fateFailed
-	fateRetried
-	fateCancelled // the webhook is deleted: neither failed nor retried
-)
-
-func (h *happening) addTo(s *telltale.Stat) {
-	if h.fate == fateEvent {
-		s.Events++
-		return
-	}
-	s.Answers[h.answer]++
-	switch h.fate {
-	case fateSucceeded:
-		s.Succeeded++
-		s.Took.Observe(h.took)
-	case fateFailed:
-		s.Failed++
-	case fateRetried:
-		s.Retried++
-	}
-}
-
-// fineStep gives the step that a number of the line stands in.
-func fineStep(number int64) int64 {
-	return stored.NumberMilli(number) / telltale.StatStep.Milliseconds()
-}
-
-// countEvent counts an event that is no test. Those that Telltale makes about
-// itself nobody sent, so they are not counted as accepted.
-func (tx *tx) countEvent(number, project, code int64) {
-	if stored.EventTypes[code].Operational() {
-		return
-	}
-	tx.rows.happened = append(tx.rows.happened, happening{statKey: statKey{fineStep(number), project, 0, code}})
-}
 
 // countAttempt counts an attempt and what it made of the delivery.
 func (tx *tx) countAttempt(d *deliveryRow, a *attemptRow) {
@@ -81,47 +21,30 @@ func (tx *tx) countAttempt(d *deliveryRow, a *attemptRow) {
 	if w := tx.known.hooks[d.webhook]; state == stored.StateWaiting && w != nil && w.deletedAt != 0 {
 		state = stored.StateCancelled // as it is shown
 	}
-	h := happening{statKey: statKey{fineStep(a.number), d.project, d.webhook, d.code}, answer: telltale.AnswerOf(a.Status), fate: fateRetried}
-	switch {
-	case h.answer == telltale.Answer2xx:
-		h.fate = fateSucceeded
-		h.took = max(0, a.StartedAt.Sub(stored.NumberTime(d.number))+a.Duration)
-	case state == stored.StateFailed:
-		h.fate = fateFailed
-	case state == stored.StateCancelled:
-		h.fate = fateCancelled
-	}
-	tx.rows.happened = append(tx.rows.happened, h)
+	tx.rows.happened.Attempt(stored.CountedAttempt{
+		Number: a.number, Delivery: d.number, Project: d.project, Webhook: d.webhook, Code: d.code,
+		StartedAt: stored.TimeMilli(a.StartedAt), Duration: a.Duration.Microseconds(), Status: int64(a.Status), State: state,
+	})
 }
 
 // queueHappened adds what happened to the counts, as rows of this transaction's
 // own.
-func queueHappened(b *pgx.Batch, happened []happening) {
+func queueHappened(b *pgx.Batch, happened stored.Happened) {
 	if len(happened) == 0 {
 		return
 	}
-	sums := map[statKey]*telltale.Stat{}
-	for i := range happened {
-		h := &happened[i]
-		sum := sums[h.statKey]
-		if sum == nil {
-			sum = &telltale.Stat{}
-			sums[h.statKey] = sum
-		}
-		h.addTo(sum)
-	}
+	sums := map[stored.StatKey]*telltale.Stat{}
+	happened.AddTo(sums)
 	n := len(sums)
 	start, project, webhook, code := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	counts := make([][]byte, 0, n)
 	for key, sum := range sums {
-		start, project, webhook, code = append(start, key.start), append(project, key.project), append(webhook, key.webhook), append(code, key.code)
+		start, project, webhook, code = append(start, key.Start), append(project, key.Project), append(webhook, key.Webhook), append(code, key.Code)
 		counts = append(counts, stored.EncodeCounts(sum))
 	}
 	b.Queue(`INSERT INTO stat_delta (start, project, webhook, type, counts) SELECT * FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[], $5::bytea[])`,
 		start, project, webhook, code, counts)
 }
-
-const fineInCoarse = int64(telltale.StatCoarseStep / telltale.StatStep)
 
 // Rows of stat_delta are added up every few seconds, by whichever node comes
 // first.
@@ -168,13 +91,13 @@ func (tx *tx) addUpStats() (moved int, err error) {
 		return 0, err
 	}
 	sums := statSums{}
-	var key statKey
+	var key stored.StatKey
 	var counts []byte
-	err = tx.each([]any{&key.start, &key.project, &key.webhook, &key.code, &counts}, func() error {
+	err = tx.each([]any{&key.Start, &key.Project, &key.Webhook, &key.Code, &counts}, func() error {
 		moved++
-		for coarse, start := range [...]int64{key.start, key.start / fineInCoarse} {
+		for coarse, start := range [...]int64{key.Start, key.Start / stored.FineInCoarse} {
 			k := key
-			k.start = start
+			k.Start = start
 			if err := sums.add(statRow{k, coarse == 1}, counts); err != nil {
 				return err
 			}
@@ -186,7 +109,7 @@ func (tx *tx) addUpStats() (moved int, err error) {
 	}
 	var known statRow
 	args := sums.columns()
-	err = tx.each([]any{&known.project, &known.coarse, &known.start, &known.webhook, &known.code, &counts}, func() error { return sums.add(known, counts) },
+	err = tx.each([]any{&known.Project, &known.coarse, &known.Start, &known.Webhook, &known.Code, &counts}, func() error { return sums.add(known, counts) },
 		`SELECT s.project, s.coarse, s.start, s.webhook, s.type, s.counts
 		FROM unnest($1::integer[], $2::boolean[], $3::bigint[], $4::integer[], $5::smallint[]) AS u(project, coarse, start, webhook, type)
 		JOIN stat s USING (project, coarse, start, webhook, type)`, args[:5]...)
@@ -201,7 +124,7 @@ func (tx *tx) addUpStats() (moved int, err error) {
 
 // statRow names a row of the table stat.
 type statRow struct {
-	statKey
+	stored.StatKey
 	coarse bool
 }
 
@@ -232,8 +155,8 @@ func (s statSums) columns() []any {
 	project, coarse, start := make([]int64, 0, n), make([]bool, 0, n), make([]int64, 0, n)
 	webhook, code, counts := make([]int64, 0, n), make([]int64, 0, n), make([][]byte, 0, n)
 	for row, sum := range s {
-		project, coarse, start = append(project, row.project), append(coarse, row.coarse), append(start, row.start)
-		webhook, code, counts = append(webhook, row.webhook), append(code, row.code), append(counts, stored.EncodeCounts(sum))
+		project, coarse, start = append(project, row.Project), append(coarse, row.coarse), append(start, row.Start)
+		webhook, code, counts = append(webhook, row.Webhook), append(code, row.Code), append(counts, stored.EncodeCounts(sum))
 	}
 	return []any{project, coarse, start, webhook, code, counts}
 }
@@ -241,133 +164,73 @@ func (s statSums) columns() []any {
 // Stats reads fine steps if they are asked for, or if the time is short enough
 // for them to be there still.
 func (s *Store) Stats(ctx context.Context, project telltale.ProjectID, q telltale.StatQuery) ([]telltale.Stat, error) {
-	if q.Step < 0 || q.Step%telltale.StatStep != 0 {
-		return nil, telltale.Errorf(telltale.Invalid, "Counts are kept in steps of %v; they cannot be given in steps of %v.", telltale.StatStep, q.Step)
+	if err := q.Validate(); err != nil {
+		return nil, err
 	}
 	known, err := s.configured(ctx)
 	if err != nil {
 		return nil, err
 	}
-	search := statSearch{known: known, project: known.project(project), query: q, found: map[statKey]*telltale.Stat{}}
-	if search.project == nil {
+	p := known.project(project)
+	if p == nil {
 		return nil, nil
 	}
+	var webhook int64
 	if q.WebhookID != "" {
-		if search.webhook = known.webhook(q.WebhookID); search.webhook == nil || search.webhook.project != search.project.number {
+		w := known.webhook(q.WebhookID)
+		if w == nil || w.project != p.number {
 			return nil, nil
 		}
+		webhook = w.number
 	}
-	err = s.read(ctx, "reading counts", func(ctx context.Context, q querier) error {
-		if err := search.choose(ctx, q); err != nil {
-			return err
+	var search *stored.StatSearch
+	err = s.read(ctx, "reading counts", func(ctx context.Context, db querier) error {
+		var now int64
+		if stored.StatAgeMatters(q) {
+			if err := db.QueryRow(ctx, `SELECT telltale_now()`).Scan(&now); err != nil {
+				return err
+			}
 		}
-		return search.rows(ctx, q)
+		search = stored.NewStatSearch(q, stored.MilliTime(now))
+		search.Webhook = webhook
+		search.WebhookID = func(number int64) telltale.WebhookID {
+			w := known.hooks[number]
+			if w == nil {
+				return "" // it was made a moment ago
+			}
+			return w.now().ID
+		}
+		return readStats(ctx, db, p, search)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return search.result(), nil
+	return search.Result(), nil
 }
 
-// statSearch adds up rows into the steps that are asked for.
-type statSearch struct {
-	known   *registry
-	project *project
-	webhook *webhook // nil for all
-	query   telltale.StatQuery
-	size    time.Duration // of the steps that are read
-	first   int64         // of these steps; all that reach into the time
-	end     int64         // before this one
-
-	found map[statKey]*telltale.Stat // by the start of the step, in ms
-}
-
-// choose decides which steps are read.
-func (s *statSearch) choose(ctx context.Context, q querier) error {
-	s.size = telltale.StatStep
-	switch {
-	case s.query.Step > 0 && s.query.Step%telltale.StatCoarseStep == 0, s.query.Step == 0 && s.query.Since.IsZero():
-		s.size = telltale.StatCoarseStep
-	case s.query.Step == 0:
-		var now int64
-		if err := q.QueryRow(ctx, `SELECT telltale_now()`).Scan(&now); err != nil {
-			return err
-		}
-		if now-s.query.Since.UnixMilli() > telltale.StatFineAge.Milliseconds() {
-			s.size = telltale.StatCoarseStep
-		}
+// readStats reads what is added up and what is not yet in one statement, which
+// sees all that happened in the one or in the other.
+func readStats(ctx context.Context, q querier, p *project, search *stored.StatSearch) error {
+	fine := int64(1)
+	if search.Coarse {
+		fine = stored.FineInCoarse
 	}
-	size := s.size.Milliseconds()
-	if !s.query.Since.IsZero() {
-		s.first = s.query.Since.UnixMilli() / size
+	webhook, last := search.Webhook, search.Webhook
+	if search.Webhook == 0 {
+		last = math.MaxInt32
 	}
-	s.end = allNumbers().below
-	if !s.query.Until.IsZero() {
-		s.end = (ceilMilli(s.query.Until) + size - 1) / size
-	}
-	return nil
-}
-
-// rows reads what is added up and what is not yet in one statement, which sees
-// all that happened in the one or in the other.
-func (s *statSearch) rows(ctx context.Context, q querier) error {
-	coarse, fine := s.size == telltale.StatCoarseStep, int64(1)
-	if coarse {
-		fine = fineInCoarse
-	}
-	webhook, last := int64(0), int64(math.MaxInt32)
-	if s.webhook != nil {
-		webhook, last = s.webhook.number, s.webhook.number
-	}
-	var key statKey
+	var key stored.StatKey
 	var counts []byte
 	return each(ctx, q, `SELECT start, webhook, type, counts FROM stat WHERE project = $1 AND coarse = $2 AND start >= $3 AND start < $4 AND webhook BETWEEN $5 AND $6
 		UNION ALL SELECT start / $7, webhook, type, counts FROM stat_delta WHERE project = $1 AND webhook BETWEEN $5 AND $6`,
-		[]any{s.project.number, coarse, s.first, s.end, webhook, last, fine}, []any{&key.start, &key.webhook, &key.code, &counts}, func() error { return s.add(key, counts) })
-}
-
-// add adds counts of a step of the size that is read.
-func (s *statSearch) add(key statKey, counts []byte) error {
-	if key.start < s.first || key.start >= s.end || s.query.ByWebhook && key.webhook == 0 {
-		return nil
-	}
-	group := statKey{start: key.start * s.size.Milliseconds()}
-	if step := s.query.Step.Milliseconds(); step > 0 {
-		group.start -= group.start % step
-	} else {
-		group.start = stored.TimeMilli(s.query.Since)
-	}
-	if s.query.ByWebhook || s.webhook != nil {
-		group.webhook = key.webhook
-	}
-	group.code = -1
-	if s.query.ByType {
-		group.code = key.code
-	}
-	sum := s.found[group]
-	if sum == nil {
-		sum = &telltale.Stat{Start: stored.MilliTime(group.start), Type: stored.Word(stored.EventTypes, group.code)}
-		if s.query.ByWebhook {
-			w := s.known.hooks[key.webhook]
-			if w == nil {
-				return nil // it was made a moment ago
+		[]any{p.number, search.Coarse, search.First, search.End, webhook, last, fine}, []any{&key.Start, &key.Webhook, &key.Code, &counts}, func() error {
+			var stat telltale.Stat
+			if err := stored.DecodeCounts(counts, &stat); err != nil {
+				return err
 			}
-			sum.WebhookID = w.now().ID
-		}
-		s.found[group] = sum
-	}
-	return addCounts(sum, counts)
-}
-
-func (s *statSearch) result() []telltale.Stat {
-	var all []telltale.Stat
-	for _, stat := range s.found {
-		all = append(all, *stat)
-	}
-	slices.SortFunc(all, func(a, b telltale.Stat) int {
-		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.WebhookID, b.WebhookID), cmp.Compare(a.Type, b.Type))
-	})
-	return all
+			search.Add(key, &stat)
+			return nil
+		})
 }
 
 // purgeStats removes fine steps that are past their age, and coarse ones that
@@ -382,7 +245,7 @@ func (tx *tx) purgeStats(age time.Duration) (more bool, err error) {
 		n, err := tx.exec(`DELETE FROM stat s USING
 			(SELECT k.* FROM project p CROSS JOIN LATERAL
 				(SELECT project, coarse, start, webhook, type FROM stat WHERE project = p.number AND coarse = $1 AND start < $2 ORDER BY start LIMIT $3) k LIMIT $3) k
-			WHERE s.project = k.project AND s.coarse = k.coarse AND s.start = k.start AND s.webhook = k.webhook AND s.type = k.type`,
+			WHERE s.project = k.Project AND s.coarse = k.coarse AND s.start = k.Start AND s.webhook = k.Webhook AND s.type = k.type`,
 			coarse == 1, (tx.milli-age.Milliseconds())/size.Milliseconds(), purgeRows)
 		if err != nil {
 			return false, fmt.Errorf("counts: %w", err)

@@ -72,10 +72,10 @@ func (s *Store) AuditEntries(ctx context.Context, project telltale.ProjectID, f 
 			l.where("target = ?", f.Target)
 		}
 		if !f.Since.IsZero() {
-			l.where("at >= ?", ceilMilli(f.Since))
+			l.where("at >= ?", stored.CeilMilli(f.Since))
 		}
 		if !f.Until.IsZero() {
-			l.where("at < ?", ceilMilli(f.Until))
+			l.where("at < ?", stored.CeilMilli(f.Until))
 		}
 		return l.each(c, `SELECT id, at, actor_kind, actor_id, actor_name, remote_addr, request, action, target, name, changes FROM audit_entry`, func(q *query) error {
 			e := telltale.AuditEntry{ID: telltale.AuditID(q.getText()), ProjectID: project, At: stored.MilliTime(q.getInt())}

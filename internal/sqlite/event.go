@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -209,7 +208,7 @@ func (tx *tx) insertEvent(p *project, e *telltale.Event, row *eventRow) error {
 		}
 	}
 	if !e.Test {
-		tx.countEvent(e.Sequence, p.number, row.code)
+		tx.happened.Event(e.Sequence, p.number, row.code)
 	}
 	if err := tx.note(p.owner(), e.Sequence, row.code); err != nil {
 		return err
@@ -453,10 +452,10 @@ func (s *eventSearch) narrow(l *list) {
 		l.filter("e.type = ?", s.typeCode)
 	}
 	if !s.filter.Since.IsZero() {
-		l.filter("(e.number >> 11) - e.lag >= ?", ceilMilli(s.filter.Since))
+		l.filter("(e.number >> 11) - e.lag >= ?", stored.CeilMilli(s.filter.Since))
 	}
 	if !s.filter.Until.IsZero() {
-		l.filter("(e.number >> 11) - e.lag < ?", ceilMilli(s.filter.Until))
+		l.filter("(e.number >> 11) - e.lag < ?", stored.CeilMilli(s.filter.Until))
 	}
 }
 
@@ -476,6 +475,3 @@ func filterType(t telltale.EventType) (int64, bool) {
 	i, err := stored.Code(stored.EventTypes, t)
 	return i, err == nil
 }
-
-// ceilMilli is the first millisecond that is not before t.
-func ceilMilli(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }

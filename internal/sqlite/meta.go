@@ -73,7 +73,7 @@ func (l lag) receivedWithin(since, until time.Time) numbers {
 		n.above = (since.UnixMilli()+l.least)<<stored.NumberBits - 1
 	}
 	if !until.IsZero() {
-		n.below = (ceilMilli(until) + l.most + 1) << stored.NumberBits
+		n.below = (stored.CeilMilli(until) + l.most + 1) << stored.NumberBits
 	}
 	return n
 }

@@ -97,10 +97,10 @@ func (s *Store) newSelection(c *conn, project telltale.ProjectID, sel telltale.S
 		return nil, telltale.Errorf(telltale.Invalid, "There are no such event types.")
 	}
 	if !sel.Since.IsZero() {
-		made.since = ceilMilli(sel.Since)
+		made.since = stored.CeilMilli(sel.Since)
 	}
 	if !sel.Until.IsZero() {
-		made.until = ceilMilli(sel.Until)
+		made.until = stored.CeilMilli(sel.Until)
 	}
 	return made, nil
 }

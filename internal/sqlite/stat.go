@@ -1,11 +1,9 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -34,72 +32,12 @@ const (
 	maxPending = 1000
 )
 
-// statKey names a row of fine steps.
-type statKey struct {
-	start   int64 // in steps since 1970
-	project int64
-	webhook int64 // 0: events
-	code    int64 // of their type
-}
-
-// A happening is what is counted.
-type happening struct {
-	statKey
-	fate   fate
-	answer telltale.Answer
-	took   time.Duration // of a success
-}
-
-// fate is what an attempt made of its delivery.
-type fate int
-
-const (
-	fateEvent fate = iota // no attempt at all
-	fateSucceeded
-	fateFailed
-	fateRetried
-	fateCancelled // the webhook is deleted: neither failed nor retried
-)
-
-func (h *happening) addTo(s *telltale.Stat) {
-	if h.fate == fateEvent {
-		s.Events++
-		return
-	}
-	s.Answers[h.answer]++
-	switch h.fate {
-	case fateSucceeded:
-		s.Succeeded++
-		s.Took.Observe(h.took)
-	case fateFailed:
-		s.Failed++
-	case fateRetried:
-		s.Retried++
-	}
-}
-
 // stats are the counts that are committed and in no row yet.
 type stats struct {
 	mu      sync.Mutex
 	counted int64 // the rows count up to this number
-	pending map[statKey]*telltale.Stat
+	pending map[stored.StatKey]*telltale.Stat
 	timer   *time.Timer // stores them; nil while nothing is pending
-}
-
-// fineStep gives the step that a number of the line stands in.
-func fineStep(number int64) int64 {
-	return stored.NumberMilli(number) / telltale.StatStep.Milliseconds()
-}
-
-const fineInCoarse = int64(telltale.StatCoarseStep / telltale.StatStep)
-
-// countEvent counts an event that is no test. Those that Telltale makes about
-// itself nobody sent, so they are not counted as accepted.
-func (tx *tx) countEvent(number, project, code int64) {
-	if stored.EventTypes[code].Operational() {
-		return
-	}
-	tx.happened = append(tx.happened, happening{statKey: statKey{fineStep(number), project, 0, code}})
 }
 
 // countAttempt counts an attempt and what it made of the delivery.
@@ -111,24 +49,10 @@ func (tx *tx) countAttempt(d *deliveryRow, a *attemptRow) {
 	if state == stored.StateWaiting && tx.state(d.webhook).Deleted {
 		state = stored.StateCancelled // as it is shown
 	}
-	tx.happened = append(tx.happened, newHappening(a.number, d.number, d.webhook.project.number, d.webhook.number, d.code,
-		stored.TimeMilli(a.StartedAt), a.Duration.Microseconds(), int64(a.Status), state))
-}
-
-// newHappening takes what is in the log: state is the delivery's if the
-// attempt is its last.
-func newHappening(attempt, delivery, project, webhook, code, startedAt, micros, status, state int64) happening {
-	h := happening{statKey: statKey{fineStep(attempt), project, webhook, code}, answer: telltale.AnswerOf(int(status)), fate: fateRetried}
-	switch {
-	case h.answer == telltale.Answer2xx:
-		h.fate = fateSucceeded
-		h.took = max(0, time.Duration(startedAt-stored.NumberMilli(delivery))*time.Millisecond+time.Duration(micros)*time.Microsecond)
-	case state == stored.StateFailed:
-		h.fate = fateFailed
-	case state == stored.StateCancelled:
-		h.fate = fateCancelled
-	}
-	return h
+	tx.happened.Attempt(stored.CountedAttempt{
+		Number: a.number, Delivery: d.number, Project: d.webhook.project.number, Webhook: d.webhook.number, Code: d.code,
+		StartedAt: stored.TimeMilli(a.StartedAt), Duration: a.Duration.Microseconds(), Status: int64(a.Status), State: state,
+	})
 }
 
 // storeCounts has the counts stored with this transaction, since it changes
@@ -140,20 +64,20 @@ func (tx *tx) addCounts() error {
 	if len(tx.stats.pending) < maxPending && !tx.countsDue {
 		return nil
 	}
-	rows := make(map[statKey]*telltale.Stat, len(tx.stats.pending)) // only the writer changes what is pending
+	rows := make(map[stored.StatKey]*telltale.Stat, len(tx.stats.pending)) // only the writer changes what is pending
 	for key, stat := range tx.stats.pending {
 		rows[key] = new(*stat)
 	}
-	sumUp(rows, tx.happened)
+	tx.happened.AddTo(rows)
 	if len(rows) == 0 {
 		return nil
 	}
 	for key, stat := range rows {
 		blob := stored.EncodeCounts(stat)
-		for coarse, start := range [...]int64{key.start, key.start / fineInCoarse} {
+		for coarse, start := range [...]int64{key.Start, key.Start / stored.FineInCoarse} {
 			err := tx.change(`INSERT INTO stat (coarse, start, project, webhook, type, counts) VALUES (?, ?, ?, ?, ?, ?)
 				ON CONFLICT DO UPDATE SET counts = sum_counts(counts, excluded.counts)`).
-				int(int64(coarse)).int(start).int(key.project).int(key.webhook).int(key.code).blob(blob).run()
+				int(int64(coarse)).int(start).int(key.Project).int(key.Webhook).int(key.Code).blob(blob).run()
 			if err != nil {
 				return fmt.Errorf("storing counts: %w", err)
 			}
@@ -161,18 +85,6 @@ func (tx *tx) addCounts() error {
 	}
 	tx.countsStored = true
 	return tx.change(`UPDATE meta SET value = ? WHERE name = 'counted'`).int(tx.last).run()
-}
-
-func sumUp(into map[statKey]*telltale.Stat, happened []happening) {
-	for i := range happened {
-		h := &happened[i]
-		stat := into[h.statKey]
-		if stat == nil {
-			stat = &telltale.Stat{}
-			into[h.statKey] = stat
-		}
-		h.addTo(stat)
-	}
 }
 
 // publish shows the counts of a transaction that has committed.
@@ -184,10 +96,10 @@ func (s *stats) publish(tx *tx) {
 	defer s.mu.Unlock()
 	if tx.countsStored {
 		s.counted = tx.last
-		s.pending = map[statKey]*telltale.Stat{}
+		s.pending = map[stored.StatKey]*telltale.Stat{}
 		return
 	}
-	sumUp(s.pending, tx.happened)
+	tx.happened.AddTo(s.pending)
 	if s.timer == nil {
 		s.timer = time.AfterFunc(countInterval, tx.store.storeCounts)
 	}
@@ -217,7 +129,7 @@ func (tx *tx) recount() error {
 		return nil
 	}
 	err := tx.query(`SELECT number, project, type FROM event WHERE number > ? AND test = 0`).int(tx.stats.counted).each(func(q *query) error {
-		tx.countEvent(q.getInt(), q.getInt(), q.getInt())
+		tx.happened.Event(q.getInt(), q.getInt(), q.getInt())
 		return nil
 	})
 	if err != nil {
@@ -227,7 +139,10 @@ func (tx *tx) recount() error {
 		iif(d.last_attempt = a.number, iif(d.state = 2 AND w.deleted_at IS NOT NULL, 6, d.state), 0)
 		FROM attempt a CROSS JOIN delivery d ON d.number = a.delivery CROSS JOIN webhook w ON w.number = d.webhook
 		WHERE a.number > ? AND d.test = 0`).int(tx.stats.counted).each(func(q *query) error {
-		tx.happened = append(tx.happened, newHappening(q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt(), q.getInt()))
+		tx.happened.Attempt(stored.CountedAttempt{
+			Number: q.getInt(), Delivery: q.getInt(), Project: q.getInt(), Webhook: q.getInt(), Code: q.getInt(),
+			StartedAt: q.getInt(), Duration: q.getInt(), Status: q.getInt(), State: q.getInt(),
+		})
 		return nil
 	})
 	tx.storeCounts()
@@ -255,33 +170,25 @@ func (s *Store) Stats(ctx context.Context, project telltale.ProjectID, q telltal
 	if err := s.down(); err != nil {
 		return nil, err
 	}
-	if q.Step < 0 || q.Step%telltale.StatStep != 0 {
-		return nil, telltale.Errorf(telltale.Invalid, "Counts are kept in steps of %v; they cannot be given in steps of %v.", telltale.StatStep, q.Step)
+	if err := q.Validate(); err != nil {
+		return nil, err
 	}
-	search := statSearch{store: s, project: s.known.project(project), query: q, found: map[statKey]*telltale.Stat{}}
-	if search.project == nil {
+	p := s.known.project(project)
+	if p == nil {
 		return nil, nil
 	}
+	search := stored.NewStatSearch(q, time.Now())
+	search.WebhookID = func(number int64) telltale.WebhookID { return s.known.webhookByNumber(number).id }
 	if q.WebhookID != "" {
-		if search.webhook = s.known.webhook(q.WebhookID); search.webhook == nil || search.webhook.project != search.project {
+		w := s.known.webhook(q.WebhookID)
+		if w == nil || w.project != p {
 			return nil, nil
 		}
-	}
-	search.size = telltale.StatStep
-	if q.Step > 0 && q.Step%telltale.StatCoarseStep == 0 || q.Step == 0 && time.Since(q.Since) > telltale.StatFineAge {
-		search.size = telltale.StatCoarseStep
-	}
-	size := search.size.Milliseconds()
-	if !q.Since.IsZero() {
-		search.first = q.Since.UnixMilli() / size
-	}
-	search.end = allNumbers().below
-	if !q.Until.IsZero() {
-		search.end = (ceilMilli(q.Until) + size - 1) / size
+		search.Webhook = w.number
 	}
 	// What is pending is looked at before the rows. If the rows count further
 	// than they did then, they count it all.
-	counted, pending := s.writer.stats.of(search.project)
+	counted, pending := s.writer.stats.of(p)
 	err := s.read(ctx, "reading counts", func(c *conn) error {
 		var now int64
 		if _, err := c.query(`SELECT value FROM meta WHERE name = 'counted'`).one(func(q *query) { now = q.getInt() }); err != nil {
@@ -290,118 +197,59 @@ func (s *Store) Stats(ctx context.Context, project telltale.ProjectID, q telltal
 		if now != counted {
 			pending = nil
 		}
-		return search.rows(c)
+		return readStats(c, p, search)
 	})
 	if err != nil {
 		return nil, err
 	}
 	for key, stat := range pending {
-		if search.size == telltale.StatCoarseStep {
-			key.start /= fineInCoarse
+		if search.Coarse {
+			key.Start /= stored.FineInCoarse
 		}
-		search.add(key, stat)
+		search.Add(key, stat)
 	}
-	return search.result(), nil
+	return search.Result(), nil
 }
 
 // of gives a copy of what is pending of a project.
-func (s *stats) of(p *project) (counted int64, pending map[statKey]*telltale.Stat) {
+func (s *stats) of(p *project) (counted int64, pending map[stored.StatKey]*telltale.Stat) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pending = map[statKey]*telltale.Stat{}
+	pending = map[stored.StatKey]*telltale.Stat{}
 	for key, stat := range s.pending {
-		if key.project == p.number {
+		if key.Project == p.number {
 			pending[key] = new(*stat)
 		}
 	}
 	return s.counted, pending
 }
 
-// statSearch adds up rows into the steps that are asked for.
-type statSearch struct {
-	store   *Store
-	project *project
-	webhook *webhook // nil for all
-	query   telltale.StatQuery
-	size    time.Duration // of the steps that are read
-	first   int64         // of these steps; all that reach into the time
-	end     int64         // before this one
-
-	found map[statKey]*telltale.Stat // by the start of the step, in ms
-}
-
-// rows goes from step to step, since each holds the rows of all projects.
-func (s *statSearch) rows(c *conn) error {
-	coarse := s.size == telltale.StatCoarseStep
-	webhook, last := int64(0), allNumbers().below
-	if s.webhook != nil {
-		webhook, last = s.webhook.number, s.webhook.number
+// readStats goes from step to step, since each holds the rows of all projects.
+func readStats(c *conn, p *project, search *stored.StatSearch) error {
+	webhook, last := search.Webhook, search.Webhook
+	if search.Webhook == 0 {
+		last = allNumbers().below
 	}
-	for start := s.first; ; start++ {
-		found, err := c.query(`SELECT start FROM stat WHERE coarse = ? AND start >= ? AND start < ? ORDER BY start LIMIT 1`).bool(coarse).int(start).int(s.end).
+	for start := search.First; ; start++ {
+		found, err := c.query(`SELECT start FROM stat WHERE coarse = ? AND start >= ? AND start < ? ORDER BY start LIMIT 1`).bool(search.Coarse).int(start).int(search.End).
 			one(func(q *query) { start = q.getInt() })
 		if err != nil || !found {
 			return err
 		}
 		err = c.query(`SELECT webhook, type, counts FROM stat WHERE coarse = ? AND start = ? AND project = ? AND webhook >= ? AND webhook <= ?`).
-			bool(coarse).int(start).int(s.project.number).int(webhook).int(last).each(func(q *query) error {
-			key := statKey{start: start, webhook: q.getInt(), code: q.getInt()}
+			bool(search.Coarse).int(start).int(p.number).int(webhook).int(last).each(func(q *query) error {
+			key := stored.StatKey{Start: start, Webhook: q.getInt(), Code: q.getInt()}
 			var stat telltale.Stat
 			if err := stored.DecodeCounts(q.getBlob(), &stat); err != nil {
 				return err
 			}
-			s.add(key, &stat)
+			search.Add(key, &stat)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
 	}
-}
-
-// add adds counts of a step of the size that is read.
-func (s *statSearch) add(key statKey, stat *telltale.Stat) {
-	switch {
-	case key.start < s.first, key.start >= s.end:
-		return
-	case s.webhook != nil && key.webhook != s.webhook.number:
-		return
-	case s.query.ByWebhook && key.webhook == 0:
-		return
-	}
-	group := statKey{start: key.start * s.size.Milliseconds()}
-	if step := s.query.Step.Milliseconds(); step > 0 {
-		group.start -= group.start % step
-	} else {
-		group.start = stored.TimeMilli(s.query.Since)
-	}
-	if s.query.ByWebhook || s.webhook != nil {
-		group.webhook = key.webhook
-	}
-	group.code = -1
-	if s.query.ByType {
-		group.code = key.code
-	}
-	sum := s.found[group]
-	if sum == nil {
-		sum = &telltale.Stat{Start: stored.MilliTime(group.start), Type: stored.Word(stored.EventTypes, group.code)}
-		if s.query.ByWebhook {
-			sum.WebhookID = s.store.known.webhookByNumber(group.webhook).id
-		}
-		s.found[group] = sum
-	}
-	sum.Add(stat)
-}
-
-func (s *statSearch) result() []telltale.Stat {
-	var all []telltale.Stat
-	for _, stat := range s.found {
-		all = append(all, *stat)
-	}
-	slices.SortFunc(all, func(a, b telltale.Stat) int {
-		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.WebhookID, b.WebhookID), cmp.Compare(a.Type, b.Type))
-	})
-	return all
 }
 
 // purgeStats removes fine steps that are past their age, and coarse ones that

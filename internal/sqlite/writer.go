@@ -139,14 +139,14 @@ type writer struct {
 	kept      map[telltale.SourceID]int // how many requests a source keeps, where that was counted
 	stats     stats
 
-	happened []happening // in the transaction under way
-	buffer   []byte      // for whoever builds a value
+	happened stored.Happened // in the transaction under way
+	buffer   []byte          // for whoever builds a value
 }
 
 func newWriter(s *Store, c *conn) *writer {
 	return &writer{
 		store: s, conn: c, queue: queue{wake: make(chan struct{}, 1)}, stopped: make(chan struct{}), spans: spans{}, touched: touched{seed: maphash.MakeSeed()},
-		kept: map[telltale.SourceID]int{}, stats: stats{pending: map[statKey]*telltale.Stat{}},
+		kept: map[telltale.SourceID]int{}, stats: stats{pending: map[stored.StatKey]*telltale.Stat{}},
 	}
 }
 

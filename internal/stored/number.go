@@ -43,6 +43,10 @@ func TimeMilli(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
+// CeilMilli is the first millisecond that is not before t: times are compared
+// with it that a list begins or ends at.
+func CeilMilli(t time.Time) int64 { return t.Add(time.Millisecond - time.Nanosecond).UnixMilli() }
+
 // IDs translates between the numbers of rows and their ids, which are not
 // stored: an id is a ULID of the number's time, its count, and a tag that is made
 // of both and the store's Salt. The tag keeps the ids of two stores apart, and
