@@ -192,6 +192,9 @@ func setParameters(p map[string]string, name string, limit time.Duration) {
 	p["client_encoding"] = "UTF8"
 	p["jit"] = "off" // statements are short, and compiling them is not
 	p["max_parallel_workers_per_gather"] = "0"
+	if name == writerName { // they find rows by their keys, whatever the keys are
+		p["plan_cache_mode"] = "force_generic_plan"
+	}
 	// Rows are found by indexes, in which what is asked for is mostly in memory.
 	// Servers that believe in disks read whole tables instead.
 	p["random_page_cost"] = "1.1"

@@ -170,9 +170,15 @@ func (tx *tx) begin(t transaction) error {
 	if t.config {
 		lock = " FOR UPDATE"
 	}
-	b.Queue("SELECT telltale_now(), config FROM meta" + lock).QueryRow(func(row pgx.Row) error { return row.Scan(&tx.milli, &version) })
 	if t.numbers > 0 {
-		b.Queue("SELECT take_numbers($1)", int64(t.numbers)).QueryRow(func(row pgx.Row) error { return tx.took(row, t.numbers) })
+		b.Queue("SELECT telltale_now(), config, take_numbers($1) FROM meta"+lock, int64(t.numbers)).QueryRow(func(row pgx.Row) error {
+			var first int64
+			err := row.Scan(&tx.milli, &version, &first)
+			tx.free = span{first, first + int64(t.numbers)}
+			return err
+		})
+	} else {
+		b.Queue("SELECT telltale_now(), config FROM meta" + lock).QueryRow(func(row pgx.Row) error { return row.Scan(&tx.milli, &version) })
 	}
 	if t.first != nil {
 		t.first(b)

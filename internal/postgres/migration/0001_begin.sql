@@ -7,7 +7,7 @@
 -- The one clock: nodes ask it for every time that decides something.
 -- +goose StatementBegin
 CREATE FUNCTION telltale_now() RETURNS bigint LANGUAGE sql VOLATILE
-AS $$ SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint $$;
+AS $$ SELECT floor(date_part('epoch', clock_timestamp()) * 1000)::bigint $$;
 -- +goose StatementEnd
 
 -- The line of numbers. Its value is never behind the clock, and never goes back.
@@ -22,7 +22,7 @@ AS $$
 DECLARE first bigint;
 BEGIN
 	PERFORM pg_advisory_lock(7823641001);
-	SELECT greatest(last_value + 1, telltale_now() << 11) INTO first FROM line;
+	first := greatest(pg_sequence_last_value('line'::regclass) + 1, telltale_now() << 11);
 	PERFORM pg_advisory_xact_lock_shared(first);
 	PERFORM setval('line', first + wanted - 1);
 	PERFORM pg_advisory_unlock(7823641001);
