@@ -42,7 +42,8 @@ type Store interface {
 	SystemStore
 
 	// Purge removes a bounded chunk of what is older than the retention says
-	// and reports how many events went and whether there is more. It never
+	// and reports how many events went and whether there is more. An engine may
+	// keep the events of a day (UTC) until the last of them is that old. It never
 	// removes an event with a delivery that is waiting, sending or held; with
 	// an event go its deliveries and their attempts. What has expired goes too:
 	// bins, links, sessions, the memory of requests and of callers' ids, the
