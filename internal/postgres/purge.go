@@ -23,7 +23,7 @@ import (
 // Bounds of one transaction of a purge.
 const (
 	purgeRows   = 2000
-	purgeEvents = 500
+	purgeEvents = 1000
 	purgeBins   = 10   // with 200 requests of 256 KiB each at worst
 	purgeLook   = 5000 // rows that may have to stay
 )
