@@ -408,17 +408,21 @@ func (h *heldUsers) remove(u, heir *user) {
 }
 
 // storeUsers gathers, for the end of the transaction, what became of the users.
-// What is removed gives its id free before another gets it.
+// Who got another id is removed and inserted again: so all ids are free before
+// any is taken, whoever exchanges theirs, and all are taken in one order.
 func (tx *tx) storeUsers(h *heldUsers) error {
 	var removed []int64
 	var updated, inserted []*user
 	for _, u := range h.changed {
-		switch {
-		case u.now == nil && u.stored != nil:
+		moved := u.now != nil && u.stored != nil && u.now.UserID != u.stored.UserID
+		if u.stored != nil && (u.now == nil || moved) {
 			removed = append(removed, u.number)
-		case u.now != nil && u.stored == nil:
+		}
+		switch {
+		case u.now == nil:
+		case u.stored == nil || moved:
 			inserted = append(inserted, u)
-		case u.now != nil:
+		default:
 			updated = append(updated, u)
 		}
 	}

@@ -146,8 +146,8 @@ func bytesOrNull(text string) []byte {
 	return []byte(text)
 }
 
-// insertProfiles stores new users, in an order in which two transactions that
-// make the same never wait for each other.
+// insertProfiles stores users under ids that nobody has, in an order in which two
+// transactions that take the same never wait for each other.
 func (tx *tx) insertProfiles(of []*user) error {
 	if len(of) == 0 {
 		return nil
@@ -163,6 +163,7 @@ func (tx *tx) insertProfiles(of []*user) error {
 	return nil
 }
 
+// updateProfiles stores users whose ids stay.
 func (tx *tx) updateProfiles(of []*user) error {
 	if len(of) == 0 {
 		return nil
@@ -171,7 +172,7 @@ func (tx *tx) updateProfiles(of []*user) error {
 	if err != nil {
 		return err
 	}
-	tx.later(`UPDATE profile p SET user_id = u.user_id, given_id = u.given_id, email = u.email, unsubscribed_at = u.unsubscribed_at, suppression = u.suppression, suppressed_at = u.suppressed_at,
+	tx.later(`UPDATE profile p SET given_id = u.given_id, email = u.email, unsubscribed_at = u.unsubscribed_at, suppression = u.suppression, suppressed_at = u.suppressed_at,
 		created_at = u.created_at, updated_at = u.updated_at, former_ids = u.former_ids, tags = u.tags, channels = u.channels, properties = u.properties
 		FROM `+profileRows+` AS u(`+profileNames+`) WHERE p.number = u.number`, values...)
 	return nil

@@ -35,12 +35,10 @@ CREATE TABLE profile (
 	former_ids      bytea,             -- a JSON array, as are the two below
 	tags            bytea,
 	channels        bytea,
-	properties      bytea,             -- a JSON object; NULL if it is empty
-	-- Looked at behind each statement and not behind each row: two users may
-	-- exchange their ids.
-	CONSTRAINT profile_user UNIQUE (project, user_id) DEFERRABLE
+	properties      bytea              -- a JSON object; NULL if it is empty
 ) WITH (fillfactor = 85);
 
+CREATE UNIQUE INDEX profile_user ON profile (project, user_id);
 CREATE INDEX profile_email ON profile (project, email, number) WHERE email IS NOT NULL;
 CREATE INDEX profile_project ON profile (project, number);
 CREATE INDEX profile_unsubscribed ON profile (project, number) WHERE unsubscribed_at IS NOT NULL;
