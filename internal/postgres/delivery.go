@@ -116,6 +116,9 @@ func (r *recording) run(tx *tx) error {
 		}
 		d := r.rows[i].row
 		j := standings[d.webhook]
+		if j.change != nil {
+			d.epoch = j.change.epoch // an attempt before it switched the webhook
+		}
 		if d.test {
 			err = r.judgeTest(tx, j, &r.results[i])
 		} else {
@@ -208,8 +211,8 @@ var telltaleItself = telltale.Actor{Kind: telltale.ActorSystem, Name: "telltale"
 func (r *recording) judge(tx *tx, d *deliveryRow, j *judgement, result *telltale.Result) error {
 	alarmed := j.now.Alarmed
 	signals := j.after(result.Attempt, tx.presentTime())
-	hook := j.webhook.now()
-	if !hook.Enabled || hook.Deleted || j.change != nil && !j.change.Enabled {
+	hook := j.present()
+	if !hook.Enabled || hook.Deleted {
 		j.now.Alarmed = alarmed // what was under way is no recovery
 		return tx.tellFailed(d, j, result, &r.turned)
 	}
@@ -240,7 +243,7 @@ func (r *recording) judge(tx *tx, d *deliveryRow, j *judgement, result *telltale
 // webhook again if it was disabled automatically. What passed must be what the
 // webhook is now.
 func (r *recording) judgeTest(tx *tx, j *judgement, result *telltale.Result) error {
-	hook := j.webhook.now()
+	hook := j.present()
 	if !result.Attempt.Success() || hook.Deleted || hook.Version != result.WebhookVersion {
 		return nil
 	}
@@ -264,8 +267,10 @@ func (r *recording) change(tx *tx, j *judgement, change func(*webhookChange) err
 		r.switches = true
 		return errSwitch
 	}
-	before := j.webhook.now()
-	j.change = &webhookChange{Webhook: before, number: j.number, epoch: j.epoch, enabledAt: j.enabledAt}
+	before := j.present()
+	if j.change == nil {
+		j.change = &webhookChange{Webhook: before, number: j.number, epoch: j.epoch, enabledAt: j.enabledAt}
+	}
 	if err := change(j.change); err != nil {
 		return err
 	}

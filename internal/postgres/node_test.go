@@ -164,6 +164,28 @@ func TestANodeThatLeavesInOrderIsTakenOverAtOnce(t *testing.T) {
 	}
 }
 
+func TestWhatCameBeforeAnotherNodesResetCountsNoMore(t *testing.T) {
+	p := newPair(t)
+	claims := p.accept(p.a, 3, anyRoom{})
+	p.record(p.a, claims[0]) // stored
+	p.record(p.a, claims[1]) // and remembered by the node alone
+	_, err := p.b.DisableWebhook(t.Context(), p.project.ID, p.hook.ID, telltale.DisabledManual)
+	p.must(err)
+	_, err = p.b.EnableWebhook(t.Context(), p.project.ID, p.hook.ID)
+	p.must(err)
+	p.advance(standingInterval)
+	p.record(p.a, claims[2])
+	hook, err := p.b.Webhook(t.Context(), p.project.ID, p.hook.ID)
+	p.must(err)
+	attempts := 0
+	for _, m := range hook.Standing.Breaker.Window {
+		attempts += m.Attempts
+	}
+	if attempts != 1 {
+		t.Errorf("the window has %d attempts, not the one after the reset", attempts)
+	}
+}
+
 func TestNodesKnowTheirPlaces(t *testing.T) {
 	p := newPair(t)
 	if beat := p.beat(p.a); beat.Workers != 2 || beat.Place != 0 {

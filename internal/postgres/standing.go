@@ -30,26 +30,37 @@ type standing struct {
 // successes are counts of attempts that no row has yet, by webhook.
 type successes struct {
 	mu     sync.Mutex
-	counts map[int64]telltale.Breaker // only the window
+	counts map[int64]counted
 }
 
-func (s *successes) of(webhook int64) telltale.Breaker {
+// counted are a webhook's successes since its standing was reset, which another
+// node may do meanwhile.
+type counted struct {
+	window  telltale.Breaker // only that
+	resetAt time.Time
+}
+
+// of gives what was counted for the standing that the row holds.
+func (s *successes) of(webhook int64, row *standing) telltale.Breaker {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.counts[webhook]
+	if c := s.counts[webhook]; c.resetAt.Equal(row.ResetAt) {
+		return c.window
+	}
+	return telltale.Breaker{}
 }
 
-func (s *successes) set(webhook int64, b telltale.Breaker) {
+func (s *successes) set(webhook int64, b telltale.Breaker, row *standing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.counts == nil {
-		s.counts = map[int64]telltale.Breaker{}
+		s.counts = map[int64]counted{}
 	}
 	if b.WindowStart.IsZero() {
 		delete(s.counts, webhook)
 		return
 	}
-	s.counts[webhook] = b
+	s.counts[webhook] = counted{b, row.ResetAt}
 }
 
 const standingColumns = `coalesce(s.revision, 0), coalesce(s.health, 0), coalesce(s.last_success_at, 0), coalesce(s.failing_since, 0), coalesce(s.failures, 0), coalesce(s.blocked, 0), coalesce(s.warned, 0),
@@ -153,7 +164,6 @@ func (tx *tx) resetStanding(c *webhookChange) error {
 	made := *c.Webhook
 	made.Standing, made.Health = s.Standing, s.health
 	c.Webhook = &made
-	tx.onDone(func() { tx.store.successes.set(c.number, telltale.Breaker{}) })
 	return nil
 }
 
@@ -205,7 +215,7 @@ func (tx *tx) judgements(numbers []int64, rows map[int64]standing) (map[int64]*j
 		if !ok {
 			row.health = telltale.HealthNeverUsed
 		}
-		j := &judgement{webhook: w, number: number, row: row, now: row, fresh: tx.store.successes.of(number)}
+		j := &judgement{webhook: w, number: number, row: row, now: row, fresh: tx.store.successes.of(number, &row)}
 		j.now.Breaker.Add(&j.fresh)
 		all[number] = j
 	}
@@ -258,7 +268,7 @@ func (tx *tx) settle(j *judgement) error {
 	store := tx.store
 	if j.settled() && j.change == nil {
 		fresh := j.fresh
-		tx.onDone(func() { store.successes.set(j.number, fresh) })
+		tx.onDone(func() { store.successes.set(j.number, fresh, &j.row) })
 		return nil
 	}
 	if !j.settled() {
@@ -268,7 +278,7 @@ func (tx *tx) settle(j *judgement) error {
 		}
 		now := j.now
 		tx.onDone(func() {
-			store.successes.set(j.number, telltale.Breaker{})
+			store.successes.set(j.number, telltale.Breaker{}, &j.row)
 			if w := store.known.Load().hooks[j.number]; w != nil {
 				w.show(now)
 			}
@@ -277,12 +287,17 @@ func (tx *tx) settle(j *judgement) error {
 	return nil
 }
 
+// present is the webhook as it is by now, in the transaction.
+func (j *judgement) present() *telltale.Webhook {
+	if j.change != nil {
+		return j.change.Webhook
+	}
+	return j.webhook.now()
+}
+
 // shownWebhook is the webhook as it is once this has committed.
 func (j *judgement) shownWebhook() *telltale.Webhook {
-	made := *j.webhook.now()
-	if j.change != nil {
-		made = *j.change.Webhook
-	}
+	made := *j.present()
 	made.Standing, made.Health = j.now.Standing, j.now.health
 	return &made
 }

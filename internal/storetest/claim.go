@@ -363,6 +363,20 @@ var attemptTests = []test{
 		updated.Health, updated.Standing = telltale.HealthFailing, got.Standing
 		w.equal("the webhook", got, updated)
 	}},
+	{"a test that passes enables the webhook for whatever is recorded after it in the same call", func(w *world) {
+		hook := w.newWebhook()
+		gone, failing := w.deliverOne(), w.deliverOne()
+		w.record(w.result(gone, 410))
+		test, err := w.AcceptTest(w.ctx, *w.newEvent(), hook.ID)
+		w.must(err)
+		w.record(w.result(test, 200), w.result(failing, 500))
+		due := w.due(hook.ID)
+		w.equal("what is held", due.Held, false)
+		if due.In <= 0 || due.In == telltale.Never {
+			w.Fatalf("the retry is due in %v", due.In)
+		}
+		w.equal("the claims", len(w.claimRoom(telltale.LaneRoom{WebhookID: hook.ID, Slots: 10, Held: 10}).Claims), 0)
+	}},
 	{"two outcomes disable a webhook once", func(w *world) {
 		w.newWebhook()
 		a, b := w.deliverOne(), w.deliverOne()
