@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // Bounds of what waits to be accepted, and of a transaction. A transaction's
@@ -29,7 +30,7 @@ var errGroup = telltale.Errorf(telltale.Conflict, "One of the group was refused.
 type acceptance struct {
 	telltale.Acceptance
 	rows   []eventRow
-	nonces []nonce
+	nonces []stored.Nonce
 	bytes  int
 
 	accepted telltale.Accepted

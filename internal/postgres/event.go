@@ -22,11 +22,7 @@ type eventRow struct {
 	caller [16]byte // key of its caller's id, if it has one
 }
 
-// callerKey is half of a hash of a project and a caller's id.
-func callerKey(project telltale.ProjectID, id string) [16]byte {
-	hash := sha256.Sum256([]byte(string(project) + "\x00" + id))
-	return [16]byte(hash[:])
-}
+func callerKey(project telltale.ProjectID, id string) [16]byte { return stored.CallerKey(project, id) }
 
 func newEventRow(project telltale.ProjectID, e *telltale.Event) (row eventRow, err error) {
 	var ok bool
@@ -51,7 +47,7 @@ func (s *Store) AcceptEvents(ctx context.Context, a telltale.Acceptance) (tellta
 	if err := s.down(); err != nil {
 		return telltale.Accepted{}, err
 	}
-	waiting := &acceptance{Acceptance: a, rows: make([]eventRow, len(a.Events)), nonces: newNonces(a), done: make(chan struct{})}
+	waiting := &acceptance{Acceptance: a, rows: make([]eventRow, len(a.Events)), nonces: stored.NewNonces(a), done: make(chan struct{})}
 	for i, e := range a.Events {
 		var err error
 		if waiting.rows[i], err = newEventRow(a.ProjectID, e); err != nil {
@@ -89,9 +85,9 @@ func (s *Store) acceptAll(ctx context.Context, group []*acceptance, alone bool) 
 			}
 		}
 		for i := range a.nonces {
-			if n := &a.nonces[i]; !seen[n.key] {
-				seen[n.key] = true
-				nonces.keys, nonces.contents = append(nonces.keys, n.key[:]), append(nonces.contents, n.Hash[:])
+			if n := &a.nonces[i]; !seen[n.Key] {
+				seen[n.Key] = true
+				nonces.keys, nonces.contents = append(nonces.keys, n.Key[:]), append(nonces.contents, n.Hash[:])
 			}
 		}
 	}
@@ -153,12 +149,12 @@ func (tx *tx) accept(a *acceptance, heard map[[16]byte]remembered) error {
 	}
 	var faults []telltale.Fault
 	for i, n := range a.nonces {
-		if heard[n.key].content != n.Hash {
-			faults = append(faults, nonceFault(i, n))
+		if heard[n.Key].content != n.Hash {
+			faults = append(faults, stored.NonceUsed(i, n))
 		}
 	}
-	if len(faults) > 0 {
-		return noncesUsed(faults)
+	if err := stored.NoncesUsed(faults); err != nil {
+		return err
 	}
 	if err := findDuplicates(a, heard, accepted.Events); err != nil {
 		return err
@@ -248,18 +244,12 @@ func findDuplicates(a *acceptance, heard map[[16]byte]remembered, answers []tell
 		}
 		switch first := heard[a.rows[i].caller]; {
 		case first.content != e.ContentHash:
-			faults = append(faults, telltale.Fault{
-				Location: fmt.Sprintf("body[%d].telltale.id", i), Message: "Another event with this id was accepted before.",
-				Expected: "a new id, or the same content", Value: telltale.CutValue(e.CallerID),
-			})
+			faults = append(faults, stored.CallerIDUsed(i, e.CallerID))
 		case first.event != a.rows[i].id:
 			answers[i] = telltale.AcceptedEvent{ID: stored.EventID(first.event[:]), Duplicate: true}
 		}
 	}
-	if len(faults) > 0 {
-		return &telltale.Error{Code: telltale.Conflict, Message: "Ids of other events were used again; nothing was accepted.", Faults: faults}
-	}
-	return nil
+	return stored.CallerIDsUsed(faults)
 }
 
 // insertEvent gathers the event for the end of the transaction, under its

@@ -3,45 +3,12 @@ package postgres
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"telltale.example/telltale"
 )
-
-// nonce is a [telltale.Nonce] under the key that it is remembered by.
-type nonce struct {
-	key [16]byte // half of a hash of project and nonce
-	*telltale.Nonce
-}
-
-// newNonces works out the keys of what an acceptance remembers.
-func newNonces(a telltale.Acceptance) []nonce {
-	if len(a.Nonces) == 0 {
-		return nil
-	}
-	nonces := make([]nonce, len(a.Nonces))
-	for i := range a.Nonces {
-		hash := sha256.Sum256([]byte(string(a.ProjectID) + "\x00" + a.Nonces[i].Name))
-		nonces[i] = nonce{[16]byte(hash[:]), &a.Nonces[i]}
-	}
-	return nonces
-}
-
-// nonceFault tells of a nonce that was used for something else.
-func nonceFault(i int, n nonce) telltale.Fault {
-	return telltale.Fault{
-		Location: fmt.Sprintf("nonces[%d]", i), Message: "The nonce was used for something else before.",
-		Expected: "a new nonce, or the same content", Value: telltale.CutValue(n.Name),
-	}
-}
-
-func noncesUsed(faults []telltale.Fault) error {
-	return &telltale.Error{Code: telltale.Conflict, Message: "Nonces were used again for something else; nothing was accepted.", Faults: faults}
-}
 
 // memory is a table of keys that are remembered with a hash of what they were
 // for: of callers' ids, or of nonces.

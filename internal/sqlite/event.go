@@ -34,8 +34,7 @@ func newEventRow(project telltale.ProjectID, e *telltale.Event) (row eventRow, e
 	}
 	row.print = eventFingerprint(project, e)
 	if e.CallerID != "" {
-		hash := sha256.Sum256([]byte(string(project) + "\x00" + e.CallerID))
-		row.caller = [16]byte(hash[:])
+		row.caller = stored.CallerKey(project, e.CallerID)
 	}
 	return row, nil
 }
@@ -57,7 +56,7 @@ func (s *Store) AcceptEvents(ctx context.Context, a telltale.Acceptance) (tellta
 	if err != nil {
 		return telltale.Accepted{}, err
 	}
-	nonces := newNonces(a)
+	nonces := stored.NewNonces(a)
 	var accepted telltale.Accepted
 	err = s.write(ctx, "accepting events", bytes+nonceBytes*len(nonces), func(tx *tx) (err error) {
 		if err = tx.checkNonces(nonces); err != nil {
@@ -162,19 +161,13 @@ func (tx *tx) findDuplicates(events []*telltale.Event, rows []eventRow, answers 
 		case !ok:
 			before = first{e.ID, e.ContentHash}
 		case before.content != e.ContentHash:
-			faults = append(faults, telltale.Fault{
-				Location: fmt.Sprintf("body[%d].telltale.id", i), Message: "Another event with this id was accepted before.",
-				Expected: "a new id, or the same content", Value: telltale.CutValue(e.CallerID),
-			})
+			faults = append(faults, stored.CallerIDUsed(i, e.CallerID))
 		default:
 			answers[i] = telltale.AcceptedEvent{ID: before.id, Duplicate: true}
 		}
 		seen[rows[i].caller] = before
 	}
-	if len(faults) > 0 {
-		return &telltale.Error{Code: telltale.Conflict, Message: "Ids of other events were used again; nothing was accepted.", Faults: faults}
-	}
-	return nil
+	return stored.CallerIDsUsed(faults)
 }
 
 const insertEvent = `INSERT INTO event (number, id, project, type, test, source, lag, occurred, user_id, email, message_id, campaign_id,

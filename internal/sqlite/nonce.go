@@ -6,42 +6,24 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/stored"
 )
 
 // nonceBytes is roughly what a nonce takes on disk.
 const nonceBytes = 100
 
-// nonce is a [telltale.Nonce] under the key that it is remembered by.
-type nonce struct {
-	key [16]byte // half of a hash of project and nonce
-	*telltale.Nonce
-}
-
-// newNonces works out the keys of what an acceptance remembers.
-func newNonces(a telltale.Acceptance) []nonce {
-	if len(a.Nonces) == 0 {
-		return nil
-	}
-	nonces := make([]nonce, len(a.Nonces))
-	for i := range a.Nonces {
-		hash := sha256.Sum256([]byte(string(a.ProjectID) + "\x00" + a.Nonces[i].Name))
-		nonces[i] = nonce{[16]byte(hash[:]), &a.Nonces[i]}
-	}
-	return nonces
-}
-
 // checkNonces gives Conflict for those that were used for something else, in
 // the store or earlier in the call.
-func (tx *tx) checkNonces(nonces []nonce) error {
+func (tx *tx) checkNonces(nonces []stored.Nonce) error {
 	if len(nonces) == 0 {
 		return nil
 	}
 	seen := make(map[[16]byte][sha256.Size]byte, len(nonces))
 	var faults []telltale.Fault
 	for i, n := range nonces {
-		before, known := seen[n.key]
+		before, known := seen[n.Key]
 		if !known {
-			_, err := tx.query(`SELECT content FROM nonce WHERE key = ? AND at >= ?`).blob(n.key[:]).int(tx.milli - telltale.CallerIDMemory.Milliseconds()).one(func(q *query) {
+			_, err := tx.query(`SELECT content FROM nonce WHERE key = ? AND at >= ?`).blob(n.Key[:]).int(tx.milli - telltale.CallerIDMemory.Milliseconds()).one(func(q *query) {
 				known = true
 				copy(before[:], q.getBlob())
 			})
@@ -52,25 +34,19 @@ func (tx *tx) checkNonces(nonces []nonce) error {
 		if !known {
 			before = n.Hash
 		}
-		if seen[n.key] = before; before != n.Hash {
-			faults = append(faults, telltale.Fault{
-				Location: fmt.Sprintf("nonces[%d]", i), Message: "The nonce was used for something else before.",
-				Expected: "a new nonce, or the same content", Value: telltale.CutValue(n.Name),
-			})
+		if seen[n.Key] = before; before != n.Hash {
+			faults = append(faults, stored.NonceUsed(i, n))
 		}
 	}
-	if len(faults) > 0 {
-		return &telltale.Error{Code: telltale.Conflict, Message: "Nonces were used again for something else; nothing was accepted.", Faults: faults}
-	}
-	return nil
+	return stored.NoncesUsed(faults)
 }
 
 // keepNonces remembers those that are new, from now on.
-func (tx *tx) keepNonces(nonces []nonce) error {
+func (tx *tx) keepNonces(nonces []stored.Nonce) error {
 	for _, n := range nonces {
 		err := tx.change(`INSERT INTO nonce (key, content, at) VALUES (?, ?, ?)
 			ON CONFLICT (key) DO UPDATE SET content = excluded.content, at = excluded.at WHERE at < ?`).
-			blob(n.key[:]).blob(n.Hash[:]).int(tx.milli).int(tx.milli - telltale.CallerIDMemory.Milliseconds()).run()
+			blob(n.Key[:]).blob(n.Hash[:]).int(tx.milli).int(tx.milli - telltale.CallerIDMemory.Milliseconds()).run()
 		if err != nil {
 			return fmt.Errorf("a nonce: %w", err)
 		}
