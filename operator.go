@@ -2,6 +2,7 @@ package telltale
 
 import (
 	"crypto/sha256"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -100,6 +101,32 @@ func (o Operator) Validate() error {
 
 // Owns reports whether the operator is an owner who may sign in.
 func (o Operator) Owns() bool { return o.Role == RoleOwner && o.DisabledAt.IsZero() }
+
+// Changed gives the operator with what somebody changed of it: the role, how the
+// pages look, and from now on whether they may sign in.
+func (o Operator) Changed(wanted Operator, at time.Time) Operator {
+	o.Role, o.Theme, o.NoShortcuts = wanted.Role, wanted.Theme, wanted.NoShortcuts
+	switch {
+	case wanted.DisabledAt.IsZero():
+		o.DisabledAt = time.Time{}
+	case o.DisabledAt.IsZero():
+		o.DisabledAt = at
+	}
+	return o
+}
+
+// OperatorChanges lists in what two versions of an operator differ, for the
+// audit log. How the pages look is their own affair.
+func OperatorChanges(before, after Operator) []AuditChange {
+	var changes []AuditChange
+	if before.Role != after.Role {
+		changes = append(changes, AuditChange{Field: "role", Before: string(before.Role), After: string(after.Role)})
+	}
+	if may := after.DisabledAt.IsZero(); before.DisabledAt.IsZero() != may {
+		changes = append(changes, AuditChange{Field: "may_sign_in", Before: strconv.FormatBool(!may), After: strconv.FormatBool(may)})
+	}
+	return changes
+}
 
 // Session is one browser in which an operator is signed in. Only the hash of
 // its token is kept.

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/stored"
@@ -140,14 +139,7 @@ func (s *Store) UpdateOperator(ctx context.Context, o telltale.Operator) error {
 		if err != nil {
 			return err
 		}
-		made := before
-		made.Role, made.Theme, made.NoShortcuts = o.Role, o.Theme, o.NoShortcuts
-		switch {
-		case o.DisabledAt.IsZero():
-			made.DisabledAt = o.DisabledAt
-		case before.DisabledAt.IsZero():
-			made.DisabledAt = tx.presentTime()
-		}
+		made := before.Changed(o, tx.presentTime())
 		if before.Owns() && !made.Owns() {
 			others := false
 			_, err := tx.one([]any{&others}, `SELECT EXISTS (SELECT FROM operator WHERE role = $1 AND disabled_at IS NULL AND id <> $2)`, string(telltale.RoleOwner), string(before.ID))
@@ -168,15 +160,9 @@ func (s *Store) UpdateOperator(ctx context.Context, o telltale.Operator) error {
 				return err
 			}
 		}
-		var changes []telltale.AuditChange
-		if before.Role != made.Role {
-			changes = append(changes, telltale.AuditChange{Field: "role", Before: string(before.Role), After: string(made.Role)})
-		}
-		if may := made.DisabledAt.IsZero(); before.DisabledAt.IsZero() != may {
-			changes = append(changes, telltale.AuditChange{Field: "may_sign_in", Before: strconv.FormatBool(!may), After: strconv.FormatBool(may)})
-		}
+		changes := telltale.OperatorChanges(before, made)
 		if len(changes) == 0 {
-			return nil // how the pages look is their own affair
+			return nil
 		}
 		return tx.audit(by, telltale.AuditEntry{Action: telltale.AuditOperatorChanged, Target: string(made.ID), Name: before.Email, Changes: changes})
 	})

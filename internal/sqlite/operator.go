@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/stored"
@@ -103,14 +102,7 @@ func (s *Store) UpdateOperator(ctx context.Context, o telltale.Operator) error {
 		if err != nil {
 			return err
 		}
-		made := before
-		made.Role, made.Theme, made.NoShortcuts = o.Role, o.Theme, o.NoShortcuts
-		switch {
-		case o.DisabledAt.IsZero():
-			made.DisabledAt = o.DisabledAt
-		case before.DisabledAt.IsZero():
-			made.DisabledAt = tx.presentTime()
-		}
+		made := before.Changed(o, tx.presentTime())
 		if before.Owns() && !made.Owns() {
 			others := false
 			_, err := tx.query(`SELECT 1 FROM operator WHERE role = ? AND disabled_at IS NULL AND id <> ?`).text(string(telltale.RoleOwner)).text(string(o.ID)).
@@ -132,15 +124,9 @@ func (s *Store) UpdateOperator(ctx context.Context, o telltale.Operator) error {
 				return err
 			}
 		}
-		var changes []telltale.AuditChange
-		if before.Role != made.Role {
-			changes = append(changes, telltale.AuditChange{Field: "role", Before: string(before.Role), After: string(made.Role)})
-		}
-		if may := made.DisabledAt.IsZero(); before.DisabledAt.IsZero() != may {
-			changes = append(changes, telltale.AuditChange{Field: "may_sign_in", Before: strconv.FormatBool(!may), After: strconv.FormatBool(may)})
-		}
+		changes := telltale.OperatorChanges(before, made)
 		if len(changes) == 0 {
-			return nil // how the pages look is their own affair
+			return nil
 		}
 		return tx.audit(by, telltale.AuditEntry{Action: telltale.AuditOperatorChanged, Target: string(o.ID), Name: before.Email, Changes: changes})
 	})
