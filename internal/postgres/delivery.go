@@ -517,23 +517,22 @@ const (
 
 // scannedDelivery is a row with those columns.
 type scannedDelivery struct {
+	stored.ShownRow
 	number                                int64
 	event                                 []byte
 	webhook, lastError, recipient, replay string
-	code, state, attempts, at, lastStatus int64
-	test, released, enabled, attempted    bool
-	deletedAt, enabledAt                  int64
+	code, attempts, lastStatus            int64
+	test, attempted                       bool
 	startedAt, duration, status           int64
 	class, failure                        string
 }
 
 func (r *scannedDelivery) into() []any {
-	return []any{&r.number, &r.event, &r.webhook, &r.code, &r.test, &r.state, &r.attempts, &r.at, &r.released, &r.lastError, &r.lastStatus,
-		&r.enabled, &r.deletedAt, &r.enabledAt, &r.recipient, &r.replay, &r.attempted, &r.startedAt, &r.duration, &r.status, &r.class, &r.failure}
+	return []any{&r.number, &r.event, &r.webhook, &r.code, &r.test, &r.State, &r.attempts, &r.At, &r.Released, &r.lastError, &r.lastStatus,
+		&r.Enabled, &r.DeletedAt, &r.EnabledAt, &r.recipient, &r.replay, &r.attempted, &r.startedAt, &r.duration, &r.status, &r.class, &r.failure}
 }
 
-// delivery gives the row as it is to be shown: what waits is held if its webhook
-// is disabled, and cancelled if it is deleted.
+// delivery gives the row as it is to be shown.
 func (r *scannedDelivery) delivery(s *Store, project telltale.ProjectID) telltale.Delivery {
 	d := telltale.Delivery{
 		ID: s.ids.Delivery(r.number), ProjectID: project, CreatedAt: stored.NumberTime(r.number),
@@ -541,24 +540,7 @@ func (r *scannedDelivery) delivery(s *Store, project telltale.ProjectID) telltal
 		AttemptCount: int(r.attempts), LastError: telltale.ErrorClass(r.lastError), LastStatus: int(r.lastStatus),
 		Recipient: r.recipient, ReplayID: telltale.ReplayID(r.replay),
 	}
-	switch {
-	case r.state == stored.StateSending:
-		d.State = telltale.StateSending
-	case r.state == stored.StateSucceeded:
-		d.State, d.CompletedAt = telltale.StateSucceeded, stored.MilliTime(r.at)
-	case r.state == stored.StateFailed:
-		d.State, d.CompletedAt = telltale.StateFailed, stored.MilliTime(r.at)
-	case r.state == stored.StateCancelled:
-		d.State, d.CompletedAt = telltale.StateCancelled, stored.MilliTime(r.at)
-	case r.deletedAt != 0:
-		d.State, d.CompletedAt = telltale.StateCancelled, stored.MilliTime(r.deletedAt)
-	case !r.enabled:
-		d.State = telltale.StateHeld
-	case r.released:
-		d.State, d.DueAt = telltale.StateWaiting, stored.MilliTime(r.enabledAt)
-	default:
-		d.State, d.DueAt = telltale.StateWaiting, stored.MilliTime(r.at)
-	}
+	r.Show(&d)
 	if r.attempted {
 		d.Last = &telltale.LastAttempt{
 			StartedAt: stored.MilliTime(r.startedAt), Duration: time.Duration(r.duration) * time.Microsecond,

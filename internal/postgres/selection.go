@@ -257,7 +257,7 @@ func (s *selection) lastStates(ctx context.Context, q querier, events []selectio
 		[]any{numbers, first, last, last + acceptedWithin.Milliseconds()<<stored.NumberBits, s.project.number}, []any{&event, &webhook, &state, &number}, func() error {
 			i, ours := place[event]
 			if w := s.known.hooks[webhook]; ours && w != nil {
-				events[i].last[webhook] = shownState(state, w.now())
+				events[i].last[webhook] = stored.ShownState(state, w.now())
 			}
 			return nil
 		})
@@ -303,23 +303,6 @@ func (s *selection) sends(e *selectionEvent, w *webhook) bool {
 	}
 	named := s.target != nil || s.webhook != nil
 	return s.types.Has(t) && (wants || named)
-}
-
-// shownState gives the state in which a row is shown.
-func shownState(state int64, w *telltale.Webhook) telltale.State {
-	switch {
-	case state == stored.StateSending:
-		return telltale.StateSending
-	case state == stored.StateSucceeded:
-		return telltale.StateSucceeded
-	case state == stored.StateFailed:
-		return telltale.StateFailed
-	case state == stored.StateCancelled, w.Deleted:
-		return telltale.StateCancelled
-	case !w.Enabled:
-		return telltale.StateHeld
-	}
-	return telltale.StateWaiting
 }
 
 // walkChosen goes through deliveries that were named one by one.

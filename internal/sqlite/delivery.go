@@ -345,36 +345,19 @@ const (
 	LEFT JOIN attempt a ON a.number = d.last_attempt LEFT JOIN replay r ON r.number = d.replay`
 )
 
-// scanDelivery reads a row as it is to be shown: what waits is held if its
-// webhook is disabled, and cancelled if it is deleted.
+// scanDelivery reads a row as it is to be shown.
 func (s *Store) scanDelivery(q *query, project telltale.ProjectID) telltale.Delivery {
 	number := q.getInt()
 	d := telltale.Delivery{
 		ID: s.ids.Delivery(number), ProjectID: project, CreatedAt: stored.NumberTime(number),
 		EventID: stored.EventID(q.getBlob()), WebhookID: telltale.WebhookID(q.getText()), EventType: stored.Word(stored.EventTypes, q.getInt()), Test: q.getBool(),
 	}
-	state, attempts, at, released := q.getInt(), q.getInt(), q.getInt(), q.getBool()
-	d.AttemptCount = int(attempts)
+	row := stored.ShownRow{State: q.getInt()}
+	d.AttemptCount = int(q.getInt())
+	row.At, row.Released = q.getInt(), q.getBool()
 	d.LastError, d.LastStatus = telltale.ErrorClass(q.getText()), int(q.getInt())
-	enabled, deletedAt, enabledAt := q.getBool(), q.getInt(), q.getInt()
-	switch {
-	case state == stored.StateSending:
-		d.State = telltale.StateSending
-	case state == stored.StateSucceeded:
-		d.State, d.CompletedAt = telltale.StateSucceeded, stored.MilliTime(at)
-	case state == stored.StateFailed:
-		d.State, d.CompletedAt = telltale.StateFailed, stored.MilliTime(at)
-	case state == stored.StateCancelled:
-		d.State, d.CompletedAt = telltale.StateCancelled, stored.MilliTime(at)
-	case deletedAt != 0:
-		d.State, d.CompletedAt = telltale.StateCancelled, stored.MilliTime(deletedAt)
-	case !enabled:
-		d.State = telltale.StateHeld
-	case released:
-		d.State, d.DueAt = telltale.StateWaiting, stored.MilliTime(enabledAt)
-	default:
-		d.State, d.DueAt = telltale.StateWaiting, stored.MilliTime(at)
-	}
+	row.Enabled, row.DeletedAt, row.EnabledAt = q.getBool(), q.getInt(), q.getInt()
+	row.Show(&d)
 	d.Recipient, d.ReplayID = q.getText(), telltale.ReplayID(q.getText())
 	if attempted := q.getBool(); attempted {
 		d.Last = &telltale.LastAttempt{

@@ -305,26 +305,9 @@ func (s *selection) event(c *conn, number int64) (e selectionEvent, found bool, 
 func (s *selection) lastStates(c *conn, event int64) (map[int64]telltale.State, error) {
 	last := map[int64]telltale.State{}
 	err := eachDelivery(c, event, func(d eventDelivery) {
-		last[d.webhook] = shownState(d.state, s.known.webhookByNumber(d.webhook).now.Load().Webhook)
+		last[d.webhook] = stored.ShownState(d.state, s.known.webhookByNumber(d.webhook).now.Load().Webhook)
 	})
 	return last, err
-}
-
-// shownState gives the state in which a row is shown.
-func shownState(state int64, w *telltale.Webhook) telltale.State {
-	switch {
-	case state == stored.StateSending:
-		return telltale.StateSending
-	case state == stored.StateSucceeded:
-		return telltale.StateSucceeded
-	case state == stored.StateFailed:
-		return telltale.StateFailed
-	case state == stored.StateCancelled, w.Deleted:
-		return telltale.StateCancelled
-	case !w.Enabled:
-		return telltale.StateHeld
-	}
-	return telltale.StateWaiting
 }
 
 // eventDelivery is what an event's deliveries are looked at for.
