@@ -34,6 +34,14 @@ func (r *Replay) MaxAhead() int { return min(max(10, int(10*r.Rate)), maxAhead) 
 
 const maxAhead = 1000
 
+// Validate refuses a rate out of bounds. What is selected is looked at with it.
+func (r *Replay) Validate() error {
+	if !(r.Rate >= MinReplayRate && r.Rate <= MaxRateLimit) { // a NaN is neither
+		return Errorf(Invalid, "A replay makes %v to %d deliveries a second, not %v.", MinReplayRate, MaxRateLimit, r.Rate)
+	}
+	return nil
+}
+
 // ReplayState is where a replay stands.
 type ReplayState string
 
@@ -66,6 +74,23 @@ type Selection struct {
 	// the start of the replay, and what is accepted after that is never sent,
 	// so that it ends. Tests are left out.
 	Since, Until time.Time
+}
+
+// Validate refuses a selection that says two things, or nothing that there is.
+func (s Selection) Validate() error {
+	switch {
+	case len(s.Deliveries) > MaxReplayDeliveries:
+		return Errorf(Invalid, "A replay takes at most %d deliveries by their ids; these are %d.", MaxReplayDeliveries, len(s.Deliveries))
+	case len(s.Deliveries) > 0 && (s.WebhookID != "" || s.Which != "" || s.Types != 0 || !s.Since.IsZero() || !s.Until.IsZero()):
+		return Errorf(Invalid, "A replay takes either deliveries by their ids, or all events of a time that match.")
+	case len(s.Deliveries) > 0:
+		return nil
+	case !s.Which.Valid():
+		return Errorf(Invalid, "%q does not say which events a replay sends.", CutValue(string(s.Which)))
+	case s.Types != 0 && s.Types.Known() == 0:
+		return Errorf(Invalid, "There are no such event types.")
+	}
+	return nil
 }
 
 // Missed selects what a webhook that was enabled just now did not get while it
@@ -134,6 +159,25 @@ type ReplayPlan struct {
 	ByWebhook map[WebhookID]int
 	Oldest    time.Time // receipt of the oldest event; zero if there is none
 	OlderThan int       // how many are of events older than [ReplayOldAge]
+}
+
+// NewReplayPlan is of nothing yet.
+func NewReplayPlan() ReplayPlan {
+	return ReplayPlan{ByType: map[EventType]int{}, ByWebhook: map[WebhookID]int{}}
+}
+
+// Add counts a delivery to the webhook, of an event of the type that was received
+// then, when the time is now.
+func (p *ReplayPlan) Add(t EventType, to WebhookID, received, now time.Time) {
+	p.Count++
+	p.ByType[t]++
+	p.ByWebhook[to]++
+	if p.Oldest.IsZero() || received.Before(p.Oldest) {
+		p.Oldest = received
+	}
+	if now.Sub(received) > ReplayOldAge {
+		p.OlderThan++
+	}
 }
 
 // ReplayOldAge is the age from which a plan warns.

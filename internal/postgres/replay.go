@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,13 +24,13 @@ const (
 )
 
 func (s *Store) PlanReplay(ctx context.Context, project telltale.ProjectID, sel telltale.Selection, to telltale.WebhookID) (telltale.ReplayPlan, error) {
-	plan := telltale.ReplayPlan{ByType: map[telltale.EventType]int{}, ByWebhook: map[telltale.WebhookID]int{}}
+	plan := telltale.NewReplayPlan()
 	known, err := s.configured(ctx)
 	if err != nil {
 		return plan, err
 	}
 	began := time.Now()
-	at, oldest := placeBehind(0), int64(0)
+	at := placeBehind(0)
 	var walk *selection
 	for !plan.Complete && (walk == nil || time.Since(began) < planTime) {
 		err := s.snapshot(ctx, "planning a replay", func(ctx context.Context, q querier) (err error) {
@@ -41,17 +40,9 @@ func (s *Store) PlanReplay(ctx context.Context, project telltale.ProjectID, sel 
 				}
 				at = walk.start()
 			}
-			old := walk.made - telltale.ReplayOldAge.Milliseconds()
+			now := stored.MilliTime(walk.made)
 			at, plan.Complete, err = walk.walk(ctx, q, at, planRows, func(p pick) bool {
-				plan.Count++
-				plan.ByType[stored.EventTypes[p.code]]++
-				plan.ByWebhook[p.target.now().ID]++
-				if oldest == 0 || p.received < oldest {
-					oldest = p.received
-				}
-				if p.received < old {
-					plan.OlderThan++
-				}
+				plan.Add(stored.EventTypes[p.code], p.target.now().ID, stored.MilliTime(p.received), now)
 				return true
 			})
 			return err
@@ -60,7 +51,6 @@ func (s *Store) PlanReplay(ctx context.Context, project telltale.ProjectID, sel 
 			return telltale.ReplayPlan{}, err
 		}
 	}
-	plan.Oldest = stored.MilliTime(oldest)
 	return plan, nil
 }
 
@@ -90,20 +80,11 @@ func (s *Store) newSelection(ctx context.Context, q querier, known *registry, pr
 	if made.webhook, err = find(sel.WebhookID, to != ""); err != nil {
 		return nil, err
 	}
+	if err := sel.Validate(); err != nil {
+		return nil, err
+	}
 	if len(sel.Deliveries) > 0 {
-		switch {
-		case len(sel.Deliveries) > telltale.MaxReplayDeliveries:
-			return nil, telltale.Errorf(telltale.Invalid, "A replay takes at most %d deliveries by their ids; these are %d.", telltale.MaxReplayDeliveries, len(sel.Deliveries))
-		case sel.WebhookID != "" || sel.Which != "" || sel.Types != 0 || !sel.Since.IsZero() || !sel.Until.IsZero():
-			return nil, telltale.Errorf(telltale.Invalid, "A replay takes either deliveries by their ids, or all events of a time that match.")
-		}
 		return made, made.choose(ctx, q, s.ids, sel.Deliveries)
-	}
-	if !sel.Which.Valid() {
-		return nil, telltale.Errorf(telltale.Invalid, "%q does not say which events a replay sends.", telltale.CutValue(string(sel.Which)))
-	}
-	if sel.Types != 0 && made.types == 0 {
-		return nil, telltale.Errorf(telltale.Invalid, "There are no such event types.")
 	}
 	if !sel.Since.IsZero() {
 		made.since = stored.CeilMilli(sel.Since)
@@ -123,8 +104,8 @@ func (s *selection) start() place {
 }
 
 func (s *Store) CreateReplay(ctx context.Context, r telltale.Replay) (replay telltale.Replay, err error) {
-	if !(r.Rate >= telltale.MinReplayRate && r.Rate <= telltale.MaxRateLimit) {
-		return r, telltale.Errorf(telltale.Invalid, "A replay makes %v to %d deliveries a second, not %v.", telltale.MinReplayRate, telltale.MaxRateLimit, r.Rate)
+	if err := r.Validate(); err != nil {
+		return r, err
 	}
 	if r.ID == "" {
 		r.ID = telltale.NewReplayID()
@@ -154,7 +135,7 @@ func (s *Store) CreateReplay(ctx context.Context, r telltale.Replay) (replay tel
 		start := sel.start()
 		_, err = tx.exec(`INSERT INTO replay (id, project, target, webhook, which, types, since, until, deliveries, last, rate, state, planned,
 			made, succeeded, failed, place, place_webhook, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, 0, $14, $15, $16, $17)`,
-			string(r.ID), sel.project.number, webhookNumber(sel.target), webhookNumber(sel.webhook), which, int64(sel.types), sel.since, sel.until, encodeNumbers(sel.chosen), sel.last,
+			string(r.ID), sel.project.number, webhookNumber(sel.target), webhookNumber(sel.webhook), which, int64(sel.types), sel.since, sel.until, stored.EncodeNumbers(sel.chosen), sel.last,
 			r.Rate, stored.ReplayRunning, r.Planned, start.event, start.webhook, clean(r.CreatedBy), tx.milli)
 		if isUnique(err) {
 			return telltale.Errorf(telltale.Conflict, "There is a replay %s already.", r.ID)
@@ -180,28 +161,6 @@ func webhookNumber(w *webhook) int64 {
 		return 0
 	}
 	return w.number
-}
-
-// Numbers are stored as 8 bytes each.
-
-// encodeNumbers gives nil for nil.
-func encodeNumbers(numbers []int64) []byte {
-	var b []byte
-	if numbers != nil {
-		b = make([]byte, 0, 8*len(numbers))
-	}
-	for _, n := range numbers {
-		b = binary.BigEndian.AppendUint64(b, uint64(n))
-	}
-	return b
-}
-
-func decodeNumbers(b []byte) []int64 {
-	var numbers []int64
-	for ; len(b) >= 8; b = b[8:] {
-		numbers = append(numbers, int64(binary.BigEndian.Uint64(b)))
-	}
-	return numbers
 }
 
 // replayRow is a replay with what only the engine knows of it.
@@ -245,7 +204,7 @@ func (r *scannedReplay) row(s *Store, known *registry) (replayRow, error) {
 	made.selection.which, made.selection.types = stored.Word(stored.WhichWords, r.which), telltale.EventTypeSet(r.types)
 	made.Selection.Which, made.Selection.Types = made.selection.which, made.selection.types
 	made.Selection.Since, made.Selection.Until = stored.MilliTime(r.since), stored.MilliTime(r.until)
-	made.chosen = decodeNumbers(r.deliveries)
+	made.chosen = stored.DecodeNumbers(r.deliveries)
 	for _, number := range made.chosen {
 		made.Selection.Deliveries = append(made.Selection.Deliveries, s.ids.Delivery(number))
 	}
@@ -524,24 +483,14 @@ func (tx *tx) holdEvents(picks []pick) (map[int64]bool, error) {
 		`SELECT number FROM event WHERE number = ANY($1::bigint[]) AND number BETWEEN $2 AND $3 ORDER BY number FOR KEY SHARE`, numbers, slices.Min(numbers), slices.Max(numbers))
 }
 
-// replayCount is by how much the numbers of a replay change with a transaction.
-type replayCount struct{ succeeded, failed int64 }
-
 // countReplayed notes that a delivery of a replay moved from one state to another.
 func (tx *tx) countReplayed(replay, before, after int64) {
-	is := func(state int64, states ...int64) int64 {
-		if slices.Contains(states, state) {
-			return 1
-		}
-		return 0
-	}
 	if tx.replayed == nil {
-		tx.replayed = map[int64]replayCount{}
+		tx.replayed = map[int64]stored.Ended{}
 	}
-	count := tx.replayed[replay]
-	count.succeeded += is(after, stored.StateSucceeded) - is(before, stored.StateSucceeded)
-	count.failed += is(after, stored.StateFailed, stored.StateCancelled) - is(before, stored.StateFailed, stored.StateCancelled)
-	tx.replayed[replay] = count
+	ended := tx.replayed[replay]
+	ended.Move(before, after)
+	tx.replayed[replay] = ended
 }
 
 // queueReplayed adds up what became of replays' deliveries. Many transactions add
@@ -549,8 +498,8 @@ func (tx *tx) countReplayed(replay, before, after int64) {
 // the rows in the same order.
 func (tx *tx) queueReplayed(b *pgx.Batch) {
 	for _, replay := range slices.Sorted(maps.Keys(tx.replayed)) {
-		if count := tx.replayed[replay]; count != (replayCount{}) {
-			b.Queue(`UPDATE replay SET succeeded = succeeded + $1, failed = failed + $2 WHERE number = $3`, count.succeeded, count.failed, replay)
+		if ended := tx.replayed[replay]; ended != (stored.Ended{}) {
+			b.Queue(`UPDATE replay SET succeeded = succeeded + $1, failed = failed + $2 WHERE number = $3`, ended.Succeeded, ended.Failed, replay)
 		}
 	}
 }

@@ -26,7 +26,7 @@ type tx struct {
 	config       int64 // the version of the configuration that this makes; 0 if it changes none
 	free         span  // numbers of the line that were taken and not given out
 	rows         rows
-	replayed     map[int64]replayCount // what became of replays' deliveries; sent last
+	replayed     map[int64]stored.Ended // what became of replays' deliveries; sent last
 	undos        []func()
 	dones        []func()
 }

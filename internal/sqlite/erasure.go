@@ -85,7 +85,7 @@ func (s *Store) scanErasure(q *query) (erasureRow, error) {
 			return r, fmt.Errorf("erasure %s: %w", r.ID, err)
 		}
 	}
-	r.last, r.place, r.left = q.getInt(), erasurePlace{int(q.getInt()), q.getInt()}, decodeNumbers(q.getBlob())
+	r.last, r.place, r.left = q.getInt(), erasurePlace{int(q.getInt()), q.getInt()}, stored.DecodeNumbers(q.getBlob())
 	r.Events, r.CreatedBy, r.CreatedAt, r.CompletedAt = int(q.getInt()), q.getText(), stored.MilliTime(q.getInt()), stored.MilliTime(q.getInt())
 	return r, nil
 }
@@ -246,7 +246,7 @@ func (tx *tx) advanceErasure(r *erasureRow, found []int64, reached erasurePlace)
 	}
 	r.place, r.left = reached, left
 	return tx.change(`UPDATE erasure SET known = ?, which = ?, place = ?, left_over = ?, events = ?, completed_at = ? WHERE number = ?`).
-		textOrNull(stored.EncodeTexts(r.Known)).int(int64(reached.which)).int(reached.number).blobOrNull(encodeNumbers(left)).int(int64(r.Events)).intOrNull(stored.TimeMilli(r.CompletedAt)).
+		textOrNull(stored.EncodeTexts(r.Known)).int(int64(reached.which)).int(reached.number).blobOrNull(stored.EncodeNumbers(left)).int(int64(r.Events)).intOrNull(stored.TimeMilli(r.CompletedAt)).
 		int(r.number).run()
 }
 

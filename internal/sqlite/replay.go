@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -24,9 +23,9 @@ const (
 )
 
 func (s *Store) PlanReplay(ctx context.Context, project telltale.ProjectID, sel telltale.Selection, to telltale.WebhookID) (telltale.ReplayPlan, error) {
-	plan := telltale.ReplayPlan{ByType: map[telltale.EventType]int{}, ByWebhook: map[telltale.WebhookID]int{}}
+	plan := telltale.NewReplayPlan()
 	began := time.Now()
-	at, oldest := placeBehind(0), int64(0)
+	at := placeBehind(0)
 	var walk *selection
 	for !plan.Complete && (walk == nil || time.Since(began) < planTime) {
 		err := s.read(ctx, "planning a replay", func(c *conn) (err error) {
@@ -37,15 +36,7 @@ func (s *Store) PlanReplay(ctx context.Context, project telltale.ProjectID, sel 
 				walk.last = s.writer.committed.Load()
 			}
 			at, plan.Complete, err = walk.walk(c, at, planRows, func(p pick) bool {
-				plan.Count++
-				plan.ByType[stored.EventTypes[p.code]]++
-				plan.ByWebhook[p.target.id]++
-				if oldest == 0 || p.received < oldest {
-					oldest = p.received
-				}
-				if p.received < began.Add(-telltale.ReplayOldAge).UnixMilli() {
-					plan.OlderThan++
-				}
+				plan.Add(stored.EventTypes[p.code], p.target.id, stored.MilliTime(p.received), began)
 				return true
 			})
 			return err
@@ -54,7 +45,6 @@ func (s *Store) PlanReplay(ctx context.Context, project telltale.ProjectID, sel 
 			return telltale.ReplayPlan{}, err
 		}
 	}
-	plan.Oldest = stored.MilliTime(oldest)
 	return plan, nil
 }
 
@@ -81,20 +71,11 @@ func (s *Store) newSelection(c *conn, project telltale.ProjectID, sel telltale.S
 	if made.webhook, err = find(sel.WebhookID, to != ""); err != nil {
 		return nil, err
 	}
+	if err := sel.Validate(); err != nil {
+		return nil, err
+	}
 	if len(sel.Deliveries) > 0 {
-		switch {
-		case len(sel.Deliveries) > telltale.MaxReplayDeliveries:
-			return nil, telltale.Errorf(telltale.Invalid, "A replay takes at most %d deliveries by their ids; these are %d.", telltale.MaxReplayDeliveries, len(sel.Deliveries))
-		case sel.WebhookID != "" || sel.Which != "" || sel.Types != 0 || !sel.Since.IsZero() || !sel.Until.IsZero():
-			return nil, telltale.Errorf(telltale.Invalid, "A replay takes either deliveries by their ids, or all events of a time that match.")
-		}
 		return made, made.choose(c, s.ids, sel.Deliveries)
-	}
-	if !sel.Which.Valid() {
-		return nil, telltale.Errorf(telltale.Invalid, "%q does not say which events a replay sends.", telltale.CutValue(string(sel.Which)))
-	}
-	if sel.Types != 0 && made.types == 0 {
-		return nil, telltale.Errorf(telltale.Invalid, "There are no such event types.")
 	}
 	if !sel.Since.IsZero() {
 		made.since = stored.CeilMilli(sel.Since)
@@ -106,8 +87,8 @@ func (s *Store) newSelection(c *conn, project telltale.ProjectID, sel telltale.S
 }
 
 func (s *Store) CreateReplay(ctx context.Context, r telltale.Replay) (replay telltale.Replay, err error) {
-	if !(r.Rate >= telltale.MinReplayRate && r.Rate <= telltale.MaxRateLimit) {
-		return r, telltale.Errorf(telltale.Invalid, "A replay makes %v to %d deliveries a second, not %v.", telltale.MinReplayRate, telltale.MaxRateLimit, r.Rate)
+	if err := r.Validate(); err != nil {
+		return r, err
 	}
 	if r.ID == "" {
 		r.ID = telltale.NewReplayID()
@@ -142,7 +123,7 @@ func (s *Store) CreateReplay(ctx context.Context, r telltale.Replay) (replay tel
 		err = tx.change(`INSERT INTO replay (id, project, target, webhook, which, types, since, until, deliveries, last, rate, state, planned,
 			made, succeeded, failed, place, place_webhook, created_by, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?)`).
 			text(string(r.ID)).int(sel.project.number).int(webhookNumber(sel.target)).int(webhookNumber(sel.webhook)).int(which).int(int64(sel.types)).
-			int(sel.since).int(sel.until).blobOrNull(encodeNumbers(sel.chosen)).int(tx.last).float(r.Rate).int(stored.ReplayRunning).int(int64(r.Planned)).
+			int(sel.since).int(sel.until).blobOrNull(stored.EncodeNumbers(sel.chosen)).int(tx.last).float(r.Rate).int(stored.ReplayRunning).int(int64(r.Planned)).
 			int(start.event).int(start.webhook).text(r.CreatedBy).int(tx.milli).run()
 		if isConstraint(err) {
 			return telltale.Errorf(telltale.Conflict, "There is a replay %s already.", r.ID)
@@ -163,24 +144,6 @@ func webhookNumber(w *webhook) int64 {
 		return 0
 	}
 	return w.number
-}
-
-// Numbers are stored as 8 bytes each.
-
-func encodeNumbers(numbers []int64) []byte {
-	b := make([]byte, 0, 8*len(numbers))
-	for _, n := range numbers {
-		b = binary.BigEndian.AppendUint64(b, uint64(n))
-	}
-	return b
-}
-
-func decodeNumbers(b []byte) []int64 {
-	var numbers []int64
-	for ; len(b) >= 8; b = b[8:] {
-		numbers = append(numbers, int64(binary.BigEndian.Uint64(b)))
-	}
-	return numbers
 }
 
 // replayRow is a replay with what only the engine knows of it.
@@ -210,7 +173,7 @@ func (s *Store) scanReplay(q *query) replayRow {
 	r.since, r.until = q.getInt(), q.getInt()
 	r.Selection.Which, r.Selection.Types = r.which, r.types
 	r.Selection.Since, r.Selection.Until = stored.MilliTime(r.since), stored.MilliTime(r.until)
-	r.chosen = decodeNumbers(q.getBlob())
+	r.chosen = stored.DecodeNumbers(q.getBlob())
 	for _, number := range r.chosen {
 		r.Selection.Deliveries = append(r.Selection.Deliveries, s.ids.Delivery(number))
 	}
@@ -461,18 +424,11 @@ func (tx *tx) advance(r *replayRow, picks []pick, to place, done bool) (due []*t
 
 // countReplayed notes that a delivery of a replay moved from one state to another.
 func (tx *tx) countReplayed(replay, before, after int64) error {
-	is := func(state, is int64) int64 {
-		if state == is {
-			return 1
-		}
-		return 0
-	}
-	succeeded := is(after, stored.StateSucceeded) - is(before, stored.StateSucceeded)
-	failed := is(after, stored.StateFailed) + is(after, stored.StateCancelled) - is(before, stored.StateFailed) - is(before, stored.StateCancelled)
-	if succeeded == 0 && failed == 0 {
+	var ended stored.Ended
+	if ended.Move(before, after); ended == (stored.Ended{}) {
 		return nil
 	}
-	err := tx.change(`UPDATE replay SET succeeded = succeeded + ?, failed = failed + ? WHERE number = ?`).int(succeeded).int(failed).int(replay).run()
+	err := tx.change(`UPDATE replay SET succeeded = succeeded + ?, failed = failed + ? WHERE number = ?`).int(ended.Succeeded).int(ended.Failed).int(replay).run()
 	if err != nil {
 		return fmt.Errorf("counting for replay %d: %w", replay, err)
 	}
