@@ -16,8 +16,8 @@ import (
 // What webhooks' attempts add up to is a row each, which every node adds to. A
 // success of a webhook that is healthy moves nothing but the time of the last
 // success and the breaker's window: for that the row is written, and locked, once
-// in [standingInterval], and the node remembers the successes that the row lacks.
-// A crash loses so many, which errs on the side of impatience with a receiver of
+// in [standingInterval], and the node remembers the attempts that the row lacks. A
+// crash loses so many, which errs on the side of impatience with a receiver of
 // which half the attempts fail anyway.
 const standingInterval = time.Minute
 
@@ -257,8 +257,8 @@ func (j *judgement) after(a *telltale.Attempt, now time.Time) telltale.Signals {
 	if signals.Health != "" {
 		j.now.health = signals.Health
 	}
-	if signals.Health == telltale.HealthHealthy {
-		j.fresh.Count(false, now)
+	if signals.Health != "" { // a failure stays here only if the same call ends with a success
+		j.fresh.Count(signals.Health == telltale.HealthFailing, now)
 	}
 	return signals
 }

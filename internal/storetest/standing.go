@@ -139,6 +139,21 @@ var standingTests = []test{
 		}
 		w.equal("the breaker", w.hook(hook.ID).Standing.Breaker.State, telltale.BreakerOpen)
 	}},
+	{"a failure counts among what was attempted lately although a success follows it at once", func(w *world) {
+		hook := w.newWebhook()
+		w.finish(w.deliverOne())
+		first, second := w.deliverOne(), w.deliverOne()
+		w.record(w.result(first, 500), w.result(second, 200))
+		w.fail(w.deliverOne())
+		got, err := w.Webhook(w.ctx, w.project.ID, hook.ID)
+		w.must(err)
+		var sum telltale.BreakerMinute
+		for _, m := range got.Standing.Breaker.Window {
+			sum.Attempts += m.Attempts
+			sum.Failures += m.Failures
+		}
+		w.equal("what was attempted", sum, telltale.BreakerMinute{Attempts: 4, Failures: 2})
+	}},
 	{"probes keep the breaker open for longer, or close it step by step", func(w *world) {
 		hook := w.broken()
 		w.Advance(telltale.BreakerWait)
