@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -449,6 +450,21 @@ func TestANewerSchemaIsRefusedIfItSaysSo(t *testing.T) {
 	if _, err := Open(t.Context(), url, Options{Sealer: xorSealer{}}); err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("opening it gives %v", err)
 	}
+}
+
+// otherSealer has another key.
+type otherSealer struct{ xorSealer }
+
+func (otherSealer) Open([]byte, string) ([]byte, error) { return nil, errors.New("it does not open") }
+
+func TestANodeWithAnotherKeyIsRefused(t *testing.T) {
+	t.Parallel()
+	url, _ := newDatabase(t)
+	openStore(t, url).Close()
+	if _, err := Open(t.Context(), url, Options{Sealer: otherSealer{}}); err == nil || !strings.Contains(err.Error(), "secret key") {
+		t.Errorf("opening it gives %v", err)
+	}
+	openStore(t, url).Close()
 }
 
 func TestServersThatForgetAreRefused(t *testing.T) {

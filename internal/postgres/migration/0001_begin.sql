@@ -38,7 +38,9 @@ CREATE TABLE meta (
 	outage_end bigint  NOT NULL, -- when our last outage ended
 	-- The least schema that a program has to know to work on this one. A migration
 	-- that older programs cannot live with raises it to its own version.
-	least      bigint  NOT NULL
+	least      bigint  NOT NULL,
+	-- Sealed by the first node, so that another with another key finds out.
+	sealed     bytea
 );
 
 INSERT INTO meta (salt, config, outage_end, least) VALUES (uuid_send(gen_random_uuid()), 1, 0, 1);
