@@ -1,10 +1,7 @@
 package postgres
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
-	mathrand "math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +9,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/storetest"
 )
 
 // benchStore is a store with webhooks, each in a project of its own, so that
@@ -23,11 +21,6 @@ type benchStore struct {
 	database string
 	hooks    []*telltale.Webhook
 }
-
-type anyRoom struct{}
-
-func (anyRoom) Reserve(*telltale.Webhook) bool { return true }
-func (anyRoom) Release(*telltale.Webhook)      {}
 
 func newBenchStore(b testing.TB, n int) *benchStore {
 	url, name := newDatabase(b)
@@ -51,60 +44,17 @@ func (s *benchStore) addWebhook(p telltale.ProjectID) {
 	s.hooks = append(s.hooks, hook)
 }
 
-var benchPayload = []byte(randomText("", 350))
-
-func randomText(prefix string, n int) string {
-	b := make([]byte, n)
-	rand.Read(b)
-	return prefix + hex.EncodeToString(b)
-}
-
-// newEvents makes events as an ingest would: 700 bytes of payload, a user of a
-// million, a message of its own.
-func (s *benchStore) newEvents(project telltale.ProjectID, n int) []*telltale.Event {
-	events := make([]*telltale.Event, n)
-	types := telltale.EventTypes()
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	for i := range events {
-		user := mathrand.IntN(1_000_000)
-		events[i] = &telltale.Event{
-			ID: telltale.NewEventID(), ProjectID: project, Type: types[i%len(types)], Source: "api", OccurredAt: now, ReceivedAt: now, Payload: benchPayload,
-			UserID: fmt.Sprint(user), Email: fmt.Sprintf("user.%d@mail.example", user), MessageID: randomText("", 12), CampaignID: "1234",
-		}
-	}
-	return events
-}
-
 func (s *benchStore) accept(hook *telltale.Webhook, n int, room telltale.Room) []telltale.Claim {
-	accepted, err := s.AcceptEvents(s.b.Context(), telltale.Acceptance{ProjectID: hook.ProjectID, Events: s.newEvents(hook.ProjectID, n), Room: room})
+	accepted, err := s.AcceptEvents(s.b.Context(), telltale.Acceptance{ProjectID: hook.ProjectID, Events: storetest.NewEvents(hook.ProjectID, n), Room: room})
 	if err != nil {
 		s.b.Error(err)
 	}
 	return accepted.Claims
 }
 
-// finish records a success with the headers of a usual exchange, some 450
-// bytes in the request and 250 in the response.
+// finish records a success of each claim.
 func (s *benchStore) finish(claims []telltale.Claim) {
-	results := make([]telltale.Result, len(claims))
-	for i := range claims {
-		c := &claims[i]
-		a := &telltale.Attempt{
-			Number: c.Attempt, Trigger: c.Trigger, StartedAt: time.Now(), Duration: 4321 * time.Microsecond, Node: testNode, Status: 200, RemoteAddr: "203.0.113.9:443",
-			Timing: telltale.Timing{FirstByte: 4 * time.Millisecond},
-			Request: telltale.SentRequest{Method: "POST", URL: c.Webhook.URL, Headers: []telltale.Header{
-				{Name: "Host", Value: "receiver.example"}, {Name: "User-Agent", Value: "Telltale/1.0 (+https://telltale.example)"}, {Name: "Content-Length", Value: "700"},
-				{Name: "Content-Type", Value: "application/json"}, {Name: "webhook-id", Value: string(c.Event.ID)}, {Name: "webhook-timestamp", Value: "1767225600"},
-				{Name: "webhook-signature", Value: "v1," + randomText("", 22)}, {Name: "telltale-source", Value: "api"}, {Name: "telltale-attempt", Value: "1"},
-			}},
-			Response: telltale.GotResponse{Body: []byte(`{"ok":true}`), Headers: []telltale.Header{
-				{Name: "Date", Value: "Mon, 23 Nov 2026 21:00:00 GMT"}, {Name: "Content-Type", Value: "application/json; charset=utf-8"}, {Name: "Content-Length", Value: "11"},
-				{Name: "Server", Value: "nginx/1.27.3"}, {Name: "Connection", Value: "keep-alive"}, {Name: "X-Request-Id", Value: randomText("", 16)},
-			}},
-		}
-		results[i] = telltale.Result{ClaimRef: c.ClaimRef, Attempt: a, Outcome: telltale.Outcome{State: telltale.StateSucceeded, Step: 1}, WebhookVersion: c.Webhook.Version}
-	}
-	recorded, err := s.RecordAttempts(s.b.Context(), results)
+	recorded, err := s.RecordAttempts(s.b.Context(), storetest.Successes(claims, testNode))
 	if err != nil {
 		s.b.Error(err)
 		return
@@ -173,7 +123,7 @@ func BenchmarkConcurrent(b *testing.B) {
 		for c := range n {
 			callers.Go(func() {
 				for i := c; i < b.N; i += n {
-					for _, claim := range s.accept(s.hooks[0], 1, anyRoom{}) {
+					for _, claim := range s.accept(s.hooks[0], 1, storetest.AnyRoom{}) {
 						ended <- claim
 					}
 				}
@@ -193,7 +143,7 @@ func BenchmarkBatchLife(b *testing.B) {
 			s := newBenchStore(b, 1)
 			s.measure(b, func() {
 				for done := 0; done < b.N; done += group {
-					s.finish(s.accept(s.hooks[0], group, anyRoom{}))
+					s.finish(s.accept(s.hooks[0], group, storetest.AnyRoom{}))
 				}
 			})
 		})
@@ -208,7 +158,7 @@ func BenchmarkFanOut(b *testing.B) {
 	}
 	s.measure(b, func() {
 		for done := 0; done < b.N; done += 1000 {
-			s.finish(s.accept(s.hooks[0], 100, anyRoom{}))
+			s.finish(s.accept(s.hooks[0], 100, storetest.AnyRoom{}))
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/storetest"
 )
 
 // Numbers are taken in one order and committed in another: whoever follows the
@@ -36,7 +37,7 @@ func TestWhoFollowsTheLogSeesEachRowOnceWhileNodesWrite(t *testing.T) {
 		})
 		writing.Go(func() {
 			for range 25 {
-				claims := s.accept(hook, 1+rand.IntN(3), anyRoom{})
+				claims := s.accept(hook, 1+rand.IntN(3), storetest.AnyRoom{})
 				s.finish(claims)
 				written.succeeded(claims)
 			}
@@ -85,7 +86,7 @@ type rowsWritten struct {
 // slowly stores events and deliveries in a transaction that takes its time after
 // it took its numbers, and now and then is undone.
 func (w *rowsWritten) slowly(t *testing.T, s *benchStore, hook *telltale.Webhook) {
-	events := s.newEvents(hook.ProjectID, 1+rand.IntN(3))
+	events := storetest.NewEvents(hook.ProjectID, 1+rand.IntN(3))
 	undone := errors.New("undone")
 	var made []telltale.DeliveryID
 	err := s.transact(t.Context(), transaction{name: "writing slowly", numbers: 2 * len(events), do: func(tx *tx) error {

@@ -11,6 +11,7 @@ import (
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/pgtest"
+	"telltale.example/telltale/internal/storetest"
 )
 
 // pair is two nodes over one database whose clock the test moves.
@@ -61,7 +62,7 @@ func (p *pair) accept(s *Store, n int, room telltale.Room) []telltale.Claim {
 }
 
 func (p *pair) events(n int) []*telltale.Event {
-	return (&benchStore{}).newEvents(p.project.ID, n)
+	return storetest.NewEvents(p.project.ID, n)
 }
 
 func (p *pair) claim(s *Store, n int) []telltale.Claim {
@@ -96,7 +97,7 @@ func (p *pair) takeOver(s *Store) int {
 
 func TestANodeThatIsAliveKeepsItsClaims(t *testing.T) {
 	p := newPair(t)
-	claim := p.accept(p.a, 1, anyRoom{})[0]
+	claim := p.accept(p.a, 1, storetest.AnyRoom{})[0]
 	for range 10 {
 		p.advance(telltale.Lease - time.Second)
 		p.beat(p.a)
@@ -112,7 +113,7 @@ func TestANodeThatIsAliveKeepsItsClaims(t *testing.T) {
 
 func TestWhatANodeLeftIsTakenOverWhenItsLeaseEnds(t *testing.T) {
 	p := newPair(t)
-	born := p.accept(p.a, 1, anyRoom{})[0]
+	born := p.accept(p.a, 1, storetest.AnyRoom{})[0]
 	p.accept(p.a, 1, nil)
 	claimed := p.claim(p.a, 1)[0]
 	p.advance(telltale.Lease + time.Second)
@@ -150,7 +151,7 @@ func TestWhatAGoneNodeStillClaimsIsTakenOver(t *testing.T) {
 	p.advance(telltale.Lease + time.Second)
 	p.beat(p.b)
 	p.takeOver(p.b)
-	p.accept(p.a, 3, anyRoom{})
+	p.accept(p.a, 3, storetest.AnyRoom{})
 	if n := p.takeOver(p.b); n != 3 {
 		t.Fatalf("%d deliveries were taken over; want 3", n)
 	}
@@ -158,7 +159,7 @@ func TestWhatAGoneNodeStillClaimsIsTakenOver(t *testing.T) {
 
 func TestANodeThatLeavesInOrderIsTakenOverAtOnce(t *testing.T) {
 	p := newPair(t)
-	p.accept(p.a, 2, anyRoom{})
+	p.accept(p.a, 2, storetest.AnyRoom{})
 	p.must(p.a.Close())
 	if n := p.takeOver(p.b); n != 2 {
 		t.Fatalf("%d deliveries were taken over; want 2", n)
@@ -167,7 +168,7 @@ func TestANodeThatLeavesInOrderIsTakenOverAtOnce(t *testing.T) {
 
 func TestWhatCameBeforeAnotherNodesResetCountsNoMore(t *testing.T) {
 	p := newPair(t)
-	claims := p.accept(p.a, 3, anyRoom{})
+	claims := p.accept(p.a, 3, storetest.AnyRoom{})
 	p.record(p.a, claims[0]) // stored
 	p.record(p.a, claims[1]) // and remembered by the node alone
 	_, err := p.b.DisableWebhook(t.Context(), p.project.ID, p.hook.ID, telltale.DisabledManual)
@@ -307,12 +308,12 @@ func TestAChangeIsKnownEverywhereWhenTheCallReturns(t *testing.T) {
 		if got, err := p.b.Webhook(t.Context(), p.project.ID, p.hook.ID); err != nil || got.Enabled {
 			t.Errorf("the other node says %+v: %v", got, err)
 		}
-		if claims := p.accept(p.b, 1, anyRoom{}); len(claims) != 0 {
+		if claims := p.accept(p.b, 1, storetest.AnyRoom{}); len(claims) != 0 {
 			t.Error("a delivery was born claimed for a disabled webhook")
 		}
 		_, err = p.b.EnableWebhook(t.Context(), p.project.ID, p.hook.ID)
 		p.must(err)
-		if claims := p.accept(p.a, 1, anyRoom{}); len(claims) != 1 {
+		if claims := p.accept(p.a, 1, storetest.AnyRoom{}); len(claims) != 1 {
 			t.Errorf("%d deliveries were born claimed for a webhook that another node enabled; want 1", len(claims))
 		}
 	}
@@ -341,7 +342,7 @@ func TestAChangeWaitsForANodeUntilItsLeaseEnds(t *testing.T) {
 // What a lost connection leaves in doubt is the node's own to give back.
 func TestClaimsOfAnUnknownOutcomeAreGivenBack(t *testing.T) {
 	p := newPair(t)
-	claim := p.accept(p.a, 1, anyRoom{})[0]
+	claim := p.accept(p.a, 1, storetest.AnyRoom{})[0]
 	p.a.doubts.claims = []telltale.ClaimRef{claim.ClaimRef}
 	p.takeOver(p.a)
 	if again := p.claim(p.b, 1); len(again) != 1 || again[0].Attempt != 1 {
@@ -365,7 +366,7 @@ func TestSessionsThatAreEndedAreNoHarm(t *testing.T) {
 				default:
 				}
 				events := p.events(3)
-				accepted, err := s.AcceptEvents(context.Background(), telltale.Acceptance{ProjectID: p.project.ID, Events: events, Room: anyRoom{}})
+				accepted, err := s.AcceptEvents(context.Background(), telltale.Acceptance{ProjectID: p.project.ID, Events: events, Room: storetest.AnyRoom{}})
 				if err != nil {
 					if telltale.CodeOf(err) != telltale.Unavailable {
 						t.Errorf("accepting: %v", err)
@@ -423,7 +424,7 @@ func TestNodesThatStartTogetherMigrateOnce(t *testing.T) {
 	var opening sync.WaitGroup
 	for range 3 {
 		opening.Go(func() {
-			s, err := Open(context.Background(), url, Options{Node: telltale.NewNodeID(), Sealer: xorSealer{}})
+			s, err := Open(context.Background(), url, Options{Node: telltale.NewNodeID(), Sealer: storetest.Sealer{}})
 			if err != nil {
 				t.Error(err)
 				return
@@ -447,13 +448,13 @@ func TestANewerSchemaIsRefusedIfItSaysSo(t *testing.T) {
 	if _, err := server.Exec(name, `UPDATE meta SET least = 9000`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), url, Options{Sealer: xorSealer{}}); err == nil || !strings.Contains(err.Error(), "newer version") {
+	if _, err := Open(t.Context(), url, Options{Sealer: storetest.Sealer{}}); err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("opening it gives %v", err)
 	}
 }
 
 // otherSealer has another key.
-type otherSealer struct{ xorSealer }
+type otherSealer struct{ storetest.Sealer }
 
 func (otherSealer) Open([]byte, string) ([]byte, error) { return nil, errors.New("it does not open") }
 
@@ -473,12 +474,12 @@ func TestServersThatForgetAreRefused(t *testing.T) {
 	if _, err := server.Exec("postgres", fmt.Sprintf(`ALTER DATABASE %s SET synchronous_commit = off`, name)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), url, Options{Sealer: xorSealer{}}); err == nil || !strings.Contains(err.Error(), "synchronous_commit = off") {
+	if _, err := Open(t.Context(), url, Options{Sealer: storetest.Sealer{}}); err == nil || !strings.Contains(err.Error(), "synchronous_commit = off") {
 		t.Errorf("opening it gives %v", err)
 	}
 	for _, setting := range []string{"fsync", "full_page_writes"} {
 		unsafe := pgtest.Start(t, setting+"=off")
-		if _, err := Open(t.Context(), unsafe.URL("postgres"), Options{Sealer: xorSealer{}}); err == nil || !strings.Contains(err.Error(), setting+" = off") {
+		if _, err := Open(t.Context(), unsafe.URL("postgres"), Options{Sealer: storetest.Sealer{}}); err == nil || !strings.Contains(err.Error(), setting+" = off") {
 			t.Errorf("opening a server with %s=off gives %v", setting, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/storetest"
 )
 
 var keepAMonth = telltale.DefaultRetention()
@@ -77,7 +78,7 @@ func TestAPurgeStopsNobody(t *testing.T) {
 	p := newOldPair(t)
 	const days, perDay = 3, 500
 	for range days {
-		for _, c := range p.accept(p.a, perDay, anyRoom{}) {
+		for _, c := range p.accept(p.a, perDay, storetest.AnyRoom{}) {
 			if !p.record(p.a, c) {
 				t.Fatal("a result was not applied")
 			}
@@ -146,7 +147,7 @@ func TestAPurgeStopsNobody(t *testing.T) {
 
 func TestADayThatOwesAnEventKeepsThatAlone(t *testing.T) {
 	p := newOldPair(t)
-	old := p.accept(p.a, 20, anyRoom{})
+	old := p.accept(p.a, 20, storetest.AnyRoom{})
 	owed := old[0]
 	p.fails(p.a, owed)
 	for _, c := range old[1:] { // of which some go on to the next day
@@ -160,7 +161,7 @@ func TestADayThatOwesAnEventKeepsThatAlone(t *testing.T) {
 			p.record(p.a, c)
 		}
 	}
-	for _, c := range p.accept(p.a, 20, anyRoom{}) {
+	for _, c := range p.accept(p.a, 20, storetest.AnyRoom{}) {
 		p.record(p.a, c)
 	}
 	// On the third day all is sent again.
@@ -201,7 +202,7 @@ func TestADayThatOwesAnEventKeepsThatAlone(t *testing.T) {
 
 func TestAReaderInTheWayOfAPurgeIsWaitedForAnotherTime(t *testing.T) {
 	p := newOldPair(t)
-	for _, c := range p.accept(p.a, 5, anyRoom{}) {
+	for _, c := range p.accept(p.a, 5, storetest.AnyRoom{}) {
 		p.record(p.a, c)
 	}
 	p.advance(40 * aDay)
@@ -321,7 +322,7 @@ func TestCountsAreExactWhileTheyAreAddedUp(t *testing.T) {
 
 func TestStartsOfNodesAreForgottenWithTheirAttempts(t *testing.T) {
 	p := newOldPair(t)
-	p.record(p.a, p.accept(p.a, 1, anyRoom{})[0])
+	p.record(p.a, p.accept(p.a, 1, storetest.AnyRoom{})[0])
 	old := p.a.node.Load()
 	p.must(p.a.leave(t.Context()))
 	_, err := p.b.writers.Exec(t.Context(), `INSERT INTO node (id, role, version, host, started_at, lease_until, gone_at, config)
@@ -332,7 +333,7 @@ func TestStartsOfNodesAreForgottenWithTheirAttempts(t *testing.T) {
 		return is
 	}
 	p.advance(aDay)
-	p.record(p.b, p.accept(p.b, 1, anyRoom{})[0])
+	p.record(p.b, p.accept(p.b, 1, storetest.AnyRoom{})[0])
 	p.purge(p.b)
 	p.equal("whether it is known with its attempt", known(), true)
 	p.advance(30 * aDay)

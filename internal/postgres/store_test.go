@@ -1,9 +1,7 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -35,30 +33,6 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
-}
-
-// xorSealer seals so that a test can tell: what is sealed cannot be read, and
-// opens only in its row.
-type xorSealer struct{}
-
-func (xorSealer) Seal(plain []byte, row string) ([]byte, error) {
-	sealed := append([]byte(row+"\n"), plain...)
-	for i := range sealed {
-		sealed[i] ^= 0xa5
-	}
-	return sealed, nil
-}
-
-func (xorSealer) Open(sealed []byte, row string) ([]byte, error) {
-	plain := bytes.Clone(sealed)
-	for i := range plain {
-		plain[i] ^= 0xa5
-	}
-	plain, ok := bytes.CutPrefix(plain, []byte(row+"\n"))
-	if !ok {
-		return nil, errors.New("this was sealed for another row")
-	}
-	return plain, nil
 }
 
 // migrated is a database without rows, which tests copy.
@@ -96,7 +70,7 @@ func newDatabase(t testing.TB) (url, name string) {
 
 func openStore(t testing.TB, url string, change ...func(*Options)) *Store {
 	t.Helper()
-	options := Options{Node: testNode, Sealer: xorSealer{}, Connections: 4}
+	options := Options{Node: testNode, Sealer: storetest.Sealer{}, Connections: 4}
 	for _, c := range change {
 		c(&options)
 	}

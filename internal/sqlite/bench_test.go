@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"flag"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/storetest"
 )
 
 var (
@@ -31,11 +31,6 @@ type benchStore struct {
 	hooks []*telltale.Webhook
 	next  int
 }
-
-type anyRoom struct{}
-
-func (anyRoom) Reserve(*telltale.Webhook) bool { return true }
-func (anyRoom) Release(*telltale.Webhook)      {}
 
 // newBenchStore makes n webhooks, each in a project of its own, so that events
 // go to one each.
@@ -66,58 +61,9 @@ func (s *benchStore) makeWebhooks(n int) {
 	wait.Wait()
 }
 
-var benchPayload = func() []byte {
-	b := make([]byte, 350)
-	rand.Read(b)
-	return []byte(hex.EncodeToString(b))
-}()
-
-func randomText(prefix string, n int) string {
-	b := make([]byte, n)
-	rand.Read(b)
-	return prefix + hex.EncodeToString(b)
-}
-
-// newEvents makes events as an ingest would: 700 bytes of payload, a user of a
-// million, a message of its own.
-func (s *benchStore) newEvents(project telltale.ProjectID, n int) []*telltale.Event {
-	events := make([]*telltale.Event, n)
-	types := telltale.EventTypes()
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	for i := range events {
-		user := mathrand.IntN(1_000_000)
-		events[i] = &telltale.Event{
-			ID: telltale.NewEventID(), ProjectID: project, Type: types[i%len(types)], Source: "api", OccurredAt: now, ReceivedAt: now, Payload: benchPayload,
-			UserID: fmt.Sprint(user), Email: fmt.Sprintf("user.%d@mail.example", user), MessageID: randomText("", 12), CampaignID: "1234",
-		}
-	}
-	return events
-}
-
-// finish records a success with the headers of a usual exchange, some 450
-// bytes in the request and 250 in the response.
+// finish records a success of each claim.
 func (s *benchStore) finish(claims []telltale.Claim) {
-	results := make([]telltale.Result, len(claims))
-	for i := range claims {
-		c := &claims[i]
-		a := &telltale.Attempt{
-			Number: c.Attempt, Trigger: c.Trigger, StartedAt: time.Now(), Duration: 4321 * time.Microsecond, Node: testNode, Status: 200, RemoteAddr: "203.0.113.9:443",
-			Timing: telltale.Timing{FirstByte: 4 * time.Millisecond},
-			Request: telltale.SentRequest{Method: "POST", URL: c.Webhook.URL, Headers: []telltale.Header{
-				{Name: "Host", Value: "receiver.example"}, {Name: "User-Agent", Value: "Telltale/1.0 (+https://telltale.example)"}, {Name: "Content-Length", Value: "700"},
-				{Name: "Content-Type", Value: "application/json"}, {Name: "webhook-id", Value: string(c.Event.ID)}, {Name: "webhook-timestamp", Value: "1767225600"},
-				{Name: "webhook-signature", Value: "v1," + randomText("", 22)}, {Name: "telltale-source", Value: "api"}, {Name: "telltale-attempt", Value: "1"},
-				{Name: "Accept-Encoding", Value: "identity"}, {Name: "traceparent", Value: randomText("00-", 26)},
-			}},
-			Response: telltale.GotResponse{Body: []byte(`{"ok":true}`), Headers: []telltale.Header{
-				{Name: "Date", Value: "Mon, 23 Nov 2026 21:00:00 GMT"}, {Name: "Content-Type", Value: "application/json; charset=utf-8"}, {Name: "Content-Length", Value: "11"},
-				{Name: "Server", Value: "nginx/1.27.3"}, {Name: "Connection", Value: "keep-alive"}, {Name: "X-Request-Id", Value: randomText("", 16)},
-				{Name: "Strict-Transport-Security", Value: "max-age=31536000; includeSubDomains"}, {Name: "Vary", Value: "Accept-Encoding"},
-			}},
-		}
-		results[i] = telltale.Result{ClaimRef: c.ClaimRef, Attempt: a, Outcome: telltale.Outcome{State: telltale.StateSucceeded, Step: 1}, WebhookVersion: c.Webhook.Version}
-	}
-	recorded, err := s.RecordAttempts(s.b.Context(), results)
+	recorded, err := s.RecordAttempts(s.b.Context(), storetest.Successes(claims, testNode))
 	if err != nil {
 		s.b.Fatal(err)
 	}
@@ -129,7 +75,7 @@ func (s *benchStore) finish(claims []telltale.Claim) {
 }
 
 func (s *benchStore) accept(hook *telltale.Webhook, n int) []telltale.Claim {
-	accepted, err := s.AcceptEvents(s.b.Context(), telltale.Acceptance{ProjectID: hook.ProjectID, Events: s.newEvents(hook.ProjectID, n), Room: anyRoom{}})
+	accepted, err := s.AcceptEvents(s.b.Context(), telltale.Acceptance{ProjectID: hook.ProjectID, Events: storetest.NewEvents(hook.ProjectID, n), Room: storetest.AnyRoom{}})
 	if err != nil {
 		s.b.Fatal(err)
 	}
@@ -273,11 +219,11 @@ func BenchmarkCallerID(b *testing.B) {
 	s := newBenchStore(b, 1)
 	s.measure(b, func() {
 		for done := 0; done < b.N; done += 100 {
-			events := s.newEvents(s.hooks[0].ProjectID, 100)
+			events := storetest.NewEvents(s.hooks[0].ProjectID, 100)
 			for _, e := range events {
-				e.CallerID = randomText("", 16)
+				e.CallerID = rand.Text()
 			}
-			if _, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: s.hooks[0].ProjectID, Events: events, Room: anyRoom{}}); err != nil {
+			if _, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: s.hooks[0].ProjectID, Events: events, Room: storetest.AnyRoom{}}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -306,7 +252,7 @@ func BenchmarkConcurrent(b *testing.B) {
 func BenchmarkClaim(b *testing.B) {
 	s := newBenchStore(b, 1)
 	for done := 0; done < b.N; done += 1000 {
-		_, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: s.hooks[0].ProjectID, Events: s.newEvents(s.hooks[0].ProjectID, 1000)})
+		_, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: s.hooks[0].ProjectID, Events: storetest.NewEvents(s.hooks[0].ProjectID, 1000)})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -384,7 +330,7 @@ func BenchmarkMessages(b *testing.B) {
 	project := s.hooks[0].ProjectID
 	var ids []string
 	for done := 0; done < *benchRows; done += 1000 {
-		events := s.newEvents(project, 1000)
+		events := storetest.NewEvents(project, 1000)
 		if _, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: project, Events: events}); err != nil {
 			b.Fatal(err)
 		}
@@ -433,7 +379,7 @@ func BenchmarkPurge(b *testing.B) {
 func BenchmarkDueWebhooks(b *testing.B) {
 	s := newBenchStore(b, 10_000)
 	for _, hook := range s.hooks[:10] {
-		if _, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: hook.ProjectID, Events: s.newEvents(hook.ProjectID, 10)}); err != nil {
+		if _, err := s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: hook.ProjectID, Events: storetest.NewEvents(hook.ProjectID, 10)}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -592,7 +538,7 @@ func BenchmarkChange(b *testing.B) {
 		do   func(i int) (telltale.Accepted, error)
 	}{
 		{"accepts", func(int) (telltale.Accepted, error) {
-			return s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: project, Events: s.newEvents(project, 1), Room: anyRoom{}})
+			return s.AcceptEvents(b.Context(), telltale.Acceptance{ProjectID: project, Events: storetest.NewEvents(project, 1), Room: storetest.AnyRoom{}})
 		}},
 		{"changes", func(i int) (telltale.Accepted, error) {
 			return s.changeOne(project, s.identify(mathrand.IntN(benchUsers), fmt.Sprint("plan ", i)))
@@ -630,7 +576,7 @@ func BenchmarkChange(b *testing.B) {
 
 func (s *benchStore) changeOne(project telltale.ProjectID, c telltale.UserChange) (telltale.Accepted, error) {
 	changed, err := s.ChangeUsers(s.b.Context(), telltale.UserChanges{
-		ProjectID: project, Source: "track", RepeatWindow: telltale.RepeatWindow, Room: anyRoom{}, Changes: []telltale.UserChange{c},
+		ProjectID: project, Source: "track", RepeatWindow: telltale.RepeatWindow, Room: storetest.AnyRoom{}, Changes: []telltale.UserChange{c},
 	})
 	if err == nil {
 		err = changed.Results[0].Err

@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/storetest"
 )
 
 func TestVersionsOfSQLite(t *testing.T) {
@@ -273,7 +274,7 @@ func newEventStored(t testing.TB, s *Store) *telltale.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	event := (&benchStore{Store: s, b: t}).newEvents(project.ID, 1)[0]
+	event := storetest.NewEvents(project.ID, 1)[0]
 	if _, err := s.AcceptEvents(t.Context(), telltale.Acceptance{ProjectID: project.ID, Events: []*telltale.Event{event}}); err != nil {
 		t.Fatal(err)
 	}

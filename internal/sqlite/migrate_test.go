@@ -12,6 +12,7 @@ import (
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/stored"
+	"telltale.example/telltale/internal/storetest"
 )
 
 // begun makes a database as the first schema had it, with something in it: two
@@ -31,7 +32,7 @@ func begun(t *testing.T, path string, id telltale.WebhookID) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	secrets, err := xorSealer{}.Seal([]byte(`[{"Value":"whsec_a","ExpiresAt":"0001-01-01T00:00:00Z"}]`), stored.SealedPlace(id, "secrets"))
+	secrets, err := storetest.Sealer{}.Seal([]byte(`[{"Value":"whsec_a","ExpiresAt":"0001-01-01T00:00:00Z"}]`), stored.SealedPlace(id, "secrets"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/storetest"
 )
 
 // Some tests need a process of its own: it is this test binary again, told by
@@ -65,7 +66,7 @@ func startChild(t *testing.T, name, path string) (*exec.Cmd, *bufio.Scanner) {
 
 // childStore opens a store in a child. If it fails, the process ends with 3.
 func childStore(path string) (*Store, error) {
-	return Open(context.Background(), path, Options{Node: testNode, Sealer: xorSealer{}, Fatal: func(err error) {
+	return Open(context.Background(), path, Options{Node: testNode, Sealer: storetest.Sealer{}, Fatal: func(err error) {
 		fmt.Println("fatal:", err)
 		os.Exit(3)
 	}})
@@ -155,7 +156,7 @@ func childLife(ctx context.Context, s *Store, project telltale.ProjectID, hooks 
 	for j := range events {
 		events[j] = &telltale.Event{ID: telltale.NewEventID(), ProjectID: project, Type: telltale.Opened, ReceivedAt: now, OccurredAt: now, Payload: make([]byte, 500)}
 	}
-	accepted, err := s.AcceptEvents(ctx, telltale.Acceptance{ProjectID: project, Events: events, Room: anyRoom{}})
+	accepted, err := s.AcceptEvents(ctx, telltale.Acceptance{ProjectID: project, Events: events, Room: storetest.AnyRoom{}})
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,7 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,33 +15,9 @@ import (
 
 const testNode = telltale.NodeID("nod_01JD0000000000000000000000")
 
-// xorSealer seals so that a test can tell: what is sealed cannot be read, and
-// opens only in its row.
-type xorSealer struct{}
-
-func (xorSealer) Seal(plain []byte, row string) ([]byte, error) {
-	sealed := append([]byte(row+"\n"), plain...)
-	for i := range sealed {
-		sealed[i] ^= 0xa5
-	}
-	return sealed, nil
-}
-
-func (xorSealer) Open(sealed []byte, row string) ([]byte, error) {
-	plain := bytes.Clone(sealed)
-	for i := range plain {
-		plain[i] ^= 0xa5
-	}
-	plain, ok := bytes.CutPrefix(plain, []byte(row+"\n"))
-	if !ok {
-		return nil, errors.New("this was sealed for another row")
-	}
-	return plain, nil
-}
-
 // testOptions fail the test if the store fails.
 func testOptions(t testing.TB) Options {
-	return Options{Node: testNode, Sealer: xorSealer{}, Fatal: func(err error) { t.Errorf("the store failed: %v", err) }}
+	return Options{Node: testNode, Sealer: storetest.Sealer{}, Fatal: func(err error) { t.Errorf("the store failed: %v", err) }}
 }
 
 // dataFolder is a new folder that only the test's user may enter.

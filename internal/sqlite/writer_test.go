@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/storetest"
 )
 
 // note stores a row that a test finds again.
@@ -152,7 +153,7 @@ func TestMemoryForgetsWhatWasUndone(t *testing.T) {
 	b := &benchStore{Store: s, b: t}
 	b.makeWebhooks(1)
 	hook := b.hooks[0]
-	event := b.newEvents(hook.ProjectID, 1)[0]
+	event := storetest.NewEvents(hook.ProjectID, 1)[0]
 	event.ReceivedAt = event.ReceivedAt.Add(-24 * time.Hour) // a lag that was never seen
 	row, err := newEventRow(hook.ProjectID, event)
 	if err != nil {
@@ -309,7 +310,7 @@ func TestAFullDisk(t *testing.T) {
 	var wait sync.WaitGroup
 	for range 20 { // together, and each must fail
 		wait.Go(func() {
-			_, err := s.AcceptEvents(t.Context(), telltale.Acceptance{ProjectID: hook.ProjectID, Events: b.newEvents(hook.ProjectID, 100), Room: room})
+			_, err := s.AcceptEvents(t.Context(), telltale.Acceptance{ProjectID: hook.ProjectID, Events: storetest.NewEvents(hook.ProjectID, 100), Room: room})
 			var known *telltale.Error
 			if !errors.As(err, &known) || known.Code != telltale.Unavailable || known.RetryAfter < time.Second {
 				t.Errorf("accepting on a full disk: %v", err)
@@ -375,7 +376,7 @@ func TestTheLogIsReused(t *testing.T) {
 	b.makeWebhooks(1)
 	written, largest := 0, int64(0)
 	for written < 6*logPages*pageSize {
-		events := b.newEvents(b.hooks[0].ProjectID, 100)
+		events := storetest.NewEvents(b.hooks[0].ProjectID, 100)
 		for _, e := range events {
 			e.Payload = make([]byte, 20_000)
 			written += len(e.Payload)
