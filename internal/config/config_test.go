@@ -206,6 +206,7 @@ func TestBadValuesGetOneLineEach(t *testing.T) {
 		{"a secret's file that is not there", world{environ: []string{"TELLTALE_TOKEN_FILE=no"}, secrets: Client}, "env TELLTALE_TOKEN_FILE: open DIR/no: no such file or directory; expected a file with a key, which begins with tt_"},
 		{"a secret's file with something else in it", world{files: map[string]string{"k": "hunter2"}, environ: []string{"TELLTALE_TOKEN_FILE=k"}, secrets: Client}, "env TELLTALE_TOKEN_FILE: what is in k cannot be used; expected a key, which begins with tt_"},
 		{"an empty file for a secret", world{files: map[string]string{"k": "\n"}, environ: []string{"TELLTALE_SECRET_KEY_FILE=k"}, secrets: Server}, "env TELLTALE_SECRET_KEY_FILE: what is in k cannot be used; expected base64 of 32 bytes, as `openssl rand -base64 32` prints; one key a line, the current one first"},
+		{"nothing but a comment for a secret key", world{files: map[string]string{"k": "# no key\n"}, environ: []string{"TELLTALE_SECRET_KEY_FILE=k"}, secrets: Server}, "env TELLTALE_SECRET_KEY_FILE: what is in k cannot be used; expected base64 of 32 bytes, as `openssl rand -base64 32` prints; one key a line, the current one first"},
 		{"a bad value that another one hides", world{environ: []string{"TELLTALE_WORKERS=0"}, flags: []Flag{{Setting: "workers", Text: "1"}}}, `env TELLTALE_WORKERS: "0"; expected a number from 1 to 10000`},
 		{"all at once", world{files: map[string]string{"telltale.toml": "a = 1\nworkers = 0"}, environ: []string{"TELLTALE_X=1"}, flags: []Flag{{Setting: "project", Text: "No"}}},
 			"file ./telltale.toml:a: there is no such setting\nenv TELLTALE_X: there is no such setting\n" +
@@ -290,6 +291,18 @@ func TestSecretsComeFromFilesForThoseWhoNeedThem(t *testing.T) {
 			}
 		})
 	}
+	t.Run("comments and blank lines beside a key do not count", func(t *testing.T) {
+		t.Parallel()
+		text := "# Keys that seal.\n#\n\n" + key + "\n  # the old one\n" + key
+		w := world{files: map[string]string{"key": text + "\n"}, environ: []string{"TELLTALE_SECRET_KEY_FILE=key"}, secrets: Server}
+		c, err := w.load(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(c.SecretKey) != text {
+			t.Errorf("key %q", string(c.SecretKey))
+		}
+	})
 	t.Run("a file given by a flag takes the place of a variable", func(t *testing.T) {
 		t.Parallel()
 		w := w

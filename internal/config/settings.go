@@ -386,17 +386,26 @@ func validDatabaseURL(text string) bool {
 	return len(text) <= maxTextBytes && !strings.ContainsFunc(text, unicode.IsControl) && (!isURL || rest != "" && (scheme == "postgres" || scheme == "postgresql"))
 }
 
+// validSecretKey tells whether text is keys, one a line. Blank lines and those
+// that begin with # do not count: the file that a first run makes begins with
+// some, and it is copied from there to the servers that share a database.
 func validSecretKey(text string) bool {
-	if text == "" || len(text) > maxSecretFile {
+	if len(text) > maxSecretFile {
 		return false
 	}
+	keys := 0
 	for line := range strings.Lines(text) {
-		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(line))
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		key, err := base64.StdEncoding.DecodeString(line)
 		if err != nil || len(key) != 32 {
 			return false
 		}
+		keys++
 	}
-	return true
+	return keys > 0
 }
 
 func validToken(text string) bool {
