@@ -3,6 +3,7 @@ package enginetest
 import (
 	"cmp"
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ type model struct {
 	hooks      []*modelHook // by age
 	deliveries []*modelDelivery
 	events     []*telltale.Event // those that were no test, in order
+	told       int               // operational events that were made
 	callers    map[string]caller
 	replays    []*modelReplay
 	start      int // counts starts; claims of earlier ones are to be taken over
@@ -338,13 +340,13 @@ func (m *model) due(h *modelHook) dueView {
 	return v
 }
 
-// record gives which results are applied.
-func (m *model) record(results []modelResult) (applied []bool) {
+// record gives which results are applied, and what it tells.
+func (m *model) record(results []modelResult) (v recordedView) {
 	var attempted []*modelHook
 	for _, r := range results {
 		d := m.delivery(r.key)
 		current := d.state == telltale.StateSending && d.claim == r.number
-		applied = append(applied, current)
+		v.Applied = append(v.Applied, current)
 		if !current {
 			continue
 		}
@@ -355,13 +357,15 @@ func (m *model) record(results []modelResult) (applied []bool) {
 		if d.test {
 			m.judgeTest(d.hook, r)
 		} else {
-			m.judge(d.hook, r)
+			m.judge(d, r, &v)
 		}
 	}
 	for _, h := range attempted {
 		h.settle()
 	}
-	return applied
+	slices.Sort(v.Waiting)
+	v.Waiting = slices.Compact(v.Waiting)
+	return v
 }
 
 // modelResult is a [telltale.Result] by key.
@@ -395,7 +399,13 @@ func (m *model) recordOne(d *modelDelivery, r modelResult) {
 	}
 }
 
-func (m *model) judge(h *modelHook, r modelResult) {
+func (m *model) judge(d *modelDelivery, r modelResult, v *recordedView) {
+	h := d.hook
+	defer func() {
+		if d.state == telltale.StateFailed && !d.event.Type.Operational() {
+			m.tell(telltale.DeliveryFailed, h, v)
+		}
+	}()
 	alarmed := h.standing.Alarmed
 	var signals telltale.Signals
 	h.standing, signals = h.standing.After(&r.attempt, m.now)
@@ -410,11 +420,41 @@ func (m *model) judge(h *modelHook, r modelResult) {
 	if r.outcome.Disable != "" && r.version == h.Version {
 		reason = r.outcome.Disable
 	}
-	if reason != "" {
+	switch {
+	case reason != "":
 		h.standing.Alarmed = true
 		m.disable(h, reason)
+		m.tell(telltale.WebhookDisabled, h, v)
+	case signals.Warned != telltale.WarnedNot:
+		m.tell(telltale.WebhookFailing, h, v)
+	case signals.Recovered:
+		m.tell(telltale.WebhookRecovered, h, v)
 	}
 }
+
+// tell makes an operational event for the webhooks that want to hear it of another one.
+func (m *model) tell(of telltale.EventType, about *modelHook, v *recordedView) {
+	if of != telltale.DeliveryFailed {
+		v.News = append(v.News, of)
+	}
+	var e *telltale.Event
+	for _, h := range m.hooks {
+		if h == about || !h.Wants(of, false) {
+			continue
+		}
+		if e == nil {
+			e = &telltale.Event{ID: operationalID(m.told), Type: of}
+			m.told++
+			m.events = append(m.events, e)
+		}
+		m.add(h, e, nil)
+		v.Waiting = append(v.Waiting, h.ID)
+	}
+}
+
+// operationalID stands for the id of an operational event, which every engine
+// makes itself.
+func operationalID(n int) telltale.EventID { return telltale.EventID(fmt.Sprint("operational ", n)) }
 
 func (m *model) judgeTest(h *modelHook, r modelResult) {
 	switch {
@@ -538,7 +578,8 @@ func (m *model) advanceReplay(r *modelReplay, n int) {
 		if r.to.Deleted {
 			break
 		}
-		if !r.to.Covers(e.Type, e.ByMachine()) || !r.which.Picks(m.lastState(e, r.to)) {
+		last := m.lastState(e, r.to)
+		if !r.to.Covers(e.Type, e.ByMachine()) || !r.which.Picks(last) || e.Type.Operational() && last == "" {
 			continue
 		}
 		m.add(r.to, e, r)

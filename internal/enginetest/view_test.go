@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"telltale.example/telltale"
@@ -60,9 +61,9 @@ type claimView struct {
 	Version              int64
 }
 
-func viewClaim(c *telltale.Claim) claimView {
+func (s *side) viewClaim(c *telltale.Claim) claimView {
 	return claimView{
-		Key: keyOf(c.Event.ID, c.Webhook.ID, c.ReplayID), Webhook: string(c.Webhook.ID), Number: c.Number, Attempt: c.Attempt, Step: c.Step, Tries: c.Tries, Age: c.Age,
+		Key: keyOf(s.eventName(c.Event.ID), c.Webhook.ID, c.ReplayID), Webhook: string(c.Webhook.ID), Number: c.Number, Attempt: c.Attempt, Step: c.Step, Tries: c.Tries, Age: c.Age,
 		Trigger: c.Trigger, Test: c.Test, Once: c.Once, Version: c.Webhook.Version,
 	}
 }
@@ -78,8 +79,18 @@ func viewHook(w *telltale.Webhook) hookView {
 	return v
 }
 
+// eventName is what an event is called on every side: its id, or, of an
+// operational one, which it is.
+func (s *side) eventName(id telltale.EventID) telltale.EventID {
+	if n, ok := s.told[id]; ok {
+		return operationalID(n)
+	}
+	return id
+}
+
 // look asks the store for all of it, and tells the ids that its deliveries have.
-func look(ctx context.Context, s telltale.Store, project telltale.ProjectID) (v view, ids map[string]telltale.DeliveryID, err error) {
+func (of *side) look(ctx context.Context, s telltale.Store) (v view, ids map[string]telltale.DeliveryID, err error) {
+	project := of.project
 	v = view{Hooks: map[telltale.WebhookID]hookView{}, Due: map[telltale.WebhookID]dueView{}, Deliveries: map[string]deliveryView{}, Replays: map[telltale.ReplayID]replayView{}}
 	ids = map[string]telltale.DeliveryID{}
 	hooks, err := s.Webhooks(ctx, project, telltale.Page{Limit: telltale.MaxPage})
@@ -103,8 +114,11 @@ func look(ctx context.Context, s telltale.Store, project telltale.ProjectID) (v 
 	if err != nil {
 		return v, ids, err
 	}
-	for _, d := range deliveries {
-		key := keyOf(d.EventID, d.WebhookID, d.ReplayID)
+	for _, d := range slices.Backward(deliveries) { // from the oldest on
+		if _, known := of.told[d.EventID]; d.EventType.Operational() && !known {
+			of.told[d.EventID] = len(of.told)
+		}
+		key := keyOf(of.eventName(d.EventID), d.WebhookID, d.ReplayID)
 		if _, twice := ids[key]; twice {
 			return v, ids, fmt.Errorf("there are two deliveries of %s", key)
 		}

@@ -20,6 +20,16 @@ type turn struct {
 	what *judgement
 }
 
+// switched gives the judgement that made a new version of the webhook, or nil.
+func (t *turns) switched(w *webhook) *judgement {
+	for _, j := range t.changed {
+		if j.number == w.number && j.change != nil {
+			return j
+		}
+	}
+	return nil
+}
+
 func (t *turns) change(j *judgement) {
 	if !slices.Contains(t.changed, j) {
 		t.changed = append(t.changed, j)
@@ -32,7 +42,11 @@ func (t *turns) show(recorded *telltale.Recorded) {
 		recorded.Changed = append(recorded.Changed, j.shownWebhook())
 	}
 	for _, w := range t.told {
-		recorded.Waiting = append(recorded.Waiting, w.now())
+		now := w.now()
+		if j := t.switched(w); j != nil {
+			now = j.shownWebhook()
+		}
+		recorded.Waiting = append(recorded.Waiting, now)
 	}
 	for _, n := range t.news {
 		recorded.News = append(recorded.News, telltale.News{Type: n.of, Webhook: n.what.shownWebhook()})
@@ -46,7 +60,7 @@ func (tx *tx) tell(of telltale.EventType, about *judgement, a *telltale.Attempt,
 	if failed == nil {
 		t.news = append(t.news, turn{of, about})
 	}
-	wanting, err := tx.hearers(of, about.webhook)
+	wanting, err := tx.hearers(of, about.webhook, t)
 	if err != nil || len(wanting) == 0 {
 		return err
 	}
@@ -74,7 +88,7 @@ func (tx *tx) tell(of telltale.EventType, about *judgement, a *telltale.Attempt,
 			return err
 		}
 		tx.insertDelivery(newDelivery{number: number, event: e.Sequence, code: row.code, webhook: w})
-		if !slices.Contains(t.told, w) {
+		if !slices.ContainsFunc(t.told, func(o *webhook) bool { return o.number == w.number }) {
 			t.told = append(t.told, w)
 		}
 	}
@@ -88,7 +102,7 @@ func (tx *tx) tellFailed(d *deliveryRow, about *judgement, r *telltale.Result, t
 	if d.state != stored.StateFailed || kind.Operational() {
 		return nil
 	}
-	if wanting, err := tx.hearers(telltale.DeliveryFailed, about.webhook); err != nil || len(wanting) == 0 {
+	if wanting, err := tx.hearers(telltale.DeliveryFailed, about.webhook, t); err != nil || len(wanting) == 0 {
 		return err // as a rule nobody does: nothing is read for them
 	}
 	failed := telltale.FailedDelivery{ID: r.DeliveryID, EventType: kind, Attempts: int(d.attempts)}
@@ -101,15 +115,21 @@ func (tx *tx) tellFailed(d *deliveryRow, about *judgement, r *telltale.Result, t
 	return tx.tell(telltale.DeliveryFailed, about, r.Attempt, &failed, t)
 }
 
-// hearers are the webhooks that want to hear of another one.
-func (tx *tx) hearers(of telltale.EventType, about *webhook) ([]*webhook, error) {
+// hearers are the webhooks that want to hear of another one, with what the call
+// made of them so far.
+func (tx *tx) hearers(of telltale.EventType, about *webhook, t *turns) ([]*webhook, error) {
 	code, err := stored.Code(stored.EventTypes, of)
 	if err != nil {
 		return nil, err
 	}
-	wanting := tx.known.byNumber[about.project].wanting(code)
-	if !slices.Contains(wanting, about) {
-		return wanting, nil
+	wanting := slices.Clone(tx.known.byNumber[about.project].wanting(code))
+	wanting = slices.DeleteFunc(wanting, func(w *webhook) bool { return w == about || t.switched(w) != nil })
+	for _, j := range t.changed {
+		if j.change != nil && j.webhook != about && j.project == about.project && j.present().Wants(of, false) {
+			made := &webhook{number: j.number, project: j.project, epoch: j.change.epoch}
+			made.shown.Store(j.present())
+			wanting = append(wanting, made)
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(wanting), func(w *webhook) bool { return w == about }), nil
+	return wanting, nil
 }
