@@ -115,6 +115,10 @@ func (tx *tx) recordOne(d *deliveryRow, r *telltale.Result, row *attemptRow) err
 	if err := tx.insertAttempt(d, row); err != nil {
 		return err
 	}
+	state, err := stored.StateAfter(o, w.Deleted)
+	if err != nil {
+		return err
+	}
 	d.attempts, d.step = int64(a.Number), int64(o.Step)
 	d.tries = tx.triesSinceOutage(d)
 	if a.Error != telltale.ErrorInterrupted {
@@ -128,18 +132,9 @@ func (tx *tx) recordOne(d *deliveryRow, r *telltale.Result, row *attemptRow) err
 	} else if d.firstAt == 0 {
 		d.firstAt = stored.TimeMilli(a.StartedAt)
 	}
-	d.epoch, d.at = w.epoch, tx.milli
-	switch {
-	case o.State == telltale.StateSucceeded:
-		d.state = stored.StateSucceeded
-	case o.State == telltale.StateFailed && w.Deleted:
-		d.state = stored.StateCancelled
-	case o.State == telltale.StateFailed:
-		d.state = stored.StateFailed
-	case o.State == telltale.StateWaiting:
-		d.state, d.at = stored.StateWaiting, tx.milli+o.Wait.Milliseconds()
-	default:
-		return fmt.Errorf("an attempt cannot end as %q", o.State)
+	d.state, d.epoch, d.at = state, w.epoch, tx.milli
+	if d.state == stored.StateWaiting {
+		d.at += o.Wait.Milliseconds()
 	}
 	tx.countAttempt(d, row)
 	return tx.update(d)

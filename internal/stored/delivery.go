@@ -1,6 +1,10 @@
 package stored
 
-import "telltale.example/telltale"
+import (
+	"fmt"
+
+	"telltale.example/telltale"
+)
 
 // ShownState gives the state in which a delivery's row is shown: what waits for
 // a webhook that is disabled, or was deleted, does not wait for its time.
@@ -46,4 +50,20 @@ func (r ShownRow) Show(d *telltale.Delivery) {
 			d.CompletedAt = MilliTime(r.DeletedAt)
 		}
 	}
+}
+
+// StateAfter gives the state of a delivery's row after an attempt: with its
+// webhook deleted, nothing is left that could have failed.
+func StateAfter(o telltale.Outcome, deleted bool) (int64, error) {
+	switch {
+	case o.State == telltale.StateSucceeded:
+		return StateSucceeded, nil
+	case o.State == telltale.StateFailed && deleted:
+		return StateCancelled, nil
+	case o.State == telltale.StateFailed:
+		return StateFailed, nil
+	case o.State == telltale.StateWaiting:
+		return StateWaiting, nil
+	}
+	return 0, fmt.Errorf("an attempt cannot end as %q", o.State)
 }
