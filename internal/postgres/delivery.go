@@ -266,6 +266,7 @@ func (r *recording) change(tx *tx, j *judgement, change func(*webhookChange) err
 	if j.change == nil {
 		j.change = &webhookChange{Webhook: before, number: j.number, epoch: j.epoch, enabledAt: j.enabledAt}
 	}
+	j.change.standing = &j.now
 	if err := change(j.change); err != nil {
 		return err
 	}

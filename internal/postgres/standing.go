@@ -152,8 +152,9 @@ func (s *Store) refreshStandingsWith(ctx context.Context, q querier, webhooks []
 // resetStanding begins the count anew.
 func (tx *tx) resetStanding(c *webhookChange) error {
 	s := standing{health: telltale.HealthNeverUsed}
-	err := readStandings(tx.ctx, tx.conn, `s.webhook = $1 FOR UPDATE`, c.number, func(_ int64, known standing) { s = known })
-	if err != nil {
+	if c.standing != nil {
+		s = *c.standing
+	} else if err := readStandings(tx.ctx, tx.conn, `s.webhook = $1 FOR UPDATE`, c.number, func(_ int64, known standing) { s = known }); err != nil {
 		return err
 	}
 	s.Standing = s.Reset(tx.presentTime())

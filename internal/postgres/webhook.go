@@ -206,6 +206,7 @@ type webhookChange struct {
 	epoch             int64
 	enabledAt         int64
 	deletedAt         int64
+	standing          *standing // which the transaction has locked; nil: as the row says
 }
 
 // writeSwitch stores whether the webhook is enabled or deleted, as a new version of it.

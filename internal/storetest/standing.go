@@ -289,6 +289,18 @@ var standingTests = []test{
 			w.Fatal("a test of another URL enabled it")
 		}
 	}},
+	{"a test that enables a webhook forgets nothing that was recorded before it in the same call", func(w *world) {
+		hook := w.newWebhook()
+		gone, success := w.deliverOne(), w.deliverOne()
+		w.record(w.result(gone, 410))
+		test, err := w.AcceptTest(w.ctx, *w.newEvent(), hook.ID)
+		w.must(err)
+		w.record(w.result(success, 200), w.result(test, 200))
+		got := w.hook(hook.ID)
+		if !got.Enabled || got.Health != telltale.HealthHealthy || got.Standing.LastSuccessAt.IsZero() {
+			w.Fatalf("the webhook is %+v", got)
+		}
+	}},
 	{"a webhook that is restored stands as it did", func(w *world) {
 		hook := w.broken()
 		w.delete(hook.ID)
