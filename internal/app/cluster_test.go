@@ -32,7 +32,7 @@ func shared(t *testing.T, server *pgtest.Server, database string) func(telltale.
 // eventually asks until the answer is yes, for as long as within says.
 func eventually(t *testing.T, within time.Duration, what string, ask func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(within); !ask(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(within); !ask(); <-time.After(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it took longer than %s until %s", within, what)
 		}

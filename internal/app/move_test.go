@@ -61,7 +61,7 @@ func newMoveWorld(t *testing.T) *moveWorld {
 				}
 				return open(t)
 			},
-			Advance: func(d time.Duration) { time.Sleep(d) },
+			Advance: func(d time.Duration) { <-time.After(d) },
 			Now:     time.Now,
 		})
 		w.ended = time.Now()
@@ -281,7 +281,7 @@ func TestBeTheProgramThatMoves(t *testing.T) {
 // kill has a program move the store, and kills it when it is at the table.
 func (w *moveWorld) kill(cfg config.Config, table string) {
 	w.Helper()
-	c := exec.CommandContext(w.Context(), os.Args[0], "-test.run", "^TestBeTheProgramThatMoves$", "-test.timeout", "60s") //nolint:gosec // it is this program
+	c := exec.CommandContext(w.Context(), os.Args[0], "-test.run", "^TestBeTheProgramThatMoves$", "-test.timeout", "60s")
 	c.Env = append(os.Environ(), movingFile+"="+w.file, movingTo+"="+string(cfg.DatabaseURL))
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -430,7 +430,7 @@ func TestEveryTableOfPostgreSQLIsFilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer from.Close() //nolint:errcheck // it was only read
+	defer from.Close()
 	tables := append(from.Tables(), postgres.ImportChunks)
 	out, err := server.Exec("whole", `SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace`)
 	if err != nil {

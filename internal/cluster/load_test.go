@@ -110,14 +110,14 @@ func (l *load) post(key string, first int) {
 			return
 		}
 		if try >= len(l.doors) {
-			time.Sleep(callPause) // a caller's manners
+			<-time.After(callPause) // a caller's manners
 		}
 	}
 }
 
 func (l *load) postOnce(n *node, key string) error {
 	body := fmt.Appendf(nil, `{"type":"delivered","user":{"id":%q},"telltale":{"id":%q}}`, key, key)
-	r, err := http.NewRequest(http.MethodPost, "http://"+n.address+"/v1/events", bytes.NewReader(body)) //nolint:noctx // the client has a limit
+	r, err := http.NewRequest(http.MethodPost, "http://"+n.address+"/v1/events", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

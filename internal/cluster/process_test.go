@@ -170,7 +170,7 @@ func (n *node) start(version string) {
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
-	cmd := exec.Command(programs[version], "serve", "--database-url", n.url, "--listen", listen, "--ops-listen", "127.0.0.1:0", "--role", n.role, "--data", n.data, "--allow-private") //nolint:gosec // our own program
+	cmd := exec.Command(programs[version], "serve", "--database-url", n.url, "--listen", listen, "--ops-listen", "127.0.0.1:0", "--role", n.role, "--data", n.data, "--allow-private")
 	cmd.Env = []string{"TELLTALE_SECRET_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "HOME=" + n.data, "PATH=" + os.Getenv("PATH")}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.data, n.out, n.err
 	endWithUs(cmd)
@@ -216,6 +216,9 @@ func (n *node) start(version string) {
 	n.number = n.ask(`SELECT max(number) FROM node WHERE number > ` + last + ` AND role = '` + n.role + `'`)
 }
 
+// client asks nodes. What it asks is bounded by the contexts.
+var client = &http.Client{}
+
 func (n *node) ready() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -223,7 +226,7 @@ func (n *node) ready() bool {
 	if err != nil {
 		n.Fatal(err)
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		return false
 	}
@@ -361,7 +364,7 @@ func (c *cluster) try(method, url string, body any) (status int, text []byte, er
 	}
 	r.Header.Set("Authorization", "Bearer "+c.token)
 	r.Header.Set("Content-Type", "application/json")
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -100,7 +100,7 @@ func newSQLite(t *testing.T) *sqliteEngine {
 // live is all that happens in the bubble.
 func (e *sqliteEngine) live(t *testing.T) {
 	folder := t.TempDir()
-	if err := os.Chmod(folder, 0o700); err != nil { //nolint:gosec // a folder
+	if err := os.Chmod(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	e.path = filepath.Join(folder, "telltale.db")
@@ -129,7 +129,7 @@ var emptyDatabase = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(folder) //nolint:errcheck // it is temporary
+	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "telltale.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ var emptyDatabase = sync.OnceValues(func() ([]byte, error) {
 	if _, err := sqlite.Migrate(context.Background(), path); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path) //nolint:gosec // the file just made
+	return os.ReadFile(path)
 })
 
 // inside runs do in the bubble.

@@ -139,8 +139,7 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
 // credential is the user that the server runs as: it refuses to be root.
@@ -221,7 +220,7 @@ func (s *Server) Stop(fast bool) error {
 	if err := s.process.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	<-s.ended
+	_ = <-s.ended // it was asked to
 	s.process = nil
 	return nil
 }

@@ -66,7 +66,7 @@ func fill(file io.Reader, chunk []byte) (filled int, err error) {
 	for filled < len(chunk) {
 		n, err := file.Read(chunk[filled:])
 		filled += n
-		if err == io.EOF { //nolint:errorlint // it is the end only as it is
+		if err == io.EOF {
 			return filled, errEnd
 		}
 		if err != nil {

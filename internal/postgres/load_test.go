@@ -175,7 +175,7 @@ func TestTheServerMeasuresAsWeDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close(t.Context()) //nolint:errcheck // it was only asked
+	defer c.Close(t.Context())
 	for _, m := range []struct {
 		of    columnType
 		cast  string
