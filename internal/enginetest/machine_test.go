@@ -195,7 +195,7 @@ func (w *world) check(t *rapid.T) {
 		diff := w.differs(t, s, node, want)
 		// Other nodes are told of what attempts made of a webhook, and not waited for.
 		for deadline := time.Now().Add(5 * time.Second); diff != "" && w.switched && time.Now().Before(deadline); {
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 			diff = w.differs(t, s, node, want)
 		}
 		if diff != "" {

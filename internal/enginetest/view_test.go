@@ -89,18 +89,18 @@ func (s *side) eventName(id telltale.EventID) telltale.EventID {
 }
 
 // look asks the store for all of it, and tells the ids that its deliveries have.
-func (of *side) look(ctx context.Context, s telltale.Store) (v view, ids map[string]telltale.DeliveryID, err error) {
-	project := of.project
+func (s *side) look(ctx context.Context, store telltale.Store) (v view, ids map[string]telltale.DeliveryID, err error) {
+	project := s.project
 	v = view{Hooks: map[telltale.WebhookID]hookView{}, Due: map[telltale.WebhookID]dueView{}, Deliveries: map[string]deliveryView{}, Replays: map[telltale.ReplayID]replayView{}}
 	ids = map[string]telltale.DeliveryID{}
-	hooks, err := s.Webhooks(ctx, project, telltale.Page{Limit: telltale.MaxPage})
+	hooks, err := store.Webhooks(ctx, project, telltale.Page{Limit: telltale.MaxPage})
 	if err != nil {
 		return v, ids, err
 	}
 	for _, w := range hooks {
 		v.Hooks[w.ID] = viewHook(w)
 	}
-	lanes, err := s.DueWebhooks(ctx)
+	lanes, err := store.DueWebhooks(ctx)
 	if err != nil {
 		return v, ids, err
 	}
@@ -110,15 +110,15 @@ func (of *side) look(ctx context.Context, s telltale.Store) (v view, ids map[str
 		}
 		v.Due[l.Webhook.ID] = dueView{l.In, l.Held}
 	}
-	deliveries, err := s.Deliveries(ctx, project, telltale.DeliveryFilter{}, telltale.Page{Limit: telltale.MaxPage})
+	deliveries, err := store.Deliveries(ctx, project, telltale.DeliveryFilter{}, telltale.Page{Limit: telltale.MaxPage})
 	if err != nil {
 		return v, ids, err
 	}
 	for _, d := range slices.Backward(deliveries) { // from the oldest on
-		if _, known := of.told[d.EventID]; d.EventType.Operational() && !known {
-			of.told[d.EventID] = len(of.told)
+		if _, known := s.told[d.EventID]; d.EventType.Operational() && !known {
+			s.told[d.EventID] = len(s.told)
 		}
-		key := keyOf(of.eventName(d.EventID), d.WebhookID, d.ReplayID)
+		key := keyOf(s.eventName(d.EventID), d.WebhookID, d.ReplayID)
 		if _, twice := ids[key]; twice {
 			return v, ids, fmt.Errorf("there are two deliveries of %s", key)
 		}
@@ -128,7 +128,7 @@ func (of *side) look(ctx context.Context, s telltale.Store) (v view, ids map[str
 			CreatedAt: d.CreatedAt, DueAt: d.DueAt, CompletedAt: d.CompletedAt,
 		}
 	}
-	replays, err := s.Replays(ctx, project, telltale.Page{Limit: telltale.MaxPage})
+	replays, err := store.Replays(ctx, project, telltale.Page{Limit: telltale.MaxPage})
 	for _, r := range replays {
 		v.Replays[r.ID] = replayView{State: r.State, Made: r.Made, Succeeded: r.Succeeded, Failed: r.Failed, CompletedAt: r.CompletedAt}
 	}
