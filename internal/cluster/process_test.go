@@ -313,7 +313,7 @@ func (c *cluster) waitFor(d time.Duration, what string, is func() bool) {
 		if time.Now().After(deadline) {
 			c.Fatalf("waited for %s in vain", what)
 		}
-		time.Sleep(50 * time.Millisecond) // the condition is what counts
+		<-time.After(50 * time.Millisecond)
 	}
 }
 
