@@ -110,7 +110,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	sender := send.New(send.Config{Guard: guard, Node: node, Version: version, Log: a.log})
 	a.onStop(func(context.Context) error { sender.Close(); return nil })
 	dispatcher := dispatch.New(dispatch.Config{
-		Store: store, Sender: sender, Node: node, TestsOnly: !sends, Workers: cfg.Workers, PollInterval: lookInterval(cfg), Hint: hintOf(store), Log: a.log, Registerer: registry,
+		Store: store, Sender: sender, Node: node, TestsOnly: !sends, Workers: cfg.Workers, PollInterval: lookInterval(cfg), Gather: gatherFor(cfg), Hint: hintOf(store), Log: a.log, Registerer: registry,
 	})
 	others.dispatcher.Store(dispatcher)
 	leads := leadsOf(cfg, dispatcher)

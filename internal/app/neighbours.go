@@ -19,6 +19,16 @@ func lookInterval(cfg config.Config) time.Duration {
 	return 0
 }
 
+// gatherFor is how long results gather for a transaction: where it goes over a
+// network, and other nodes make some too, there should be few. What a crash finds
+// unrecorded in this time is sent once more.
+func gatherFor(cfg config.Config) time.Duration {
+	if Shared(cfg) {
+		return 3 * time.Millisecond
+	}
+	return 0
+}
+
 // hinter is a store that other nodes can be told of work through.
 type hinter interface{ HintWork() }
 

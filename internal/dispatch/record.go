@@ -93,6 +93,9 @@ func (d *Dispatcher) record(ctx context.Context) {
 			d.giveAllBack(ctx, returns)
 		}
 		if len(results)+len(returns) > 0 && ctx.Err() == nil {
+			if len(results) > 1 && d.gather > 0 {
+				sleep(ctx, d.gather)
+			}
 			clear(results)
 			clear(returns)
 			continue

@@ -19,7 +19,11 @@ const (
 	maxQueuedBytes = 64 << 20 // roughly, of rows
 	maxGroup       = 2000     // events
 	maxGroupBytes  = 4 << 20  // roughly, of rows
-	acceptors      = 2        // transactions at once: one is put together while another is committed
+	// Callers that were answered together come back together, a moment after each
+	// other. If the first of them began a transaction alone, every other one would
+	// be nearly empty: so what comes first waits for as many as there were, but no
+	// longer than this.
+	gatherFor = time.Millisecond
 )
 
 // errGroup says that one of several was refused, and spoilt the transaction for
@@ -48,16 +52,15 @@ type accepts struct {
 	waiting []*acceptance
 	bytes   int
 	closed  bool
+	last    int // callers in the last transaction
 	wake    *sync.Cond
-	ended   sync.WaitGroup
+	ended   chan struct{}
 }
 
 func newAccepts(s *Store) *accepts {
-	q := &accepts{store: s}
+	q := &accepts{store: s, ended: make(chan struct{})}
 	q.wake = sync.NewCond(&q.mu)
-	for range acceptors {
-		q.ended.Go(q.run)
-	}
+	go q.run()
 	return q
 }
 
@@ -104,6 +107,7 @@ func (q *accepts) pop(group []*acceptance) []*acceptance {
 	for len(q.waiting) == 0 && !q.closed {
 		q.wake.Wait()
 	}
+	q.gather()
 	n, events, bytes := 0, 0, 0
 	for n < len(q.waiting) && (n == 0 || events+len(q.waiting[n].Events) <= maxGroup && bytes+q.waiting[n].bytes <= maxGroupBytes) {
 		events += len(q.waiting[n].Events)
@@ -113,10 +117,30 @@ func (q *accepts) pop(group []*acceptance) []*acceptance {
 	group = append(group, q.waiting[:n]...)
 	q.waiting = slices.Delete(q.waiting, 0, n)
 	q.bytes -= bytes
+	q.last = n
 	return group
 }
 
+// gather waits for as many callers as there were last, for [gatherFor] at most.
+func (q *accepts) gather() {
+	if len(q.waiting) >= q.last {
+		return
+	}
+	late := false
+	timer := time.AfterFunc(gatherFor, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		late = true
+		q.wake.Broadcast()
+	})
+	defer timer.Stop()
+	for len(q.waiting) < q.last && !late && !q.closed {
+		q.wake.Wait()
+	}
+}
+
 func (q *accepts) run() {
+	defer close(q.ended)
 	var group []*acceptance
 	for {
 		clear(group)
@@ -157,5 +181,5 @@ func (q *accepts) stop() {
 	q.closed = true
 	q.mu.Unlock()
 	q.wake.Broadcast()
-	q.ended.Wait()
+	<-q.ended
 }
