@@ -24,7 +24,7 @@ func lookInterval(cfg config.Config) time.Duration {
 // unrecorded in this time is sent once more.
 func gatherFor(cfg config.Config) time.Duration {
 	if Shared(cfg) {
-		return 3 * time.Millisecond
+		return 20 * time.Millisecond
 	}
 	return 0
 }

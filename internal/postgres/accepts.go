@@ -23,7 +23,7 @@ const (
 	// other. If the first of them began a transaction alone, every other one would
 	// be nearly empty: so what comes first waits for as many as there were, but no
 	// longer than this.
-	gatherFor = time.Millisecond
+	gatherFor = 4 * time.Millisecond
 )
 
 // errGroup says that one of several was refused, and spoilt the transaction for
