@@ -90,6 +90,7 @@ type side struct {
 	project telltale.ProjectID
 	ids     map[string]telltale.DeliveryID
 	claims  map[heldKey]telltale.Claim
+	numbers map[string][]int64       // of the claims of each delivery, as they rose
 	told    map[telltale.EventID]int // operational events, by age
 }
 
@@ -101,7 +102,7 @@ type heldKey struct {
 func newWorld(t *rapid.T, engines ...engine) *world {
 	w := &world{model: newModel(), looked: map[string]int{}, renewed: beginning}
 	for _, e := range engines {
-		s := &side{engine: e, claims: map[heldKey]telltale.Claim{}, told: map[telltale.EventID]int{}}
+		s := &side{engine: e, claims: map[heldKey]telltale.Claim{}, numbers: map[string][]int64{}, told: map[telltale.EventID]int{}}
 		w.sides = append(w.sides, s)
 	}
 	w.same(t, "the project", "", ask(w, 0, func(ctx context.Context, store telltale.Store, s *side) (string, error) {

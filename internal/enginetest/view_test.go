@@ -61,9 +61,15 @@ type claimView struct {
 	Version              int64
 }
 
+// viewClaim counts the claims of a delivery: their numbers rise on every engine,
+// but by what is the engine's affair.
 func (s *side) viewClaim(c *telltale.Claim) claimView {
+	key := keyOf(s.eventName(c.Event.ID), c.Webhook.ID, c.ReplayID)
+	if n := s.numbers[key]; len(n) == 0 || n[len(n)-1] < c.Number {
+		s.numbers[key] = append(n, c.Number)
+	}
 	return claimView{
-		Key: keyOf(s.eventName(c.Event.ID), c.Webhook.ID, c.ReplayID), Webhook: string(c.Webhook.ID), Number: c.Number, Attempt: c.Attempt, Step: c.Step, Tries: c.Tries, Age: c.Age,
+		Key: key, Webhook: string(c.Webhook.ID), Number: int64(slices.Index(s.numbers[key], c.Number) + 1), Attempt: c.Attempt, Step: c.Step, Tries: c.Tries, Age: c.Age,
 		Trigger: c.Trigger, Test: c.Test, Once: c.Once, Version: c.Webhook.Version,
 	}
 }

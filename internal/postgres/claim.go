@@ -100,7 +100,7 @@ func (s *Store) ClaimDue(ctx context.Context, lanes []telltale.LaneRoom) ([]tell
 	}
 	var picked [][]*deliveryRow
 	err := s.transact(ctx, transaction{
-		name: "claiming deliveries",
+		name: "claiming deliveries", numbers: 1,
 		first: func(b *pgx.Batch) {
 			picked = make([][]*deliveryRow, len(lanes))
 			for _, query := range claimQueries {
@@ -145,10 +145,16 @@ func (tx *tx) claim(lanes []telltale.LaneRoom, picked [][]*deliveryRow) ([]tellt
 			}
 		}
 	}
+	// The number of the claims is one of the line, which no other transaction has: a
+	// claim that is in doubt is never taken for a later one of the same delivery.
+	number, err := tx.number()
+	if err != nil {
+		return nil, err
+	}
 	found, names := map[int64]*telltale.Event{}, map[int64]telltale.ReplayID{}
 	b := &pgx.Batch{}
 	if len(numbers) > 0 {
-		b.Queue(`UPDATE delivery SET state = 3, claim = claim + 1, node = $2 WHERE number = ANY($1::bigint[])`, numbers, tx.store.node.Load())
+		b.Queue(`UPDATE delivery SET state = 3, claim = $3, node = $2 WHERE number = ANY($1::bigint[])`, numbers, tx.store.node.Load(), number)
 		tx.queueEventsOf(b, events, found)
 	}
 	if len(replays) > 0 {
@@ -178,7 +184,7 @@ func (tx *tx) claim(lanes []telltale.LaneRoom, picked [][]*deliveryRow) ([]tellt
 			claimed[i].LaneDue = row.lane(w, tx.milli)
 		}
 		for _, d := range picked[i] {
-			claim, err := tx.claimOf(d, w, found, names)
+			claim, err := tx.claimOf(d, number, w, found, names)
 			if err != nil {
 				return nil, err
 			}
@@ -207,9 +213,9 @@ func (tx *tx) queueEventsOf(b *pgx.Batch, numbers []int64, into map[int64]*tellt
 }
 
 // claimOf is what the attempt of a claimed delivery needs to know.
-func (tx *tx) claimOf(d *deliveryRow, w *webhook, events map[int64]*telltale.Event, replays map[int64]telltale.ReplayID) (telltale.Claim, error) {
+func (tx *tx) claimOf(d *deliveryRow, number int64, w *webhook, events map[int64]*telltale.Event, replays map[int64]telltale.ReplayID) (telltale.Claim, error) {
 	claim := telltale.Claim{
-		ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.Delivery(d.number), Number: d.claim + 1},
+		ClaimRef:  telltale.ClaimRef{DeliveryID: tx.store.ids.Delivery(d.number), Number: number},
 		ProjectID: w.now().ProjectID, Event: events[d.event], Webhook: w.now(),
 		Trigger: d.trigger(), Test: d.test, Once: d.test || d.manual == manualOnce, ReplayID: replays[d.replay],
 		Attempt: int(d.attempts) + 1, Step: int(d.step), Tries: int(d.triesSinceOutage()),

@@ -122,7 +122,7 @@ func TestWhatANodeLeftIsTakenOverWhenItsLeaseEnds(t *testing.T) {
 		t.Fatalf("%d deliveries were taken over; want 2", n)
 	}
 	again := p.claim(p.b, 10)
-	if len(again) != 2 || again[0].Attempt != 2 || again[0].Number != 2 {
+	if len(again) != 2 || again[0].Attempt != 2 || again[0].Number <= born.Number {
 		t.Fatalf("the claims are %+v", again)
 	}
 	// The node wakes up: what it had under way changes nothing, now or later.
@@ -347,6 +347,41 @@ func TestClaimsOfAnUnknownOutcomeAreGivenBack(t *testing.T) {
 	p.takeOver(p.a)
 	if again := p.claim(p.b, 1); len(again) != 1 || again[0].Attempt != 1 {
 		t.Fatalf("the claims are %+v; want one, for the first attempt", again)
+	}
+}
+
+// A claim whose COMMIT failed leaves the delivery as it was, and the next call
+// claims it: that claim is in no doubt.
+func TestAClaimAfterOneThatFailedIsNotGivenBack(t *testing.T) {
+	p := newPair(t)
+	p.accept(p.a, 1, nil)
+	err := p.a.transact(t.Context(), transaction{name: "claiming, in vain", numbers: 1, do: func(tx *tx) error {
+		var d deliveryRow
+		if _, err := tx.one(d.into(), `SELECT `+openColumns+` FROM delivery`); err != nil {
+			return err
+		}
+		picked := [][]*deliveryRow{{d.scanned()}}
+		if _, err := tx.claim([]telltale.LaneRoom{{WebhookID: p.hook.ID, Slots: 1}}, picked); err != nil {
+			return err
+		}
+		return telltale.Errorf(telltale.Unavailable, "The connection was lost.")
+	}})
+	if telltale.CodeOf(err) != telltale.Unavailable || len(p.a.doubts.claims) != 1 {
+		t.Fatalf("%v, and %d claims in doubt", err, len(p.a.doubts.claims))
+	}
+	for _, s := range []*Store{p.a, p.b} {
+		claim := p.claim(s, 1)[0]
+		p.takeOver(p.a)
+		if s == p.a {
+			if again := p.claim(p.b, 1); len(again) != 0 {
+				t.Fatal("what is claimed was given back")
+			}
+			p.must(s.ReleaseClaims(t.Context(), []telltale.ClaimRef{claim.ClaimRef}))
+			continue
+		}
+		if !p.record(s, claim) {
+			t.Error("the result was not applied")
+		}
 	}
 }
 
