@@ -606,6 +606,7 @@ func (w *world) recordAttempts(t *rapid.T) {
 		for _, w := range recorded.Changed {
 			v.Changed = append(v.Changed, viewHook(w))
 		}
+		slices.SortFunc(v.Changed, func(a, b hookView) int { return strings.Compare(string(a.ID), string(b.ID)) })
 		for _, w := range recorded.Waiting {
 			v.Waiting = append(v.Waiting, w.ID)
 		}

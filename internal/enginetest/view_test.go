@@ -18,6 +18,7 @@ type view struct {
 }
 
 type hookView struct {
+	ID         telltale.WebhookID
 	URL        string
 	Version    int64
 	Enabled    bool
@@ -78,7 +79,7 @@ func (s *side) viewClaim(c *telltale.Claim) claimView {
 // minute, and by how much depends on the engine.
 func viewHook(w *telltale.Webhook) hookView {
 	v := hookView{
-		URL: w.URL, Version: w.Version, Enabled: w.Enabled, Reason: w.DisabledReason, DisabledAt: w.DisabledAt, UpdatedAt: w.UpdatedAt,
+		ID: w.ID, URL: w.URL, Version: w.Version, Enabled: w.Enabled, Reason: w.DisabledReason, DisabledAt: w.DisabledAt, UpdatedAt: w.UpdatedAt,
 		Health: w.Health, Standing: w.Standing,
 	}
 	v.Standing.LastSuccessAt = time.Time{}
