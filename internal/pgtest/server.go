@@ -220,7 +220,9 @@ func (s *Server) Stop(fast bool) error {
 	if err := s.process.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	_ = <-s.ended // it was asked to
+	if err := <-s.ended; err != nil && !errors.As(err, new(*exec.ExitError)) { // how it ended is as it was asked to
+		return err
+	}
 	s.process = nil
 	return nil
 }

@@ -49,7 +49,7 @@ func startRunner(t *testing.T, r *imports.Runner) (stop func()) {
 // too long.
 func waitForEnd(t *testing.T, s *Store, project telltale.ProjectID, id telltale.ImportID) telltale.Import {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; <-time.After(10 * time.Millisecond) {
 		i, err := s.Import(t.Context(), project, id)
 		if err == nil && i.State.Ended() || time.Now().After(end) {
 			return i
@@ -115,7 +115,7 @@ func TestAnImportGoesOnFromWhereANodeThatVanishedLeftIt(t *testing.T) {
 	stop := startRunner(t, newImporter(second, second.ChangeUsers))
 	i = waitForEnd(t, second, p.ID, i.ID)
 	checkImported(t, database, i, rows)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); ; <-time.After(10 * time.Millisecond) {
 		left, err := second.StoredFiles(t.Context())
 		if err == nil && len(left) == 0 {
 			break
