@@ -46,9 +46,6 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	if testing.Short() {
-		return m.Run() // there is no server: see newCluster
-	}
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	folder, err := os.MkdirTemp("", "telltale-cluster-")
@@ -104,9 +101,6 @@ type program struct{ version, role string }
 // newCluster starts some nodes over a new database.
 func newCluster(t *testing.T, s *pgtest.Server, programs ...program) *cluster {
 	t.Helper()
-	if s == nil {
-		t.Skip("it takes minutes")
-	}
 	c := &cluster{T: t, server: s, database: fmt.Sprintf("cluster_%d", databases.Add(1)), sink: newSink(t), ledger: newLedger(), callLimit: 10 * time.Second}
 	var err error
 	if c.url, err = s.Create(c.database, ""); err != nil {

@@ -152,9 +152,6 @@ func TestANodeThatSleptPastItsLeaseChangesNothing(t *testing.T) {
 // restarts are how a database server goes and comes back.
 func TestADatabaseThatRestartsLosesNothing(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it takes minutes")
-	}
 	for name, fast := range map[string]bool{"as an operator restarts it": true, "as a crash does": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

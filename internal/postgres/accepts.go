@@ -38,7 +38,7 @@ type acceptance struct {
 	bytes  int
 
 	accepted telltale.Accepted
-	begun    atomic.Bool // whoever sets it owns the acceptance: an acceptor, or the caller who left
+	begun    atomic.Bool // whoever sets it owns the acceptance: the loop, or the caller who left
 	err      error
 	done     chan struct{}
 }

@@ -19,7 +19,7 @@
 // all the same now and then, and the transaction is run again; so do may be called
 // twice, and changes nothing outside but its results.
 //
-// Events are accepted in groups. Two transactions are under way, and what callers
+// Events are accepted in groups. One transaction is under way, and what callers
 // bring meanwhile makes the next: see accepts.go.
 //
 // If the connection is lost during a COMMIT, nobody knows whether it took place. The

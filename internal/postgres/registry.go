@@ -65,7 +65,8 @@ func (p *project) wanting(code int64) []*webhook { return p.wants[code] }
 // configured gives the configuration as it is now, wherever it was changed. Whoever
 // changes it waits until this node has said that it knows (see [Store.spread]), or
 // has lost its lease: so what is in memory is true as long as the node has looked
-// lately, and else it looks first.
+// lately, and else it looks first. Only what an attempt changed by itself, such as a
+// webhook disabled by a 410, is not waited for: others know it within a second.
 func (s *Store) configured(ctx context.Context) (*registry, error) {
 	if err := s.down(); err != nil {
 		return nil, err
