@@ -13,40 +13,61 @@ import (
 	"telltale.example/telltale/internal/stored"
 )
 
-// dueOf tells, of webhooks by number, when the next waiting delivery is due,
-// first attempts and retries apart, and whether held ones are to be released.
-const dueOf = `SELECT w.number,
-	(SELECT d.at FROM delivery d WHERE d.state = 2 AND d.webhook = w.number AND d.epoch = w.epoch AND least(d.attempts, 1) = 0 ORDER BY d.at LIMIT 1),
-	(SELECT d.at FROM delivery d WHERE d.state = 2 AND d.webhook = w.number AND d.epoch = w.epoch AND least(d.attempts, 1) = 1 ORDER BY d.at LIMIT 1),
-	EXISTS (SELECT 1 FROM delivery d WHERE d.state = 2 AND d.webhook = w.number AND d.epoch < w.epoch)
-	FROM webhook w WHERE w.enabled AND w.deleted_at IS NULL`
+// due tells, of webhooks by number, which waiting delivery is due next, of first
+// attempts and of retries, and whether held ones are to be released. It looks
+// from the beginning of the queues, or behind heads and only then from there.
+func due(where string, heads bool) string {
+	next := func(kind, head string) string {
+		queue := `(SELECT d.at, d.number FROM delivery d WHERE d.state = 2 AND d.webhook = w.number AND d.epoch = w.epoch AND least(d.attempts, 1) = ` + kind + `%s ORDER BY d.at, d.number LIMIT 1)`
+		start := fmt.Sprintf(queue, "")
+		if !heads {
+			return start
+		}
+		return `(SELECT * FROM (` + fmt.Sprintf(queue, ` AND (d.at, d.number) > (`+head+`)`) + ` UNION ALL ` + start + `) queue LIMIT 1)`
+	}
+	return `SELECT w.number, first.at, first.number, retry.at, retry.number,
+		EXISTS (SELECT 1 FROM delivery d WHERE d.state = 2 AND d.webhook = w.number AND d.epoch < w.epoch)
+		FROM ` + where + ` LEFT JOIN LATERAL ` + next("0", "h.first_at, h.first_number") + ` first ON true LEFT JOIN LATERAL ` + next("1", "h.retry_at, h.retry_number") + ` retry ON true
+		WHERE w.enabled AND w.deleted_at IS NULL`
+}
+
+var (
+	dueOfAll  = due(`webhook w`, false) + ` ORDER BY w.number`
+	dueBehind = due(`unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS h(webhook, first_at, first_number, retry_at, retry_number) JOIN webhook w ON w.number = h.webhook`, true)
+)
 
 // scannedDue is a row of that.
 type scannedDue struct {
 	number       int64
-	first, retry *int64
+	first, retry scannedPosition
 	held         bool
 }
 
-func (r *scannedDue) into() []any { return []any{&r.number, &r.first, &r.retry, &r.held} }
+// scannedPosition is a position in a queue, or nothing.
+type scannedPosition struct{ at, number *int64 }
+
+func (r *scannedDue) into() []any {
+	return []any{&r.number, &r.first.at, &r.first.number, &r.retry.at, &r.retry.number, &r.held}
+}
 
 func (r *scannedDue) lane(w *webhook, milli int64) telltale.LaneDue {
 	lane := telltale.LaneDue{Webhook: w.now(), In: telltale.Never, Held: r.held}
-	for _, at := range []*int64{r.first, r.retry} {
-		if at != nil {
-			lane.In = min(lane.In, max(0, time.Duration(*at-milli)*time.Millisecond))
+	for _, next := range []scannedPosition{r.first, r.retry} {
+		if next.at != nil {
+			lane.In = min(lane.In, max(0, time.Duration(*next.at-milli)*time.Millisecond))
 		}
 	}
 	return lane
 }
 
-// DueWebhooks also brings the standings up to date that other nodes wrote.
+// DueWebhooks also brings the standings up to date that other nodes wrote, and
+// takes heads back.
 func (s *Store) DueWebhooks(ctx context.Context) ([]telltale.LaneDue, error) {
 	known, err := s.configured(ctx)
 	if err != nil {
 		return nil, err
 	}
-	due := make([]telltale.LaneDue, 0, len(known.allByNumb))
+	found := make([]telltale.LaneDue, 0, len(known.allByNumb))
 	err = s.read(ctx, "looking for what is due", func(ctx context.Context, q querier) error {
 		var milli int64
 		if err := q.QueryRow(ctx, `SELECT telltale_now()`).Scan(&milli); err != nil {
@@ -62,49 +83,65 @@ func (s *Store) DueWebhooks(ctx context.Context) ([]telltale.LaneDue, error) {
 			return err
 		}
 		var row scannedDue
-		return each(ctx, q, dueOf+` ORDER BY w.number`, nil, row.into(), func() error {
+		return each(ctx, q, dueOfAll, nil, row.into(), func() error {
 			if w := known.hooks[row.number]; w != nil {
-				due = append(due, row.lane(w, milli))
+				found = append(found, row.lane(w, milli))
 			}
+			s.heads.look(&row)
 			return nil
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return due, nil
+	return found, nil
 }
 
 // claimable picks what is claimed for lanes, past what others are claiming: of
-// what was held as much as the lane says, then first attempts, then retries.
-// Each lane gets no more than its slots of each; what is too much is left.
+// what was held as much as the lane says, then first attempts, then retries, both
+// behind their heads. Each lane gets no more than its slots of each; what is too
+// much is left.
 const claimable = `WITH lane AS MATERIALIZED (
-	SELECT u.lane, w.number, w.epoch, u.slots, least(u.held, u.slots) AS held FROM unnest($1::integer[], $2::text[], $3::integer[], $4::integer[]) AS u(lane, id, slots, held)
+	SELECT u.lane, w.number, w.epoch, u.slots, least(u.held, u.slots) AS held,
+		CASE WHEN w.epoch = u.epoch THEN u.head_at ELSE 0 END AS head_at, CASE WHEN w.epoch = u.epoch THEN u.head_number ELSE 0 END AS head_number
+	FROM unnest($1::integer[], $2::text[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[]) AS u(lane, id, slots, held, epoch, head_at, head_number)
 	JOIN webhook w ON w.id = u.id WHERE w.enabled AND w.deleted_at IS NULL)
 SELECT lane.lane, lane.slots, p.* FROM lane CROSS JOIN LATERAL `
 
-var claimQueries = [...]string{
-	claimable + `(SELECT ` + openColumns + ` FROM delivery WHERE state = 2 AND webhook = lane.number AND epoch < lane.epoch
-		ORDER BY epoch, least(attempts, 1), at, number LIMIT lane.held FOR UPDATE SKIP LOCKED) p`,
-	claimable + `(SELECT ` + openColumns + ` FROM delivery WHERE state = 2 AND webhook = lane.number AND epoch = lane.epoch AND least(attempts, 1) = 0 AND at <= telltale_now()
-		ORDER BY at, number LIMIT lane.slots FOR UPDATE SKIP LOCKED) p`,
-	claimable + `(SELECT ` + openColumns + ` FROM delivery WHERE state = 2 AND webhook = lane.number AND epoch = lane.epoch AND least(attempts, 1) = 1 AND at <= telltale_now()
-		ORDER BY at, number LIMIT lane.slots FOR UPDATE SKIP LOCKED) p`,
-}
+const (
+	claimHeld = claimable + `(SELECT ` + openColumns + ` FROM delivery WHERE state = 2 AND webhook = lane.number AND epoch < lane.epoch
+		ORDER BY epoch, least(attempts, 1), at, number LIMIT lane.held FOR UPDATE SKIP LOCKED) p`
+	claimFirst = claimable + `(SELECT ` + openColumns + ` FROM delivery WHERE state = 2 AND webhook = lane.number AND epoch = lane.epoch AND least(attempts, 1) = 0 AND at <= telltale_now() AND (at, number) > (lane.head_at, lane.head_number)
+		ORDER BY at, number LIMIT lane.slots FOR UPDATE SKIP LOCKED) p`
+	claimRetries = claimable + `(SELECT ` + openColumns + ` FROM delivery WHERE state = 2 AND webhook = lane.number AND epoch = lane.epoch AND least(attempts, 1) = 1 AND at <= telltale_now() AND (at, number) > (lane.head_at, lane.head_number)
+		ORDER BY at, number LIMIT lane.slots FOR UPDATE SKIP LOCKED) p`
+)
 
 func (s *Store) ClaimDue(ctx context.Context, lanes []telltale.LaneRoom) ([]telltale.LaneClaims, error) {
 	var claimed []telltale.LaneClaims
-	place, ids, slots, held := make([]int64, len(lanes)), make([]string, len(lanes)), make([]int64, len(lanes)), make([]int64, len(lanes))
+	n := len(lanes)
+	index, ids, slots, held, heads := make([]int64, n), make([]string, n), make([]int64, n), make([]int64, n), make([]head, n)
+	known := s.known.Load()
 	for i, l := range lanes {
-		place[i], ids[i], slots[i], held[i] = int64(i), string(l.WebhookID), int64(max(l.Slots, 0)), int64(max(l.Held, 0))
+		index[i], ids[i], slots[i], held[i] = int64(i), string(l.WebhookID), int64(max(l.Slots, 0)), int64(max(l.Held, 0))
+		if w := known.webhook(l.WebhookID); w != nil {
+			heads[i] = s.heads.of(w)
+		}
+	}
+	behind := columnsOfHeads(heads)
+	queries := [...]struct {
+		sql        string
+		at, number []int64
+	}{
+		{claimHeld, behind.none, behind.none}, {claimFirst, behind.firstAt, behind.firstNumber}, {claimRetries, behind.retryAt, behind.retryNumber},
 	}
 	var picked [][]*deliveryRow
 	err := s.transact(ctx, transaction{
 		name: "claiming deliveries", numbers: 1,
 		first: func(b *pgx.Batch) {
 			picked = make([][]*deliveryRow, len(lanes))
-			for _, query := range claimQueries {
-				b.Queue(query, place, ids, slots, held).Query(func(rows pgx.Rows) error {
+			for _, query := range queries {
+				b.Queue(query.sql, index, ids, slots, held, behind.epoch, query.at, query.number).Query(func(rows pgx.Rows) error {
 					var lane, slots int
 					var d deliveryRow
 					_, err := pgx.ForEachRow(rows, append([]any{&lane, &slots}, d.into()...), func() error {
@@ -118,7 +155,7 @@ func (s *Store) ClaimDue(ctx context.Context, lanes []telltale.LaneRoom) ([]tell
 			}
 		},
 		do: func(tx *tx) (err error) {
-			claimed, err = tx.claim(lanes, picked)
+			claimed, err = tx.claim(lanes, heads, picked)
 			return err
 		},
 	})
@@ -129,14 +166,15 @@ func (s *Store) ClaimDue(ctx context.Context, lanes []telltale.LaneRoom) ([]tell
 }
 
 // claim gives what was picked to this node, and tells what is left.
-func (tx *tx) claim(lanes []telltale.LaneRoom, picked [][]*deliveryRow) ([]telltale.LaneClaims, error) {
+func (tx *tx) claim(lanes []telltale.LaneRoom, heads []head, picked [][]*deliveryRow) ([]telltale.LaneClaims, error) {
 	claimed := make([]telltale.LaneClaims, len(lanes))
 	var numbers, events, replays, webhooks []int64
+	var after []head // of the webhooks
 	for i, l := range lanes {
 		claimed[i].In = telltale.Never
 		if w := tx.known.webhook(l.WebhookID); w != nil {
 			claimed[i].Webhook = w.now()
-			webhooks = append(webhooks, w.number)
+			webhooks, after = append(webhooks, w.number), append(after, heads[i].past(picked[i], w.epoch))
 		}
 		for _, d := range picked[i] {
 			numbers, events = append(numbers, d.number), append(events, d.event)
@@ -166,7 +204,8 @@ func (tx *tx) claim(lanes []telltale.LaneRoom, picked [][]*deliveryRow) ([]tellt
 		})
 	}
 	left := map[int64]scannedDue{}
-	b.Queue(dueOf+` AND w.number = ANY($1::bigint[])`, webhooks).Query(func(rows pgx.Rows) error {
+	behind := columnsOfHeads(after)
+	b.Queue(dueBehind, webhooks, behind.firstAt, behind.firstNumber, behind.retryAt, behind.retryNumber).Query(func(rows pgx.Rows) error {
 		var row scannedDue
 		_, err := pgx.ForEachRow(rows, row.into(), func() error { left[row.number] = row; return nil })
 		return err
@@ -182,6 +221,8 @@ func (tx *tx) claim(lanes []telltale.LaneRoom, picked [][]*deliveryRow) ([]tellt
 		}
 		if row, ok := left[w.number]; ok {
 			claimed[i].LaneDue = row.lane(w, tx.milli)
+			head := after[slices.Index(webhooks, w.number)].facing(&row)
+			tx.onDone(func() { tx.store.heads.set(w.number, head) })
 		}
 		for _, d := range picked[i] {
 			claim, err := tx.claimOf(d, number, w, found, names)

@@ -361,7 +361,7 @@ func TestAClaimAfterOneThatFailedIsNotGivenBack(t *testing.T) {
 			return err
 		}
 		picked := [][]*deliveryRow{{d.scanned()}}
-		if _, err := tx.claim([]telltale.LaneRoom{{WebhookID: p.hook.ID, Slots: 1}}, picked); err != nil {
+		if _, err := tx.claim([]telltale.LaneRoom{{WebhookID: p.hook.ID, Slots: 1}}, make([]head, 1), picked); err != nil {
 			return err
 		}
 		return telltale.Errorf(telltale.Unavailable, "The connection was lost.")

@@ -65,6 +65,7 @@ type Store struct {
 	partitions partitions
 	successes  successes
 	doubts     doubts
+	heads      heads
 	accepts    *accepts
 	ends       ends
 	ownGoals   ownGoals
