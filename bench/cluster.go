@@ -50,6 +50,9 @@ func (b *bench) startCluster(ctx context.Context, folder string, nodes int) (c *
 	var key [32]byte
 	rand.Read(key[:])
 	environment := []string{"TELLTALE_DATABASE_URL=" + url, "TELLTALE_SECRET_KEY=" + base64.StdEncoding.EncodeToString(key[:])}
+	if nodes > 1 { // as containers would be bounded that share a machine
+		environment = append(environment, "GOMAXPROCS=1")
+	}
 	for i := range nodes {
 		own := filepath.Join(folder, strconv.Itoa(i))
 		if err := os.Mkdir(own, 0o700); err != nil {

@@ -44,6 +44,7 @@ type opening struct {
 // openStore opens the store of the configuration, and tells whether it was made.
 func openStore(ctx context.Context, cfg config.Config, o opening) (store telltale.Store, ring *auth.KeyRing, fresh bool, err error) {
 	if Shared(cfg) {
+		collectLess()
 		if ring, err = sharedKeyRing(cfg); err != nil {
 			return nil, nil, false, err
 		}

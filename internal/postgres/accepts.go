@@ -23,7 +23,7 @@ const (
 	// other. If the first of them began a transaction alone, every other one would
 	// be nearly empty: so what comes first waits for as many as there were, but no
 	// longer than this.
-	gatherFor = 4 * time.Millisecond
+	gatherFor = 20 * time.Millisecond
 )
 
 // errGroup says that one of several was refused, and spoilt the transaction for
@@ -52,7 +52,8 @@ type accepts struct {
 	waiting []*acceptance
 	bytes   int
 	closed  bool
-	last    int // callers in the last transaction
+	callers int           // who came for the last transaction, or during it
+	took    time.Duration // by the last transaction
 	wake    *sync.Cond
 	ended   chan struct{}
 }
@@ -117,24 +118,26 @@ func (q *accepts) pop(group []*acceptance) []*acceptance {
 	group = append(group, q.waiting[:n]...)
 	q.waiting = slices.Delete(q.waiting, 0, n)
 	q.bytes -= bytes
-	q.last = n
+	q.callers = n
 	return group
 }
 
-// gather waits for as many callers as there were last, for [gatherFor] at most.
+// gather waits for as many callers as there were last, for as long as the last
+// transaction took, [gatherFor] at most.
 func (q *accepts) gather() {
-	if len(q.waiting) >= q.last {
+	q.callers += len(q.waiting)
+	if q.callers <= 1 || len(q.waiting) >= q.callers {
 		return
 	}
 	late := false
-	timer := time.AfterFunc(gatherFor, func() {
+	timer := time.AfterFunc(min(q.took, gatherFor), func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		late = true
 		q.wake.Broadcast()
 	})
 	defer timer.Stop()
-	for len(q.waiting) < q.last && !late && !q.closed {
+	for len(q.waiting) < q.callers && !late && !q.closed {
 		q.wake.Wait()
 	}
 }
@@ -150,7 +153,9 @@ func (q *accepts) run() {
 		}
 		group = slices.DeleteFunc(group, func(a *acceptance) bool { return !a.begun.CompareAndSwap(false, true) })
 		if len(group) > 0 {
+			began := time.Now()
 			q.accept(group)
+			q.took = time.Since(began)
 		}
 	}
 }

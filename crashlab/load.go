@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// ledger is what callers know: what they posted, and what was acknowledged.
+type ledger struct {
+	mu     sync.Mutex
+	posted map[string]bool
+	acked  map[string]time.Time
+	errors []string // what a caller saw who tries again once, at another node
+}
+
+func newLedger() *ledger {
+	return &ledger{posted: map[string]bool{}, acked: map[string]time.Time{}}
+}
+
+func (l *ledger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.acked)
+}
+
+func (l *ledger) copy() (posted map[string]bool, acked map[string]time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.posted), maps.Clone(l.acked)
+}
+
+// load is callers at work.
+type load struct {
+	world  *world
+	doors  []*node // that take requests
+	stop   context.CancelFunc
+	ended  sync.WaitGroup
+	client *http.Client
+}
+
+const (
+	callers   = 3
+	callPause = 100 * time.Millisecond // of each caller, between two events
+)
+
+// load has callers post events until it is ended: to one node after another, and
+// each again and again until it is acknowledged.
+func (w *world) load() *load {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &load{world: w, stop: cancel, client: &http.Client{Timeout: w.callLimit, Transport: &http.Transport{MaxIdleConnsPerHost: callers}}}
+	for _, n := range w.nodes {
+		if n.address != "" {
+			l.doors = append(l.doors, n)
+		}
+	}
+	run := w.loads.Add(1)
+	for caller := range callers {
+		l.ended.Go(func() {
+			pause := time.NewTicker(callPause)
+			defer pause.Stop()
+			for i := 0; ctx.Err() == nil; i++ {
+				l.post(fmt.Sprintf("%s-%d-%d-%d", w.name, run, caller, i), caller+i)
+				select {
+				case <-pause.C:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	w.Cleanup(l.end)
+	return l
+}
+
+// end waits until what was posted is acknowledged.
+func (l *load) end() {
+	l.stop()
+	l.ended.Wait()
+	l.client.CloseIdleConnections()
+}
+
+// post posts an event until it is acknowledged.
+func (l *load) post(key string, first int) {
+	w := l.world
+	w.ledger.mu.Lock()
+	w.ledger.posted[key] = true
+	w.ledger.mu.Unlock()
+	deadline := time.Now().Add(3 * patience)
+	for try := 0; ; try++ {
+		n := l.doors[(first+try)%len(l.doors)]
+		err := l.postOnce(n, key)
+		if err == nil {
+			w.ledger.mu.Lock()
+			w.ledger.acked[key] = time.Now()
+			w.ledger.mu.Unlock()
+			return
+		}
+		if try == 1 {
+			w.ledger.mu.Lock()
+			w.ledger.errors = append(w.ledger.errors, fmt.Sprintf("%s at node %s: %v", key, n.name, err))
+			w.ledger.mu.Unlock()
+		}
+		if time.Now().After(deadline) {
+			w.Errorf("%s is not acknowledged: %v", key, err)
+			return
+		}
+		if try >= len(l.doors) {
+			<-time.After(callPause) // a caller's manners
+		}
+	}
+}
+
+func (l *load) postOnce(n *node, key string) error {
+	body := fmt.Appendf(nil, `{"type":"delivered","user":{"id":%q},"telltale":{"id":%q}}`, key, key)
+	r, err := http.NewRequest(http.MethodPost, "http://"+n.address+"/v1/events", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+l.world.token)
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := l.client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusAccepted {
+		return fmt.Errorf("%d %s", answer.StatusCode, text)
+	}
+	return nil
+}

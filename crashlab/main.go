@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const usage = `Usage: go run . [flags] trial...
+
+Breaks Telltale on purpose and checks what it promises. Trials: t1 to t20, short
+(what every change passes, ten minutes), all (hours).
+
+  go run . t1 --rounds 5        a quick look
+  go run . short                as CI does
+  go run . all --report ../RELIABILITY.md
+
+Flags:
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	holds, err := start(ctx, os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "crashlab:", err)
+		os.Exit(1)
+	}
+	if !holds {
+		os.Exit(1)
+	}
+}
+
+// start does what the command line says, and reports whether everything held.
+func start(ctx context.Context, args []string) (holds bool, err error) {
+	f := flag.NewFlagSet("crashlab", flag.ContinueOnError)
+	f.Usage = func() { fmt.Fprint(f.Output(), usage); f.PrintDefaults() }
+	rounds := f.Int("rounds", 0, "rounds of each trial; by default its own number")
+	seed := f.Uint64("seed", 0, "repeats a run as far as chance was its own; by default a new one")
+	folder := f.String("dir", os.TempDir(), "`folder` for databases; it must be on a disk")
+	keep := f.Bool("keep", false, "keep the folders of what ran")
+	verbose := f.Bool("v", false, "tell of every round")
+	asJSON := f.String("json", "", "write everything that was found to this `file`")
+	report := f.String("report", "", "write the page RELIABILITY.md to this `file`")
+	var names []string
+	for rest := args; ; {
+		if err := f.Parse(rest); err != nil {
+			return false, err
+		}
+		if f.NArg() == 0 {
+			break
+		}
+		names, rest = append(names, f.Arg(0)), f.Args()[1:]
+	}
+	chosen, short, err := choose(names)
+	if err != nil {
+		return false, err
+	}
+	l := &lab{seed: *seed, verbose: *verbose, out: os.Stderr, built: map[string]string{}}
+	if l.seed == 0 {
+		l.seed = uint64(time.Now().UnixNano()) //nolint:gosec // after 1970
+	}
+	if l.source, err = sources(); err != nil {
+		return false, err
+	}
+	if l.folder, err = os.MkdirTemp(*folder, "crashlab-"); err != nil {
+		return false, err
+	}
+	if !*keep {
+		defer func() { err = errors.Join(err, os.RemoveAll(l.folder)) }()
+	}
+	done := findings{Command: "go run . " + strings.Join(args, " "), At: time.Now().UTC(), Short: short}
+	if done.Machine, done.Version, err = describe(ctx, l.source); err != nil {
+		return false, err
+	}
+	for _, t := range chosen {
+		n := t.Rounds
+		if short {
+			n = t.Short
+		}
+		if *rounds > 0 {
+			n = *rounds
+		}
+		l.say("%s %s, %d rounds", t.ID, t.Name, n)
+		r := l.run(ctx, t, n)
+		l.say("%s %s", t.ID, r.verdict())
+		done.Results = append(done.Results, r)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	fmt.Print(done.table())
+	if *asJSON != "" {
+		text, err := json.MarshalIndent(done, "", "  ")
+		if err != nil {
+			return false, err
+		}
+		if err := os.WriteFile(*asJSON, append(text, '\n'), 0o644); err != nil { //nolint:gosec // for everybody to read
+			return false, err
+		}
+	}
+	if *report != "" {
+		if err := os.WriteFile(*report, []byte(done.page()), 0o644); err != nil { //nolint:gosec // likewise
+			return false, err
+		}
+	}
+	return !slices.ContainsFunc(done.Results, func(r result) bool { return !r.Holds }), ctx.Err()
+}
+
+// choose finds the trials of that name.
+func choose(names []string) (chosen []*Trial, short bool, err error) {
+	for _, name := range names {
+		switch name = strings.ToLower(name); name {
+		case "all":
+			chosen = append(chosen, trials...)
+		case "short":
+			short = true
+			for _, t := range trials {
+				if t.Short > 0 {
+					chosen = append(chosen, t)
+				}
+			}
+		default:
+			at := slices.IndexFunc(trials, func(t *Trial) bool { return strings.ToLower(t.ID) == name })
+			if at < 0 {
+				return nil, false, fmt.Errorf("there is no trial %q: see --help", name)
+			}
+			chosen = append(chosen, trials[at])
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, false, errors.New("say which trial: see --help")
+	}
+	return chosen, short, nil
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"time"
+
+	"telltale.example/telltale/signature"
+)
+
+// sink is the customers' server: each webhook has its own path.
+type sink struct {
+	*httptest.Server
+	mu    sync.Mutex
+	hooks map[string]*hook // by path
+	hits  []hit
+}
+
+// hit is a request that arrived.
+type hit struct {
+	Hook     string // id of the webhook
+	Key      string // of the event, as its caller named it
+	At       time.Time
+	Status   int
+	Verified bool
+}
+
+// hook is a webhook as the test knows it.
+type hook struct {
+	ID, path string
+	verifier *signature.Verifier
+	pause    time.Duration                                 // before the answer
+	answer   func(key string, attempt string) (status int) // nil: 200
+}
+
+func newSink(r *Run) *sink {
+	s := &sink{hooks: map[string]*hook{}}
+	s.Server = httptest.NewServer(s)
+	r.Cleanup(s.Close)
+	return s
+}
+
+// Handler notes the request before it answers: what was not answered was received
+// all the same.
+func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	at := time.Now()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // cut off in the middle: it was not received
+	}
+	var event struct {
+		User struct {
+			ID string `json:"id"`
+		} `json:"user"`
+	}
+	_ = json.Unmarshal(body, &event) // what cannot be read has no key
+	s.mu.Lock()
+	h := s.hooks[r.URL.Path]
+	if h == nil {
+		s.mu.Unlock()
+		http.NotFound(w, r)
+		return
+	}
+	status := http.StatusOK
+	if h.answer != nil {
+		status = h.answer(event.User.ID, r.Header.Get("telltale-attempt"))
+	}
+	s.hits = append(s.hits, hit{Hook: h.ID, Key: event.User.ID, At: at, Status: status, Verified: h.verifier.Verify(r.Header, body, at) == nil})
+	s.mu.Unlock()
+	if h.pause > 0 {
+		select {
+		case <-time.After(h.pause):
+		case <-r.Context().Done():
+		}
+	}
+	w.WriteHeader(status)
+}
+
+func (s *sink) arrived() []hit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]hit(nil), s.hits...)
+}
+
+func (s *sink) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.hits)
+}
+
+// newHook makes a webhook through a node.
+func (w *world) newHook(name string, h *hook, settings map[string]any) *hook {
+	h.path = "/" + name
+	in := map[string]any{"url": w.sink.URL + h.path, "events": []string{"*"}, "concurrency": 24}
+	for key, value := range settings {
+		in[key] = value
+	}
+	status, text := w.call(http.MethodPost, w.nodes[0].api+"/v1/webhooks", in)
+	var made struct{ ID, Secret string }
+	if err := json.Unmarshal(text, &made); err != nil || status != http.StatusCreated {
+		w.Fatalf("making a webhook: %d %s", status, text)
+	}
+	secret, err := signature.ParseSecret(made.Secret)
+	w.Must(err)
+	h.ID, h.verifier = made.ID, signature.NewVerifier(secret)
+	h.verifier.Tolerance = time.Hour // what was sent before a process was stopped arrives much later
+	w.sink.mu.Lock()
+	defer w.sink.mu.Unlock()
+	w.sink.hooks[h.path] = h
+	w.hooks = append(w.hooks, h)
+	return h
+}
