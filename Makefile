@@ -8,10 +8,10 @@ LINTER    = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check lint fuzz golden flood bench
+.PHONY: help build run test check lint fuzz golden flood bench reliability
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the one static binary, ./telltale
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/telltale
@@ -27,6 +27,7 @@ test: tools ## install what the tests need, and run them all with the race detec
 	$(GO) vet ./...
 	$(GO) test $(RACE) -timeout 30m ./...
 	cd bench && $(GO) vet ./... && $(GO) test -race ./...
+	cd crashlab && $(GO) vet ./... && $(GO) test -race ./... && $(GO) run . short
 
 .PHONY: tools
 tools: # the race detector needs cgo, and cgo a C compiler; the tests of the pages need Chromium, Vero's npm package Node.js, and the second engine a PostgreSQL server
@@ -38,10 +39,12 @@ tools: # the race detector needs cgo, and cgo a C compiler; the tests of the pag
 check: test lint ## everything that must hold before a change lands: tests, linters, tidy modules
 	$(GO) mod tidy -diff
 	cd bench && $(GO) mod tidy -diff
+	cd crashlab && $(GO) mod tidy -diff
 
 lint: ## run the linters; .golangci.yml says why each is there
 	$(GO) run $(LINTER) run ./...
 	cd bench && $(GO) run $(LINTER) run --config ../.golangci.yml ./...
+	cd crashlab && $(GO) run $(LINTER) run --config ../.golangci.yml ./...
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@for pkg in $$($(GO) list ./...); do \
@@ -59,3 +62,6 @@ flood: ## show an open delivery log 100 new rows a second for a minute: it must 
 bench: ## measure the marks of docs/benchmarks.md, with the yardstick beside every run (minutes)
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/telltale
 	cd bench && $(GO) run . all --server ../$(BIN)
+
+reliability: tools ## break the program in every way of RELIABILITY.md, and write that page (hours)
+	cd crashlab && $(GO) run . all --json found.json --report ../RELIABILITY.md

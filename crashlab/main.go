@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,7 +20,7 @@ Breaks Telltale on purpose and checks what it promises. Trials: t1 to t20, short
 
   go run . t1 --rounds 5        a quick look
   go run . short                as CI does
-  go run . all --report ../RELIABILITY.md
+  go run . all --json found.json --report ../RELIABILITY.md
 
 Flags:
 `
@@ -51,8 +50,8 @@ func start(ctx context.Context, args []string) (holds bool, err error) {
 	folder := f.String("dir", os.TempDir(), "`folder` for databases; it must be on a disk")
 	keep := f.Bool("keep", false, "keep the folders of what ran")
 	verbose := f.Bool("v", false, "tell of every round")
-	asJSON := f.String("json", "", "write everything that was found to this `file`")
-	report := f.String("report", "", "write the page RELIABILITY.md to this `file`")
+	asJSON := f.String("json", "", "write everything that was found to this `file`, beside what other trials of the same version left there")
+	report := f.String("report", "", "write the page RELIABILITY.md to this `file`, of all that is known then")
 	var names []string
 	for rest := args; ; {
 		if err := f.Parse(rest); err != nil {
@@ -80,10 +79,16 @@ func start(ctx context.Context, args []string) (holds bool, err error) {
 	if !*keep {
 		defer func() { err = errors.Join(err, os.RemoveAll(l.folder)) }()
 	}
-	done := findings{Command: "go run . " + strings.Join(args, " "), At: time.Now().UTC(), Short: short}
+	done := findings{}
 	if done.Machine, done.Version, err = describe(ctx, l.source); err != nil {
 		return false, err
 	}
+	if *asJSON != "" {
+		if err := done.remember(*asJSON); err != nil {
+			return false, err
+		}
+	}
+	holds = true
 	for _, t := range chosen {
 		n := t.Rounds
 		if short {
@@ -94,28 +99,25 @@ func start(ctx context.Context, args []string) (holds bool, err error) {
 		}
 		l.say("%s %s, %d rounds", t.ID, t.Name, n)
 		r := l.run(ctx, t, n)
-		l.say("%s %s", t.ID, r.verdict())
-		done.Results = append(done.Results, r)
 		if ctx.Err() != nil {
-			break
+			return false, ctx.Err()
+		}
+		l.say("%s %s", t.ID, r.verdict())
+		holds = holds && r.Holds
+		done.add(r)
+		if *asJSON != "" {
+			if err := done.write(*asJSON); err != nil {
+				return false, err
+			}
 		}
 	}
 	fmt.Print(done.table())
-	if *asJSON != "" {
-		text, err := json.MarshalIndent(done, "", "  ")
-		if err != nil {
-			return false, err
-		}
-		if err := os.WriteFile(*asJSON, append(text, '\n'), 0o644); err != nil { //nolint:gosec // for everybody to read
-			return false, err
-		}
-	}
 	if *report != "" {
-		if err := os.WriteFile(*report, []byte(done.page()), 0o644); err != nil { //nolint:gosec // likewise
+		if err := os.WriteFile(*report, []byte(done.page()), 0o644); err != nil { //nolint:gosec // for everybody to read
 			return false, err
 		}
 	}
-	return !slices.ContainsFunc(done.Results, func(r result) bool { return !r.Holds }), ctx.Err()
+	return holds, nil
 }
 
 // choose finds the trials of that name.

@@ -223,7 +223,7 @@ func (r *Run) WaitFor(limit time.Duration, what string, is func() bool) {
 // run does a trial and its control, and says what came of them.
 func (l *lab) run(ctx context.Context, t *Trial, rounds int) result {
 	began := time.Now()
-	out := result{ID: t.ID, Name: t.Name, Proves: t.Proves, Goal: t.Goal, Rounds: rounds, Seed: l.seed}
+	out := result{ID: t.ID, Name: t.Name, Proves: t.Proves, Goal: t.Goal, At: began.UTC().Truncate(time.Second), Rounds: rounds, Whole: t.Rounds, Seed: l.seed}
 	r := l.newRun(ctx, t, rounds, false)
 	r.do(t.Run)
 	out.Faults, out.Figures, out.Notes = r.faults, r.figures, r.notes
