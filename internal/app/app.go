@@ -90,7 +90,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	node := telltale.NewNodeID()
 	var others neighbours
 	store, ring, fresh, err := openStore(ctx, cfg, opening{
-		node: node, role: cfg.NodeRole, version: version, log: a.log, fatal: a.fail, changed: others.changed, work: others.work, nodes: others.nodes,
+		node: node, role: cfg.NodeRole, version: version, log: a.log, fatal: a.fail, changed: others.changed, configured: others.configured, work: others.work, nodes: others.nodes,
 	})
 	if err != nil {
 		return err
@@ -144,6 +144,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 
 	keys := auth.NewKeys(store, a.log)
 	a.onStop(keys.Close)
+	others.keys.Store(keys)
 	log := live.New(store)
 	operators := auth.NewOperators(store, strings.HasPrefix(a.url, "https://"))
 	if a.setupURL, err = setupLink(ctx, store, operators, a.url); err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/auth"
 	"telltale.example/telltale/internal/config"
 	"telltale.example/telltale/internal/dispatch"
 )
@@ -48,10 +49,18 @@ func leadsOf(cfg config.Config, d *dispatch.Dispatcher) func() bool {
 	return func() bool { return true }
 }
 
-// neighbours tells the dispatcher what the store hears of other nodes. The store is
-// there before it, and what is heard until then is found in the store.
+// neighbours tells the dispatcher, and who lets callers in, what the store hears of
+// other nodes. The store is there before them, and what is heard until then is found
+// in the store.
 type neighbours struct {
 	dispatcher atomic.Pointer[dispatch.Dispatcher]
+	keys       atomic.Pointer[auth.Keys]
+}
+
+func (n *neighbours) configured() {
+	if k := n.keys.Load(); k != nil {
+		k.ForgetAll()
+	}
 }
 
 func (n *neighbours) changed(w *telltale.Webhook) {

@@ -31,14 +31,15 @@ func Location(cfg config.Config) string {
 
 // opening is what the store of a node is opened with.
 type opening struct {
-	node    telltale.NodeID
-	role    telltale.NodeRole
-	version string
-	log     *slog.Logger
-	fatal   func(error)             // hears of what the node cannot live with
-	changed func(*telltale.Webhook) // hears of webhooks that other nodes changed; it may be nil
-	work    func()                  // hears of work that other nodes left; it may be nil
-	nodes   func()                  // hears that other nodes came or went; it may be nil
+	node       telltale.NodeID
+	role       telltale.NodeRole
+	version    string
+	log        *slog.Logger
+	fatal      func(error)             // hears of what the node cannot live with
+	changed    func(*telltale.Webhook) // hears of webhooks that other nodes changed; it may be nil
+	configured func()                  // hears that projects or keys may be others; it may be nil
+	work       func()                  // hears of work that other nodes left; it may be nil
+	nodes      func()                  // hears that other nodes came or went; it may be nil
 }
 
 // openStore opens the store of the configuration, and tells whether it was made.
@@ -49,7 +50,7 @@ func openStore(ctx context.Context, cfg config.Config, o opening) (store telltal
 			return nil, nil, false, err
 		}
 		store, err := postgres.Open(ctx, string(cfg.DatabaseURL), postgres.Options{
-			Node: o.node, Role: string(o.role), Version: o.version, Sealer: ring, Logger: o.log, Changed: o.changed, Work: o.work, Nodes: o.nodes,
+			Node: o.node, Role: string(o.role), Version: o.version, Sealer: ring, Logger: o.log, Changed: o.changed, Configured: o.configured, Work: o.work, Nodes: o.nodes,
 		})
 		if err != nil {
 			return nil, nil, false, err

@@ -44,8 +44,9 @@ type Keys struct {
 }
 
 const (
-	// memory is how long a key or project is believed without asking the
-	// store: so long can a revocation on another node go unnoticed.
+	// memory is how long a key or project is believed without asking the store. It
+	// is much less than a node's lease: one that was asleep when a key was revoked
+	// does not know it any more.
 	memory = 5 * time.Second
 	// memorySize bounds what is remembered of each kind, twice.
 	memorySize = 10_000
@@ -266,6 +267,12 @@ func (k *Keys) Forget(hash [32]byte) { k.keys.forget(hash) }
 func (k *Keys) ForgetProjects() {
 	k.byID.clear()
 	k.bySlug.clear()
+}
+
+// ForgetAll has everything looked up again, since another node changed it.
+func (k *Keys) ForgetAll() {
+	k.keys.clear()
+	k.ForgetProjects()
 }
 
 // Close writes the uses that are not yet written and ends the background.

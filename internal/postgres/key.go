@@ -109,9 +109,11 @@ func (s *Store) Keys(ctx context.Context, project telltale.ProjectID, page tellt
 	return newestFirst(keys, page), nil
 }
 
+// RevokeKey makes a new version of the configuration, so that no node that is alive
+// takes the key any more when it returns.
 func (s *Store) RevokeKey(ctx context.Context, project telltale.ProjectID, id telltale.KeyID) (k telltale.Key, err error) {
 	actor := telltale.ActorOf(ctx)
-	err = s.write(ctx, "revoking a key", func(tx *tx) error {
+	err = s.configure(ctx, "revoking a key", func(tx *tx) error {
 		var row keyRow
 		found, err := tx.one(row.into(), keyColumns+` WHERE k.id = $1 AND coalesce(p.id, '') = $2 FOR UPDATE OF k`, clean(string(id)), clean(string(project)))
 		if err != nil || !found {
@@ -122,6 +124,7 @@ func (s *Store) RevokeKey(ctx context.Context, project telltale.ProjectID, id te
 			return nil
 		}
 		k.RevokedAt = tx.presentTime()
+		tx.changeConfig()
 		if _, err := tx.exec(`UPDATE api_key SET revoked_at = $1 WHERE id = $2`, tx.milli, string(k.ID)); err != nil {
 			return fmt.Errorf("key %s: %w", k.ID, err)
 		}

@@ -212,6 +212,9 @@ func (s *Store) follow(ctx context.Context, told *registry) *registry {
 			}
 		}
 	}
+	if s.options.Configured != nil {
+		s.options.Configured()
+	}
 	if _, err := s.readers.Exec(ctx, `UPDATE node SET config = $1 WHERE number = $2 AND config < $1`, now.version, s.node.Load()); err != nil {
 		if ctx.Err() == nil {
 			s.log.Warn("The node cannot tell that it knows the configuration; it is tried again.", "error", err)

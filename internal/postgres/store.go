@@ -34,6 +34,10 @@ type Options struct {
 	// Changed hears of each webhook that another node changed, before that node
 	// tells anyone. It may be nil, and is called by one goroutine.
 	Changed func(*telltale.Webhook)
+	// Configured hears that the configuration is another, or a key was revoked, before
+	// the node that did it tells anyone: what was remembered of it is not true any
+	// more. It may be nil, and is called by one goroutine.
+	Configured func()
 	// Work hears that other nodes have left work: what is due is to be looked
 	// for. It may be nil, and is called by one goroutine.
 	Work func()

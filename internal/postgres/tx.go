@@ -50,7 +50,7 @@ func (s *Store) write(ctx context.Context, name string, do func(*tx) error) erro
 	return s.transact(ctx, transaction{name: name, do: do})
 }
 
-// configure is write for a change of projects, goals or webhooks. When it returns,
+// configure is write for a change of projects, goals, webhooks or keys. When it returns,
 // every node that is alive works by the change, or has lost its lease.
 func (s *Store) configure(ctx context.Context, name string, do func(*tx) error) error {
 	version := int64(0)
