@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -45,6 +47,13 @@ func (l *lab) build(ctx context.Context, program string) (string, error) {
 	case nextRelease:
 		args = append(args, "-ldflags", "-X main.version=99.0.0-next")
 	}
+	if wrong := spoiled[program]; wrong != nil {
+		overlay, err := l.spoil(program, wrong)
+		if err != nil {
+			return "", fmt.Errorf("building %s: %w", program, err)
+		}
+		args = append(args, "-overlay", overlay)
+	}
 	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/telltale")...) //nolint:gosec // paths of our own
 	cmd.Dir = l.source
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -53,6 +62,46 @@ func (l *lab) build(ctx context.Context, program string) (string, error) {
 	}
 	l.built[program] = path
 	return path, nil
+}
+
+// spoiled are programs that are the release but for something wrong, which a
+// control runs: what is wrong really is.
+var spoiled = map[string][]change{}
+
+// change is one in a source file of the module above.
+type change struct{ file, from, to string }
+
+// spoil makes changes to copies of the sources, and gives the file that tells the
+// compiler of them.
+func (l *lab) spoil(program string, changes []change) (overlay string, err error) {
+	texts := map[string]string{}
+	for _, c := range changes {
+		if texts[c.file] == "" {
+			text, err := os.ReadFile(filepath.Join(l.source, c.file))
+			if err != nil {
+				return "", err
+			}
+			texts[c.file] = string(text)
+		}
+		if n := strings.Count(texts[c.file], c.from); n != 1 {
+			return "", fmt.Errorf("%s has %d times %q", c.file, n, c.from)
+		}
+		texts[c.file] = strings.Replace(texts[c.file], c.from, c.to, 1)
+	}
+	replace := map[string]string{}
+	for file, text := range texts {
+		copied := filepath.Join(l.folder, program+"-"+strings.ReplaceAll(file, "/", "-"))
+		if err := os.WriteFile(copied, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(l.source, file)] = copied
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay = filepath.Join(l.folder, program+".json")
+	return overlay, os.WriteFile(overlay, text, 0o600)
 }
 
 // sources finds the module above.

@@ -20,6 +20,7 @@ type node struct {
 	*world
 	name string
 	data string
+	logs string // folder of what it says, which no fault befalls
 	role string
 
 	program string   // what it runs
@@ -56,9 +57,9 @@ func (n *node) start() {
 func (n *node) launch() {
 	path, err := n.lab.build(n.ctx, n.program)
 	n.Must(err)
-	n.out, err = os.Create(filepath.Join(n.data, "out"))
+	n.out, err = os.Create(filepath.Join(n.logs, "out"))
 	n.Must(err)
-	n.err, err = os.OpenFile(filepath.Join(n.data, "err"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	n.err, err = os.OpenFile(filepath.Join(n.logs, "err"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	n.Must(err)
 	listen := n.address
 	if listen == "" {
@@ -181,7 +182,7 @@ func (n *node) stop() time.Duration {
 
 // complaints are what the node warned of.
 func (n *node) complaints() string {
-	text, _ := os.ReadFile(filepath.Join(n.data, "err"))
+	text, _ := os.ReadFile(filepath.Join(n.logs, "err"))
 	lines := slices.DeleteFunc(strings.Split(string(text), "\n"), func(l string) bool { return strings.Contains(l, "level=INFO") })
 	return strings.Join(lines[max(0, len(lines)-40):], "\n")
 }

@@ -66,6 +66,7 @@ func (r *Run) newWorld(server *pgtest.Server) *world {
 // add adds a node, which is to be started: of a program, with a folder of its own.
 func (w *world) add(program, role string, args ...string) *node {
 	n := &node{world: w, name: string(rune('A' + len(w.nodes))), data: w.TempDir(), program: program, role: role, args: args}
+	n.logs = n.data
 	w.nodes = append(w.nodes, n)
 	if w.server == nil {
 		w.database = filepath.Join(n.data, "telltale.db")
