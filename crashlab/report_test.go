@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -91,5 +92,21 @@ func TestTrialsAreToldByTheirNames(t *testing.T) {
 			t.Errorf("%s is not whole, or there twice", trial.ID)
 		}
 		seen[trial.ID] = true
+	}
+}
+
+func TestAPartThatEndsByAFaultEndsAlone(t *testing.T) {
+	cleaned := false
+	trial := &Trial{ID: "T0", Rounds: 3, Run: func(r *Run) {
+		r.Parallel(map[string]func(*Run){
+			"one":   func(r *Run) { r.Cleanup(func() { cleaned = true }); r.Fatalf("lost one") },
+			"two":   func(r *Run) { r.Add("rounds", "", float64(r.Rounds)) },
+			"three": func(r *Run) { r.Add("rounds", "", 1) },
+		})
+		r.Add("rounds", "", 1) // the trial itself goes on
+	}}
+	got := testLab(t).run(context.Background(), trial, 3)
+	if !slices.Equal(got.Faults, []string{"one: lost one"}) || !cleaned || got.figures() != "rounds 5" {
+		t.Errorf("%q, cleaned up %v, figures %q", got.Faults, cleaned, got.figures())
 	}
 }

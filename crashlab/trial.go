@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
@@ -43,6 +44,9 @@ type Run struct {
 	Seed    uint64
 	control bool
 	folder  string
+
+	above *Run   // that this one is a part of, or nil
+	name  string // of this part
 
 	mu       sync.Mutex
 	rand     *rand.Rand
@@ -93,7 +97,9 @@ func (r *Run) Errorf(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.faults = append(r.faults, fault)
-	if !r.control {
+	if r.above != nil {
+		r.above.Errorf("%s: %s", r.name, fault)
+	} else if !r.control {
 		r.lab.say("%s FAULT %s", r.trial.ID, fault)
 	}
 }
@@ -121,6 +127,10 @@ func (r *Run) Failed() bool {
 // Logf notes something that readers of the report may want to know.
 func (r *Run) Logf(format string, args ...any) {
 	note := fmt.Sprintf(format, args...)
+	if r.above != nil {
+		r.above.Logf("%s: %s", r.name, note)
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notes = append(r.notes, note)
@@ -138,6 +148,10 @@ func (r *Run) Worst(name, unit string, value float64) {
 }
 
 func (r *Run) measure(name, unit string, value float64, with func(a, b float64) float64) {
+	if r.above != nil {
+		r.above.measure(name, unit, value, with)
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at := slices.IndexFunc(r.figures, func(f figure) bool { return f.Name == name })
@@ -193,6 +207,22 @@ func (r *Run) EachRound(round func(n int)) {
 			r.Fatalf("that was in round %d of seed %d", n+1, r.Seed)
 		}
 	}
+}
+
+// Parallel does parts of a trial side by side, each as a run of its own, and waits
+// for all: it is for parts that wait more than they work. A part that ends by a fault
+// ends alone. What they measure and fault is the trial's.
+func (r *Run) Parallel(parts map[string]func(*Run)) {
+	var all sync.WaitGroup
+	for i, name := range slices.Sorted(maps.Keys(parts)) {
+		part := &Run{
+			lab: r.lab, trial: r.trial, ctx: r.ctx, Rounds: r.Rounds, Seed: r.Seed, control: r.control,
+			folder: fmt.Sprintf("%s/part%d", r.TempDir(), i), above: r, name: name,
+			rand: rand.New(rand.NewPCG(r.Seed, uint64(i)+2)), //nolint:gosec // no secret: a seed replays a run
+		}
+		all.Go(func() { part.do(parts[name]) })
+	}
+	all.Wait()
 }
 
 // Sleep waits, unless the lab is told to end.
