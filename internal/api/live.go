@@ -25,7 +25,7 @@ type Composer interface {
 }
 
 const liveDetails = "Server-sent events. The first message, `ready`, has the secret that signs. Each message `event` after it is an event as a webhook would get it: headers, and the exact bytes of the body, signed with that secret. " +
-	"Nothing is recorded. Whoever sends the last id that they saw as `Last-Event-ID` goes on from there; what came with the same id may come again. A comment comes every 15 seconds."
+	"Nothing is recorded. Whoever sends the last id that they saw as `Last-Event-ID` goes on from there; what came with the same id may come again. A comment comes every 15 seconds. The stream ends when its key is revoked."
 
 // maxSince bounds how far back a stream may begin, in events.
 const maxSince = 10_000
@@ -82,9 +82,28 @@ func (a *api) stream(op *huma.Operation, w http.ResponseWriter, r *http.Request)
 	if err := s.events(past, from); err != nil {
 		return nil //nolint:nilerr // likewise
 	}
+	// What comes after the key was revoked is not for whoever holds it. Only a key
+	// that cannot be asked about is believed.
+	check := func() error {
+		_, err := a.config.Keys.Authenticate(r, telltale.ScopeRead)
+		if telltale.CodeOf(err) == telltale.Unavailable {
+			return nil
+		}
+		return err
+	}
 	err = a.config.Live.Watch(r.Context(), who.Project.ID, from,
-		func(p telltale.LogPage) error { return s.events(p.Events, p.Next) },
-		func() error { return s.write(": alive\n\n") })
+		func(p telltale.LogPage) error {
+			if err := check(); err != nil {
+				return err
+			}
+			return s.events(p.Events, p.Next)
+		},
+		func() error {
+			if err := check(); err != nil {
+				return err
+			}
+			return s.write(": alive\n\n")
+		})
 	if code := telltale.CodeOf(err); code == telltale.RateLimited || code == telltale.Internal && !errors.Is(err, r.Context().Err()) {
 		a.config.Log.DebugContext(r.Context(), "a live stream ended", "error", err)
 	}
