@@ -22,7 +22,7 @@ const (
 	// Callers that were answered together come back together, a moment after each
 	// other. If the first of them began a transaction alone, every other one would
 	// be nearly empty: so what comes first waits for as many as there were, but no
-	// longer than this.
+	// longer than the last transaction took, nor than this.
 	gatherFor = 20 * time.Millisecond
 )
 
@@ -46,20 +46,20 @@ type acceptance struct {
 // accepts gathers what callers bring at the same time into one transaction: its
 // round trips and its sync are shared, and it grows with the load by itself.
 type accepts struct {
-	store *Store
+	accept func([]*acceptance) // in one transaction, and answers
 
 	mu      sync.Mutex
 	waiting []*acceptance
 	bytes   int
 	closed  bool
-	callers int           // who came for the last transaction, or during it
+	callers int           // in the last transaction, and who came during it
 	took    time.Duration // by the last transaction
 	wake    *sync.Cond
 	ended   chan struct{}
 }
 
-func newAccepts(s *Store) *accepts {
-	q := &accepts{store: s, ended: make(chan struct{})}
+func newAccepts(accept func([]*acceptance)) *accepts {
+	q := &accepts{accept: accept, ended: make(chan struct{})}
 	q.wake = sync.NewCond(&q.mu)
 	go q.run()
 	return q
@@ -105,6 +105,7 @@ func (q *accepts) push(a *acceptance) error {
 func (q *accepts) pop(group []*acceptance) []*acceptance {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.callers += len(q.waiting)
 	for len(q.waiting) == 0 && !q.closed {
 		q.wake.Wait()
 	}
@@ -125,8 +126,7 @@ func (q *accepts) pop(group []*acceptance) []*acceptance {
 // gather waits for as many callers as there were last, for as long as the last
 // transaction took, [gatherFor] at most.
 func (q *accepts) gather() {
-	q.callers += len(q.waiting)
-	if q.callers <= 1 || len(q.waiting) >= q.callers {
+	if len(q.waiting) >= q.callers {
 		return
 	}
 	late := false
@@ -160,13 +160,14 @@ func (q *accepts) run() {
 	}
 }
 
-func (q *accepts) accept(group []*acceptance) {
+// acceptGroup accepts what several callers brought, together if it can be.
+func (s *Store) acceptGroup(group []*acceptance) {
 	ctx, cancel := context.WithTimeout(context.Background(), writeLimit+time.Second)
 	defer cancel()
-	err := q.store.acceptAll(ctx, group, len(group) == 1)
+	err := s.acceptAll(ctx, group, len(group) == 1)
 	if errors.Is(err, errGroup) {
 		for _, a := range group {
-			a.answer(q.store.acceptAll(ctx, []*acceptance{a}, true))
+			a.answer(s.acceptAll(ctx, []*acceptance{a}, true))
 		}
 		return
 	}

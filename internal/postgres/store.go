@@ -120,7 +120,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 		s.release()
 		return nil, fmt.Errorf("opening the store %s: %w", s.location, err)
 	}
-	s.accepts = newAccepts(s)
+	s.accepts = newAccepts(s.acceptGroup)
 	s.watch()
 	if err := s.foundProject(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the store %s: %w", s.location, err), s.Close())
