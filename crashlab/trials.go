@@ -3,4 +3,6 @@ package main
 // trials are all there are, in the order of the table.
 var trials = []*Trial{
 	killTrial,
+	simulationTrial,
+	machineTrial,
 }

@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	simulations = flag.Int("simulations", 100, "how many random histories to play")
-	simulation  = flag.Uint64("simulation", 0, "play this one only; 0 for all")
+	seeds = flag.Int("seeds", 100, "how many random histories to play")
+	seed  = flag.Uint64("seed", 1, "the first of them; each has the seed after that of the one before")
 )
 
 // TestSimulation plays random histories: events, edits, retries, tests, receivers
@@ -25,14 +25,10 @@ var (
 // quiet every delivery has ended, and nothing happened that must not.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	if *simulation != 0 {
-		simulate(t, *simulation)
-		return
-	}
-	for seed := range uint64(*simulations) {
-		t.Run(fmt.Sprint(seed+1), func(t *testing.T) {
+	for n := range uint64(*seeds) {
+		t.Run(fmt.Sprint(*seed+n), func(t *testing.T) {
 			t.Parallel()
-			simulate(t, seed+1)
+			simulate(t, *seed+n)
 		})
 	}
 }
@@ -52,7 +48,7 @@ func simulate(t *testing.T, seed uint64) {
 		h.check()
 		h.stop()
 		if t.Failed() {
-			t.Logf("play it again with -run TestSimulation -simulation %d", seed)
+			t.Logf("play it again with -run TestSimulation -seeds 1 -seed %d", seed)
 		}
 	})
 }
