@@ -2,9 +2,11 @@ package dispatch
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 )
 
 // ask has the store asked for claims, for slots that are the lane's already.
@@ -71,6 +73,9 @@ func (d *Dispatcher) claim(ctx context.Context) {
 				d.log.Warn("dispatch: claiming due deliveries", "lanes", len(lanes), "error", err)
 			}
 			answers = nil
+		}
+		if someClaimed(answers) {
+			failpoint.Here("claim-committed")
 		}
 
 		byID := make(map[telltale.WebhookID]*telltale.LaneClaims, len(answers))
@@ -144,6 +149,10 @@ func (d *Dispatcher) answered(l *lane, answer *telltale.LaneClaims, now time.Tim
 			}
 		}
 	}
+}
+
+func someClaimed(answers []telltale.LaneClaims) bool {
+	return slices.ContainsFunc(answers, func(a telltale.LaneClaims) bool { return len(a.Claims) > 0 })
 }
 
 // backoff is a wait that doubles.

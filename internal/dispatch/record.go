@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 )
 
 // Bounds on what waits to be recorded. Beyond them no attempt begins; those that
@@ -118,9 +119,11 @@ func (d *Dispatcher) write(ctx context.Context, batch []pending) {
 	}
 	pause := backoff{first: 50 * time.Millisecond, most: 5 * time.Second}
 	for try := 1; ; try++ {
+		failpoint.Here("record-begin")
 		recorded, err := d.store.RecordAttempts(ctx, results)
 		switch refused := telltale.CodeOf(err) != telltale.Unavailable; {
 		case err == nil:
+			failpoint.Here("record-committed")
 			d.recorded(batch, recorded)
 			return
 		case ctx.Err() != nil:

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"telltale.example/telltale/internal/failpoint"
 )
 
 // Bounds on what one connection may take. They are the same for everyone:
@@ -50,6 +52,7 @@ func New(h http.Handler, log *slog.Logger) *Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         noteAnswered,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}}
 }
@@ -61,6 +64,13 @@ func (s *Server) Serve(l net.Listener) error {
 		return fmt.Errorf("httpserver: serving %s: %w", l.Addr(), err)
 	}
 	return nil
+}
+
+// noteAnswered hears when an answer is written: its connection is idle then.
+func noteAnswered(_ net.Conn, state http.ConnState) {
+	if state == http.StateIdle {
+		failpoint.Here("accept-answered")
+	}
 }
 
 type stoppingKey struct{}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 )
 
 // Dispatcher is what we hand accepted events to: it has room for so many
@@ -91,6 +92,7 @@ func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string,
 		}
 	}
 	r.name(activities, events)
+	failpoint.Here("accept-begin")
 	accepted, err := in.store.AcceptEvents(ctx, telltale.Acceptance{ProjectID: p.ID, Events: events, Room: in.dispatcher})
 	if err != nil {
 		if clash := r.clash(activities, err); clash != nil {
@@ -99,6 +101,7 @@ func (in *Ingest) accept(ctx context.Context, p telltale.Project, source string,
 		locate(err, activities)
 		return telltale.Accepted{}, fmt.Errorf("ingest: storing %d events of project %s: %w", len(events), p.ID, err)
 	}
+	failpoint.Here("accept-committed")
 	in.dispatcher.Offer(accepted)
 	return accepted, nil
 }

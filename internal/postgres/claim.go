@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 	"telltale.example/telltale/internal/stored"
 )
 
@@ -155,8 +156,13 @@ func (s *Store) ClaimDue(ctx context.Context, lanes []telltale.LaneRoom) ([]tell
 			}
 		},
 		do: func(tx *tx) (err error) {
-			claimed, err = tx.claim(lanes, heads, picked)
-			return err
+			if claimed, err = tx.claim(lanes, heads, picked); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(claimed, func(l telltale.LaneClaims) bool { return len(l.Claims) > 0 }) {
+				failpoint.Here("claim-uncommitted")
+			}
+			return nil
 		},
 	})
 	if err != nil {
@@ -409,6 +415,7 @@ func (tx *tx) takeOver() (int, error) {
 			return 0, fmt.Errorf("delivery %s: %w", tx.store.ids.Delivery(d.number), err)
 		}
 	}
+	failpoint.Here("take-over-uncommitted")
 	return len(lost), nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 	"telltale.example/telltale/internal/stored"
 )
 
@@ -138,6 +139,7 @@ func (r *recording) run(tx *tx) error {
 		}
 	}
 	r.turned.show(&r.recorded)
+	failpoint.Here("record-uncommitted")
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 	"telltale.example/telltale/internal/stored"
 )
 
@@ -122,6 +123,7 @@ func (s *Store) acceptAll(ctx context.Context, group []*acceptance, alone bool) 
 			} else if err != nil {
 				return err
 			}
+			failpoint.Here("accept-uncommitted")
 			return nil
 		},
 	})

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"telltale.example/telltale/internal/failpoint"
 )
 
 //go:embed migration/*.sql
@@ -49,6 +51,7 @@ func Migrate(ctx context.Context, url string) (Migration, error) {
 		if len(before.Pending) == 0 {
 			return before, nil
 		}
+		failpoint.Here("migrate-begin")
 		if _, err := p.Up(ctx); err != nil {
 			return before, fmt.Errorf("bringing the schema from version %d to %d: %w", before.Current, before.Latest, err)
 		}

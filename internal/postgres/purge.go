@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 	"telltale.example/telltale/internal/stored"
 )
 
@@ -85,6 +86,9 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 	}
 	if s.purged = p.mark; !worked && !more {
 		s.purged = purgeMark{}
+	}
+	if worked {
+		failpoint.Here("purge-committed")
 	}
 	return removed, more || worked, nil
 }

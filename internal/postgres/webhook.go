@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 	"telltale.example/telltale/internal/stored"
 )
 
@@ -111,7 +112,15 @@ func (s *Store) UpdateWebhook(ctx context.Context, w telltale.Webhook) (*telltal
 }
 
 func (s *Store) DisableWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID, reason telltale.DisabledReason) (*telltale.Webhook, error) {
-	return s.changeWebhook(ctx, "disabling a webhook", project, id, func(tx *tx, c *webhookChange) error { return tx.disable(c, reason) })
+	disabled, err := s.changeWebhook(ctx, "disabling a webhook", project, id, func(tx *tx, c *webhookChange) error {
+		if err := tx.disable(c, reason); err != nil {
+			return err
+		}
+		failpoint.Here("disable-uncommitted")
+		return nil
+	})
+	failpoint.Here("disable-committed")
+	return disabled, err
 }
 
 // disable holds, by this one row, whatever waits for the webhook.

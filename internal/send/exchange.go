@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 )
 
 // stage is how far an attempt got.
@@ -60,6 +61,7 @@ func (x *exchange) trace(ctx context.Context) context.Context {
 			x.mu.Lock()
 			x.written = time.Now()
 			x.mu.Unlock()
+			failpoint.Here("send-written")
 		},
 		GotFirstResponseByte: func() {
 			x.mu.Lock()

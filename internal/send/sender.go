@@ -13,6 +13,7 @@ import (
 
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/egress"
+	"telltale.example/telltale/internal/failpoint"
 )
 
 // Bounds on connections. A receiver's idle connections cost two goroutines and
@@ -130,12 +131,14 @@ func (s *Sender) attempt(ctx context.Context, x *exchange, c *telltale.Claim, w 
 	defer cancel()
 	for refusals, repeats := 0, 0; ; repeats++ {
 		x.begin()
+		failpoint.Here("send-begin")
 		response, err := s.transport.RoundTrip((&http.Request{
 			Method: http.MethodPost, URL: p.url, Host: p.url.Host, Header: headers,
 			Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), // a reader that net/http knows goes out in one write with the head
 		}).WithContext(ctx))
 		if err == nil {
 			read(response, a, now)
+			failpoint.Here("send-answered")
 			return nil
 		}
 		if refused(err) {

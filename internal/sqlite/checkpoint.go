@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"telltale.example/telltale/internal/failpoint"
 )
 
 // checkpointer copies the write-ahead log into the database file, beside the
@@ -43,11 +45,13 @@ func (k *checkpointer) run() {
 		if k.store.down() != nil {
 			continue
 		}
+		failpoint.Here("checkpoint-begin")
 		if _, _, err := logState(k.conn, "PASSIVE"); err != nil {
 			k.failed(err)
 			<-time.After(time.Second) // a full disk is not freed sooner
 			continue
 		}
+		failpoint.Here("checkpoint-copied")
 		k.near.Store(true)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 	"telltale.example/telltale/internal/stored"
 )
 
@@ -82,6 +83,9 @@ func (s *Store) ClaimDue(ctx context.Context, lanes []telltale.LaneRoom) ([]tell
 			if claimed[i], err = tx.claimLane(room, events); err != nil {
 				return fmt.Errorf("lane of %s: %w", room.WebhookID, err)
 			}
+		}
+		if len(events) > 0 {
+			failpoint.Here("claim-uncommitted")
 		}
 		return nil
 	})
@@ -263,6 +267,9 @@ func (tx *tx) takeOver() (int, error) {
 		if err := tx.interrupt(d, node); err != nil {
 			return 0, fmt.Errorf("delivery %s: %w", tx.store.ids.Delivery(d.number), err)
 		}
+	}
+	if len(lost) > 0 {
+		failpoint.Here("take-over-uncommitted")
 	}
 	return len(lost), nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 	"telltale.example/telltale/internal/stored"
 )
 
@@ -58,8 +59,11 @@ func (s *Store) RecordAttempts(ctx context.Context, results []telltale.Result) (
 	}
 	var recorded telltale.Recorded
 	err := s.write(ctx, "recording attempts", bytes, func(tx *tx) (err error) {
-		recorded, err = tx.record(results, rows)
-		return err
+		if recorded, err = tx.record(results, rows); err != nil {
+			return err
+		}
+		failpoint.Here("record-uncommitted")
+		return nil
 	})
 	if err != nil {
 		return telltale.Recorded{}, err
@@ -115,6 +119,7 @@ func (tx *tx) recordOne(d *deliveryRow, r *telltale.Result, row *attemptRow) err
 	if err := tx.insertAttempt(d, row); err != nil {
 		return err
 	}
+	failpoint.Here("record-attempt-added")
 	state, err := stored.StateAfter(o, w.Deleted)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 	"telltale.example/telltale/internal/stored"
 )
 
@@ -68,7 +69,11 @@ func (s *Store) AcceptEvents(ctx context.Context, a telltale.Acceptance) (tellta
 		if err = tx.keepNonces(nonces); err != nil {
 			return err
 		}
-		return tx.followSubscriptions(a, rows, accepted.Events)
+		if err = tx.followSubscriptions(a, rows, accepted.Events); err != nil {
+			return err
+		}
+		failpoint.Here("accept-uncommitted")
+		return nil
 	})
 	if err != nil {
 		return telltale.Accepted{}, err
@@ -105,6 +110,7 @@ func (tx *tx) accept(a telltale.Acceptance, rows []eventRow) (telltale.Accepted,
 		if err := tx.insertEvent(p, e, row); err != nil {
 			return accepted, err
 		}
+		failpoint.Here("accept-event-added")
 		machine := e.ByMachine()
 		for _, w := range tx.wanting(p, row.code) {
 			snapshot := tx.state(w).Webhook

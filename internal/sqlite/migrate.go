@@ -14,6 +14,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the same engine as the store's, as goose wants it
+
+	"telltale.example/telltale/internal/failpoint"
 )
 
 //go:embed migration/*.sql
@@ -92,8 +94,12 @@ func up(ctx context.Context, p *goose.Provider) error {
 	if len(m.Pending) == 0 {
 		return nil
 	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bringing the schema from version %d to %d: %w", m.Current, m.Latest, err)
+	for range m.Pending {
+		failpoint.Here("migrate-begin")
+		if _, err := p.UpByOne(ctx); err != nil {
+			return fmt.Errorf("bringing the schema from version %d to %d: %w", m.Current, m.Latest, err)
+		}
+		failpoint.Here("migrate-applied")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 	"telltale.example/telltale/internal/stored"
 )
 
@@ -68,6 +69,9 @@ func (s *Store) Purge(ctx context.Context, retention telltale.Retention) (remove
 	})
 	if err != nil {
 		return 0, false, err
+	}
+	if removed > 0 {
+		failpoint.Here("purge-committed")
 	}
 	return removed, more, nil
 }
@@ -138,6 +142,7 @@ func (tx *tx) removeEvent(event int64, deliveries []eventDelivery) (rows int, er
 			return rows, err
 		}
 	}
+	failpoint.Here("purge-event-halved")
 	if err := tx.change(`DELETE FROM credit WHERE event = ?`).int(event).run(); err != nil {
 		return rows, err
 	}

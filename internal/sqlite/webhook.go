@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"telltale.example/telltale"
+	"telltale.example/telltale/internal/failpoint"
 	"telltale.example/telltale/internal/stored"
 )
 
@@ -113,9 +114,15 @@ func changedMeanwhile(noun string, is, was int64) error {
 }
 
 func (s *Store) DisableWebhook(ctx context.Context, project telltale.ProjectID, id telltale.WebhookID, reason telltale.DisabledReason) (*telltale.Webhook, error) {
-	return s.changeWebhook(ctx, "disabling a webhook", project, id, func(tx *tx, hook *webhook, state *webhookState) error {
-		return tx.disable(hook.number, state, reason)
+	disabled, err := s.changeWebhook(ctx, "disabling a webhook", project, id, func(tx *tx, hook *webhook, state *webhookState) error {
+		if err := tx.disable(hook.number, state, reason); err != nil {
+			return err
+		}
+		failpoint.Here("disable-uncommitted")
+		return nil
 	})
+	failpoint.Here("disable-committed")
+	return disabled, err
 }
 
 // disable holds, by this one row, whatever waits for the webhook.
