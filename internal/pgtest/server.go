@@ -30,11 +30,12 @@ const Role = "telltale"
 type Server struct {
 	Port int
 
-	folder  string
-	bin     string
-	options []string
-	process *exec.Cmd
-	ended   chan error
+	folder   string
+	bin      string
+	settings []string // that it was asked for with
+	options  []string
+	process  *exec.Cmd
+	ended    chan error
 }
 
 // Start starts a server with those settings, such as "max_connections=300", on top
@@ -62,11 +63,23 @@ func NewIn(folder string, settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin}
-	if s.folder, err = os.MkdirTemp(folder, "telltale-postgres-"); err != nil {
+	s := &Server{bin: bin, settings: settings}
+	return s.begin(folder, 0, func() error {
+		if out, err := s.command("initdb", "-D", s.data(), "-U", Role, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput(); err != nil {
+			return fmt.Errorf("initdb: %w\n%s", err, out)
+		}
+		return nil
+	})
+}
+
+// begin makes the server's folder, has it filled, and starts the server, on a free
+// port if none is named.
+func (s *Server) begin(in string, port int, fill func() error) (_ *Server, err error) {
+	clearAbandoned(in)
+	if s.folder, err = makeFolder(in); err != nil {
 		return nil, err
 	}
-	if err := s.prepare(settings); err != nil {
+	if err := s.prepare(port, fill); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(s.folder))
 	}
 	if err := s.Start(); err != nil {
@@ -111,24 +124,26 @@ func version(path string) int {
 
 func (s *Server) data() string { return filepath.Join(s.folder, "data") }
 
-func (s *Server) prepare(settings []string) error {
+func (s *Server) prepare(port int, fill func() error) error {
 	if owner := credential(); owner != nil {
 		if err := os.Chown(s.folder, int(owner.Uid), int(owner.Gid)); err != nil {
 			return err
 		}
 	}
-	if out, err := s.command("initdb", "-D", s.data(), "-U", Role, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	var err error
-	if s.Port, err = freePort(); err != nil {
+	if err := fill(); err != nil {
 		return err
+	}
+	if s.Port = port; port == 0 {
+		var err error
+		if s.Port, err = freePort(); err != nil {
+			return err
+		}
 	}
 	s.options = []string{"-D", s.data(), "-p", strconv.Itoa(s.Port)}
 	for _, setting := range append([]string{
 		"listen_addresses=127.0.0.1", "unix_socket_directories=" + s.folder, "max_connections=200", "shared_buffers=64MB",
 		"max_wal_size=512MB", "logging_collector=off", "log_min_messages=warning", "timezone=UTC",
-	}, settings...) {
+	}, s.settings...) {
 		s.options = append(s.options, "-c", setting)
 	}
 	return nil
