@@ -62,6 +62,8 @@ const (
 	AuditGoalSet           AuditAction = "goal.set"
 	AuditGoalRemoved       AuditAction = "goal.remove"
 	AuditWindowsChanged    AuditAction = "goal.windows"
+	AuditRestored          AuditAction = "server.restore"
+	AuditResumed           AuditAction = "server.resume"
 )
 
 // auditActions says what people read for each, in the order in which lists offer them.
@@ -108,6 +110,8 @@ var auditActions = []struct {
 	{AuditPasswordChanged, "Password changed"},
 	{AuditResetLinkMade, "Password link made"},
 	{AuditSessionsEnded, "Sessions ended"},
+	{AuditRestored, "Backup restored"},
+	{AuditResumed, "Sending resumed"},
 }
 
 // AuditActions lists everything that is audited.

@@ -133,6 +133,18 @@ func (p *program) rowBar(rows int64) *progressbar.ProgressBar {
 		progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionEnableColorCodes(false))
 }
 
+// barParts is how finely a bar of parts is divided.
+const barParts = 1000
+
+// partBar is a bar of parts of a whole on a terminal; nil where nobody looks.
+func (p *program) partBar() *progressbar.ProgressBar {
+	if !isTerminal(p.stderr) || p.quiet || p.env("TERM") == "dumb" {
+		return nil
+	}
+	return progressbar.NewOptions64(barParts, progressbar.OptionSetWriter(p.stderr), progressbar.OptionSetWidth(30),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionEnableColorCodes(false))
+}
+
 func (p *program) showMoved(m app.Moved) error {
 	if p.json {
 		if err := p.writeJSON(m); err != nil {

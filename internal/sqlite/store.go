@@ -155,6 +155,11 @@ func (s *Store) load() error {
 	if s.writer.meta, err = s.loadMeta(c); err != nil {
 		return err
 	}
+	if sealed := s.writer.meta.sealed; sealed != "" {
+		if err := openSealed(s.options.Sealer, []byte(sealed), sealedMeta); err != nil {
+			return err
+		}
+	}
 	if s.known, err = s.loadRegistry(c); err != nil {
 		return err
 	}
@@ -182,6 +187,11 @@ func (s *Store) load() error {
 func (s *Store) start(tx *tx) (err error) {
 	if s.node, err = tx.addNode(s.options.Node); err != nil {
 		return err
+	}
+	if s.writer.meta.sealed == "" {
+		if err := tx.sealMeta(); err != nil {
+			return err
+		}
 	}
 	if s.known.projectBySlug(telltale.DefaultProjectSlug) != nil {
 		return nil
