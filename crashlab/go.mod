@@ -3,6 +3,7 @@ module telltale.example/telltale/crashlab
 go 1.26.0
 
 require (
+	github.com/hanwen/go-fuse/v2 v2.9.0
 	telltale.example/telltale v0.0.0
 	zombiezen.com/go/sqlite v1.4.2
 )

@@ -71,7 +71,7 @@ func (n *node) launch() {
 	}
 	cmd := exec.Command(path, append(args, n.args...)...) //nolint:gosec // the program under test
 	cmd.Env = append([]string{"TELLTALE_SECRET_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "HOME=" + n.data, "PATH=" + os.Getenv("PATH")}, n.env...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = n.data, n.out, n.err
+	cmd.Dir, cmd.Stdout, cmd.Stderr = n.logs, n.out, n.err
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with us
 	ended, started := make(chan error, 1), make(chan error)
 	go func() {

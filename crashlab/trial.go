@@ -24,6 +24,9 @@ type Trial struct {
 	// a short one of none is left out there.
 	Rounds, Short int
 
+	// Root tells that it mounts file systems, which root alone may.
+	Root bool
+
 	// Run does the rounds, and reports faults and figures. Without a fault the
 	// goal is reached: a goal in figures is checked with [Run.Errorf].
 	Run func(*Run)

@@ -3,6 +3,8 @@ package main
 // trials are all there are, in the order of the table.
 var trials = []*Trial{
 	killTrial,
+	powerTrial,
+	syncTrial,
 	simulationTrial,
 	machineTrial,
 }
