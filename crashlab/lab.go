@@ -41,10 +41,10 @@ func (l *lab) build(ctx context.Context, program string) (string, error) {
 	}
 	path := filepath.Join(l.folder, program)
 	args := []string{"build", "-trimpath", "-o", path}
-	switch program {
-	case failPoints:
+	switch {
+	case strings.HasPrefix(program, failPoints):
 		args = append(args, "-tags", "failpoint")
-	case nextRelease:
+	case program == nextRelease:
 		args = append(args, "-ldflags", "-X main.version=99.0.0-next")
 	}
 	if wrong := spoiled[program]; wrong != nil {

@@ -44,25 +44,23 @@ type load struct {
 	client *http.Client
 }
 
-const (
-	callers   = 3
-	callPause = 100 * time.Millisecond // of each caller, between two events
-)
+// retryPause is the manners of a caller who got no answer.
+const retryPause = 100 * time.Millisecond
 
 // load has callers post events until it is ended: to one node after another, and
 // each again and again until it is acknowledged.
 func (w *world) load() *load {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{world: w, stop: cancel, client: &http.Client{Timeout: w.callLimit, Transport: &http.Transport{MaxIdleConnsPerHost: callers}}}
+	l := &load{world: w, stop: cancel, client: &http.Client{Timeout: w.callLimit, Transport: &http.Transport{MaxIdleConnsPerHost: w.callers}}}
 	for _, n := range w.nodes {
 		if n.address != "" {
 			l.doors = append(l.doors, n)
 		}
 	}
 	run := w.loads.Add(1)
-	for caller := range callers {
+	for caller := range w.callers {
 		l.ended.Go(func() {
-			pause := time.NewTicker(callPause)
+			pause := time.NewTicker(w.callPause)
 			defer pause.Stop()
 			for i := 0; ctx.Err() == nil; i++ {
 				l.post(fmt.Sprintf("%s-%d-%d-%d", w.name, run, caller, i), caller+i)
@@ -110,14 +108,14 @@ func (l *load) post(key string, first int) {
 			return
 		}
 		if try >= len(l.doors) {
-			<-time.After(callPause) // a caller's manners
+			<-time.After(retryPause)
 		}
 	}
 }
 
 func (l *load) postOnce(n *node, key string) error {
 	body := fmt.Appendf(nil, `{"type":"delivered","user":{"id":%q},"telltale":{"id":%q}}`, key, key)
-	r, err := http.NewRequest(http.MethodPost, "http://"+n.address+"/v1/events", bytes.NewReader(body))
+	r, err := http.NewRequest(http.MethodPost, "http://"+n.address+"/v1/events?project="+slug(l.world.projectOf(key)), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"time"
 
@@ -25,12 +27,16 @@ type hit struct {
 	Key      string // of the event, as its caller named it
 	At       time.Time
 	Status   int
+	Attempt  int // that it says it is
+	Body     digest
 	Verified bool
+	Test     bool // it is one
 }
 
 // hook is a webhook as the test knows it.
 type hook struct {
 	ID, path string
+	project  string // slug; "" for the first
 	verifier *signature.Verifier
 	pause    time.Duration                                 // before the answer
 	answer   func(key string, attempt string) (status int) // nil: 200
@@ -68,7 +74,8 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.answer != nil {
 		status = h.answer(event.User.ID, r.Header.Get("telltale-attempt"))
 	}
-	s.hits = append(s.hits, hit{Hook: h.ID, Key: event.User.ID, At: at, Status: status, Verified: h.verifier.Verify(r.Header, body, at) == nil})
+	number, _ := strconv.Atoi(r.Header.Get("telltale-attempt")) // what is none is no attempt's
+	s.hits = append(s.hits, hit{Hook: h.ID, Key: event.User.ID, At: at, Status: status, Attempt: number, Body: sha256.Sum256(body), Test: r.Header.Get("telltale-test") != "", Verified: h.verifier.Verify(r.Header, body, at) == nil})
 	s.mu.Unlock()
 	if h.pause > 0 {
 		select {
@@ -98,7 +105,7 @@ func (w *world) newHook(name string, h *hook, settings map[string]any) *hook {
 	for key, value := range settings {
 		in[key] = value
 	}
-	status, text := w.call(http.MethodPost, w.nodes[0].api+"/v1/webhooks", in)
+	status, text := w.call(http.MethodPost, w.nodes[0].api+"/v1/webhooks?project="+slug(h.project), in)
 	var made struct{ ID, Secret string }
 	if err := json.Unmarshal(text, &made); err != nil || status != http.StatusCreated {
 		w.Fatalf("making a webhook: %d %s", status, text)

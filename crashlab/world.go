@@ -33,7 +33,10 @@ type world struct {
 	ledger   *ledger
 	loads    atomic.Int64 // that were begun
 
-	callLimit time.Duration // how long callers wait for an answer
+	projects  []string      // slugs, "" for the first; callers post to all in turn
+	callers   int           // at once
+	callPause time.Duration // of each, between two events
+	callLimit time.Duration // how long they wait for an answer
 }
 
 var worlds atomic.Int64
@@ -53,7 +56,7 @@ func (r *Run) newServer(settings ...string) *pgtest.Server {
 // newWorld makes a world without nodes: on a database of that server, or on SQLite
 // without one.
 func (r *Run) newWorld(server *pgtest.Server) *world {
-	w := &world{Run: r, name: fmt.Sprintf("lab_%d", worlds.Add(1)), server: server, sink: newSink(r), ledger: newLedger(), callLimit: 10 * time.Second}
+	w := &world{Run: r, name: fmt.Sprintf("lab_%d", worlds.Add(1)), server: server, sink: newSink(r), ledger: newLedger(), projects: []string{""}, callers: 3, callPause: 100 * time.Millisecond, callLimit: 10 * time.Second}
 	if server != nil {
 		w.database = w.name
 		var err error
@@ -81,6 +84,32 @@ func (w *world) starts(nodes int, args ...string) *world {
 		w.add(release, "all", args...).start()
 	}
 	return w
+}
+
+// newProject makes a project through a node.
+func (w *world) newProject(slug string) {
+	status, text := w.call(http.MethodPost, w.nodes[0].api+"/v1/projects", map[string]any{"slug": slug, "name": slug})
+	if status != http.StatusCreated {
+		w.Fatalf("making a project: %d %s", status, text)
+	}
+	w.projects = append(w.projects, slug)
+}
+
+// slug is how a project is asked for.
+func slug(project string) string {
+	if project == "" {
+		return "default"
+	}
+	return project
+}
+
+// projectOf gives the project of the event with that key, which ends with a number.
+func (w *world) projectOf(key string) string {
+	i, err := strconv.Atoi(key[strings.LastIndexByte(key, '-')+1:])
+	if err != nil {
+		return ""
+	}
+	return w.projects[i%len(w.projects)]
 }
 
 // ask asks the database, beside the nodes.
