@@ -23,6 +23,8 @@ type node struct {
 	logs string // folder of what it says, which no fault befalls
 	role string
 
+	via string // URL of the database as this node reaches it; "" for the world's own
+
 	program string   // what it runs
 	args    []string // of serve
 	env     []string // besides what it needs
@@ -31,6 +33,7 @@ type node struct {
 	address string
 
 	number   string // of its present start, in the database
+	before   string // the highest number there when it was launched
 	api, ops string // URLs
 	process  *os.Process
 	ended    chan error // gets how the process ended
@@ -61,13 +64,21 @@ func (n *node) launch() {
 	n.Must(err)
 	n.err, err = os.OpenFile(filepath.Join(n.logs, "err"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	n.Must(err)
+	n.before = "0"
+	if n.server != nil && n.ask(`SELECT to_regclass('node') IS NOT NULL`) == "t" {
+		n.before = n.ask(`SELECT coalesce(max(number), 0) FROM node`)
+	}
 	listen := n.address
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
 	args := []string{"serve", "--listen", listen, "--ops-listen", "127.0.0.1:0", "--data", n.data, "--allow-private"}
 	if n.server != nil {
-		args = append(args, "--database-url", n.url, "--role", n.role)
+		url := n.url
+		if n.via != "" {
+			url = n.via
+		}
+		args = append(args, "--database-url", url, "--role", n.role)
 	}
 	cmd := exec.Command(path, append(args, n.args...)...) //nolint:gosec // the program under test
 	cmd.Env = append([]string{"TELLTALE_SECRET_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "HOME=" + n.data, "PATH=" + os.Getenv("PATH")}, n.env...)
@@ -111,9 +122,15 @@ func (n *node) reached() bool {
 		n.token = strings.TrimSpace(string(token))
 	}
 	if n.server != nil {
-		n.number = n.ask(`SELECT max(number) FROM node`)
+		n.number = n.ask(`SELECT max(number) FROM node WHERE number > ` + n.before + ` AND role = '` + n.role + `'`)
 	}
 	return true
+}
+
+// rejoined learns the number under which the node is at work now: one that lost its
+// lease takes another.
+func (n *node) rejoined() {
+	n.number = n.ask(`SELECT max(number) FROM node WHERE id = (SELECT id FROM node WHERE number = ` + n.number + `)`)
 }
 
 // client asks nodes. What it asks is bounded by the contexts.

@@ -7,4 +7,5 @@ var trials = []*Trial{
 	syncTrial,
 	simulationTrial,
 	machineTrial,
+	nodesTrial,
 }

@@ -63,6 +63,13 @@ func (r *Run) newWorld(server *pgtest.Server) *world {
 		w.url, err = server.Create(w.database, "")
 		r.Must(err)
 	}
+	r.Cleanup(func() {
+		if r.Failed() && !r.control {
+			for _, n := range w.nodes {
+				r.Logf("node %s wrote:\n%s", n.name, n.complaints())
+			}
+		}
+	})
 	return w
 }
 
