@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 type conn struct {
 	net.Conn
 	written atomic.Int64
+	allowed atomic.Int64 // bytes that may still be read
 	remote  string
 	cost    telltale.Timing // DNS, Connect and TLS; not changed once the connection is in use
 }
@@ -23,6 +25,20 @@ type conn struct {
 func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
+	return n, err
+}
+
+var errTooMuch = errors.New("send: the receiver sent more than is read")
+
+// Read reads no more than the attempts on the connection have use for: net/http
+// throws away whatever HTTP/2's receiver sends for streams that have ended, and
+// answers every frame of settings and every ping, for as long as they come.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.allowed.Load() <= 0 {
+		return 0, errTooMuch
+	}
+	n, err := c.Conn.Read(b)
+	c.allowed.Add(int64(-n))
 	return n, err
 }
 
@@ -93,5 +109,7 @@ func (s *Sender) connect(ctx context.Context, x *exchange, network, address stri
 	if err != nil {
 		return nil, &stageError{x.current(), err}
 	}
-	return &conn{Conn: c, remote: c.RemoteAddr().String(), cost: cost}, nil
+	own := &conn{Conn: c, remote: c.RemoteAddr().String(), cost: cost}
+	own.allowed.Store(maxRead) // for the handshake
+	return own, nil
 }

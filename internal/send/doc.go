@@ -10,6 +10,9 @@
 //	send, read   one POST; the status, at most 64 KiB of headers, 16 KiB of body
 //	classify     the error class, the failure code and what its sentence needs
 //
+// For each attempt at most 1 MiB is read of its connection, whatever is done with it:
+// an HTTP/2 receiver that goes on after its streams have ended loses the connection.
+//
 // One deadline, the webhook's timeout, stands over all of it. It bounds the dial
 // and the TLS handshake too, which net/http would let go on without it. Success
 // is a final status of 200 to 299, whatever the body does after it.

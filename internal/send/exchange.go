@@ -89,6 +89,7 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	if own == nil {
 		return
 	}
+	own.allowed.Add(maxRead)
 	x.remote, x.before = own.remote, own.written.Load()
 	if !info.Reused {
 		x.spent = own.cost

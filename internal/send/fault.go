@@ -141,14 +141,23 @@ func untrusted(err error, now time.Time) fault {
 		return f
 	}
 	f.code = telltale.FailureTLSHandshake
-	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // as crypto/tls gives alerts
-		f.detail = "the receiver says " + strings.TrimPrefix(alert.Err.Error(), "tls: ")
+	if said, ok := alertOf(err); ok {
+		f.detail = said
 	} else if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		f.detail = "the port does not speak TLS"
 	} else if isEnd(err) {
 		f.detail = "the connection was closed"
 	}
 	return f
+}
+
+// alertOf gives what the receiver said as it gave up trust, as crypto/tls has it.
+func alertOf(err error) (said string, ok bool) {
+	alert, ok := errors.AsType[*net.OpError](err)
+	if !ok || alert.Op != "remote error" {
+		return "", false
+	}
+	return "the receiver says " + strings.TrimPrefix(alert.Err.Error(), "tls: "), true
 }
 
 // validity says when a certificate expired, or begins to be valid.
@@ -184,9 +193,13 @@ func namesOf(c *x509.Certificate) string {
 
 // unanswered is a failure on a connection that was made.
 func unanswered(err error) fault {
+	if said, ok := alertOf(err); ok { // TLS 1.3 judges our side after the handshake
+		return fault{telltale.ErrorTLS, telltale.FailureTLSHandshake, said}
+	}
 	text := err.Error()
 	switch {
-	case strings.Contains(text, "server response headers exceeded"), // net/http, HTTP/1.1
+	case errors.Is(err, errTooMuch), strings.Contains(text, errTooMuch.Error()),
+		strings.Contains(text, "server response headers exceeded"),         // net/http, HTTP/1.1
 		strings.Contains(text, "header list larger than advertised limit"): // HTTP/2
 		return fault{telltale.ErrorTooLarge, telltale.FailureTooLarge, ""}
 	case isEnd(err), refused(err):
@@ -212,6 +225,7 @@ func isEnd(err error) bool {
 		"client connection lost",                       // HTTP/2: no answer to a ping
 		"server sent GOAWAY and closed the connection", // HTTP/2
 		"received from peer",                           // HTTP/2: RST_STREAM
+		"http2: client conn ",                          // could not be established, is closed, not usable
 	} {
 		if strings.Contains(text, end) {
 			return true

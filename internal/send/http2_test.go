@@ -3,6 +3,7 @@ package send
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -75,14 +76,16 @@ func TestHTTP2LongHeaders(t *testing.T) {
 
 // Frames of HTTP/2 (RFC 9113, section 6), as far as these receivers speak it.
 const (
+	frameData      = 0
 	frameHeaders   = 1
 	frameRST       = 3
 	frameSettings  = 4
 	frameGoAway    = 7
 	errorProtocol  = 1
 	errorRefused   = 7
-	endOfStream    = 0x1 | 0x4 // END_STREAM and END_HEADERS
-	okInHPACK      = "\x88"    // :status 200, RFC 7541, appendix A
+	endOfHeaders   = 0x4
+	endOfStream    = 0x1 | endOfHeaders
+	okInHPACK      = "\x88" // :status 200, RFC 7541, appendix A
 	http2Preface   = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	lengthOfHeader = 9
 )
@@ -95,6 +98,13 @@ func (c http2Conn) frame(kind, flags byte, stream uint32, payload string) {
 	head[4] = flags
 	binary.BigEndian.PutUint32(head[5:], stream)
 	c.Write(append(head, payload...))
+}
+
+func dataFrame(stream uint32, length int) []byte {
+	frame := make([]byte, lengthOfHeader+length)
+	binary.BigEndian.PutUint32(frame, uint32(length)<<8|frameData)
+	binary.BigEndian.PutUint32(frame[5:], stream)
+	return frame
 }
 
 func (c http2Conn) next() (kind byte, stream uint32, err error) {
@@ -150,6 +160,9 @@ func TestHTTP2RefusalsAndTheRest(t *testing.T) {
 		{"REFUSED_STREAM for ever: not for ever", func(c http2Conn, stream uint32) {
 			c.frame(frameRST, 0, stream, word(errorRefused))
 		}, true, 1 + maxRefusals, telltale.FailureReset},
+		{"GOAWAY for ever: not for ever", func(c http2Conn, _ uint32) {
+			c.frame(frameGoAway, 0, 0, word(0)+word(0))
+		}, true, 1 + maxRefusals, telltale.FailureReset},
 		{"GOAWAY after the request: it may have been processed", func(c http2Conn, stream uint32) {
 			c.frame(frameGoAway, 0, 0, word(stream)+word(0))
 			c.Close()
@@ -179,5 +192,46 @@ func TestHTTP2RefusalsAndTheRest(t *testing.T) {
 				t.Errorf("status %d, class %q, code %q, %d requests; want code %q, %d", a.Status, a.Error, a.Failure, requests.Load(), tt.code, tt.requests)
 			}
 		})
+	}
+}
+
+// Data of a stream that was read far enough is thrown away by net/http for as long
+// as it comes, and no window of HTTP/2 holds back who heeds none.
+func TestHTTP2DataWithoutEnd(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	var sent atomic.Int64
+	ended := make(chan struct{})
+	url := listenHTTP2(t, ca, func(c http2Conn, stream uint32) {
+		defer close(ended)
+		go hang(c) // it reads what is said to it, or both would come to a standstill
+		c.frame(frameHeaders, endOfHeaders, stream, okInHPACK)
+		for sent.Load() < 1<<30 {
+			n, err := c.Write(dataFrame(stream, 16<<10))
+			sent.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	})
+	s := newSender(t, ca.roots)
+	a := s.Send(t.Context(), newClaim(), newWebhook(url))
+	if a.Status != http.StatusOK || len(a.Response.Body) > telltale.MaxResponseBody {
+		t.Errorf("status %d, class %q, %d bytes of body; want success", a.Status, a.Error, len(a.Response.Body))
+	}
+	<-ended
+	if n := sent.Load(); n > 16<<20 { // most of it in the kernel's buffers
+		t.Errorf("%d MiB were taken", n>>20)
+	}
+}
+
+// A connection that a receiver gives up as soon as it is there cannot be had by
+// intention: net/http says it of one that ends before its first request.
+func TestHTTP2ConnectionsThatEndAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"http2: client conn could not be established", "http2: client conn is closed", "http2: client conn not usable"} {
+		if f := unanswered(errors.New(text)); f.class != telltale.ErrorReset || f.code != telltale.FailureReset {
+			t.Errorf("%s: class %q, code %q; want a reset", text, f.class, f.code)
+		}
 	}
 }

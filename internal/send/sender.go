@@ -24,9 +24,11 @@ const (
 	maxIdlePerHost = 256
 	h2PingAfter    = 10 * time.Second // a connection that says nothing is asked whether it lives
 	h2PingTimeout  = 5 * time.Second
-	tlsSessions    = 2048 // resumable sessions that are remembered
-	maxRepeats     = 8    // requests that no receiver saw, per attempt
-	maxRefusals    = 2    // of them, those that a receiver refused
+	tlsSessions    = 2048     // resumable sessions that are remembered
+	maxRead        = 1 << 20  // bytes of a connection for each attempt on it: headers, body and what frames them
+	h2Window       = 64 << 10 // of a stream, unasked: no more is read of a body
+	maxRepeats     = 8        // requests that no receiver saw, per attempt
+	maxRefusals    = 2        // of them, those that a receiver refused
 )
 
 // Config is what a Sender needs. Guard is required.
@@ -73,7 +75,7 @@ func New(c Config) *Sender {
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: telltale.MaxResponseHeaders,
 		Protocols:              protocols,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: h2PingAfter, PingTimeout: h2PingTimeout},
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: h2PingAfter, PingTimeout: h2PingTimeout, MaxReceiveBufferPerStream: h2Window},
 	}
 	return s
 }

@@ -101,6 +101,8 @@ func TestTrust(t *testing.T) {
 
 	old := ca.server(t, loopback())
 	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	mutual := ca.server(t, loopback())
+	mutual.ClientAuth = tls.RequireAnyClientCert
 	secure := func(config *tls.Config) string {
 		return listenTLS(t, config, say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
 	}
@@ -124,6 +126,7 @@ func TestTrust(t *testing.T) {
 		{"signed by itself", secure((&authority{}).server(t, &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, IPAddresses: loopback().IPAddresses})), telltale.FailureTLSUntrusted, "The certificate is not trusted: it is signed by itself."},
 		{"not meant for servers", secure(ca.server(t, clientOnly)), telltale.FailureTLSUntrusted, "The certificate is not trusted."},
 		{"TLS 1.1 at most", secure(old), telltale.FailureTLSHandshake, "TLS could not be negotiated: the receiver says protocol version not supported."},
+		{"it wants our certificate, and says so after the handshake", secure(mutual), telltale.FailureTLSHandshake, "TLS could not be negotiated: the receiver says certificate required."},
 		{"no TLS at all", plain(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); hang(c) }), telltale.FailureTLSHandshake, "TLS could not be negotiated: the port does not speak TLS."},
 		{"it closes in the handshake", plain(func(c net.Conn) { io.ReadFull(c, make([]byte, 10)) }), telltale.FailureTLSHandshake, "TLS could not be negotiated: the connection was closed."},
 		{"it resets in the handshake", plain(func(c net.Conn) { io.ReadFull(c, make([]byte, 10)); reset(c) }), telltale.FailureTLSHandshake, "TLS could not be negotiated: the connection was closed."},
