@@ -28,6 +28,7 @@ type node struct {
 	program string   // what it runs
 	args    []string // of serve
 	env     []string // besides what it needs
+	guarded bool     // it dials public addresses alone: nothing of the lab's
 
 	// address is where its API is, at every start; "" of a node that has none.
 	address string
@@ -72,7 +73,10 @@ func (n *node) launch() {
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
-	args := []string{"serve", "--listen", listen, "--ops-listen", "127.0.0.1:0", "--data", n.data, "--allow-private"}
+	args := []string{"serve", "--listen", listen, "--ops-listen", "127.0.0.1:0", "--data", n.data}
+	if !n.guarded {
+		args = append(args, "--allow-private")
+	}
 	if n.server != nil {
 		url := n.url
 		if n.via != "" {
@@ -219,4 +223,21 @@ func (n *node) metric(name string) float64 {
 	}
 	n.Fatalf("node %s has no metric %s", n.name, name)
 	return 0
+}
+
+// resident is how much memory a process has, in bytes, and 0 once it has ended.
+func resident(pid int) float64 {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "statm"))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0
+	}
+	return float64(pages * os.Getpagesize())
 }

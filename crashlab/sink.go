@@ -40,6 +40,8 @@ type hook struct {
 	verifier *signature.Verifier
 	pause    time.Duration                                 // before the answer
 	answer   func(key string, attempt string) (status int) // nil: 200
+
+	open, most int // requests under way, and the most there were at once
 }
 
 func newSink(r *Run) *sink {
@@ -76,7 +78,14 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	number, _ := strconv.Atoi(r.Header.Get("telltale-attempt")) // what is none is no attempt's
 	s.hits = append(s.hits, hit{Hook: h.ID, Key: event.User.ID, At: at, Status: status, Attempt: number, Body: sha256.Sum256(body), Test: r.Header.Get("telltale-test") != "", Verified: h.verifier.Verify(r.Header, body, at) == nil})
+	h.open++
+	h.most = max(h.most, h.open)
 	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		h.open--
+		s.mu.Unlock()
+	}()
 	if h.pause > 0 {
 		select {
 		case <-time.After(h.pause):

@@ -5,6 +5,7 @@ var trials = []*Trial{
 	killTrial,
 	powerTrial,
 	syncTrial,
+	hostileTrial,
 	simulationTrial,
 	machineTrial,
 	nodesTrial,
