@@ -9,4 +9,5 @@ var trials = []*Trial{
 	simulationTrial,
 	machineTrial,
 	nodesTrial,
+	soakTrial,
 }
