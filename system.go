@@ -12,6 +12,7 @@ const (
 	NodeAPI     NodeRole = "api"     // accepts, shows and changes; sends tests, and nothing else
 	NodeWorker  NodeRole = "worker"  // sends, and runs the jobs; it has no pages and no API
 	NodeCommand NodeRole = "command" // a command that opened the database for a moment
+	NodePaused  NodeRole = "paused"  // one that was started paused: until it is told to go on, it sends tests, and nothing else
 )
 
 // Node is one start of the server, as the store knows it.

@@ -40,6 +40,10 @@ openssl rand -base64 32 makes; none of them starts without it. The data folder i
 needed then; if --data names one, the server keeps an owner.token of its own there.
 telltale keys create --database-url makes a key where there is none.
 
+With --paused it accepts and shows everything, sends nothing but tests, and runs no
+jobs, until telltale resume or the button on the pages: to look around in a database
+that was restored.
+
 Webhooks may only point to public addresses over https unless a flag says more.
 
 SIGHUP reads the settings again. Only log_level takes effect without a restart; the
@@ -143,6 +147,9 @@ func (p *program) banner(node *app.App, cfg config.Config, took time.Duration) {
 	p.say("telltale %s  (%s %s)", version, engine, database)
 	if cfg.NodeRole != telltale.NodeAll {
 		p.say("  Role   %s", cfg.NodeRole)
+	}
+	if cfg.Paused {
+		p.say("  Paused it accepts, and sends nothing until telltale resume, or a start without --paused")
 	}
 	if cfg.NodeRole != telltale.NodeWorker {
 		if node.SetupURL() != "" {

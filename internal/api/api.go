@@ -52,7 +52,9 @@ type Config struct {
 	CursorKey  []byte // signs cursors
 	// RequireIfMatch refuses changes of what has a version without an If-Match.
 	RequireIfMatch bool
-	Log            *slog.Logger
+	// Resume has a paused node send, and reports whether it was paused.
+	Resume func(context.Context) (was bool, err error)
+	Log    *slog.Logger
 }
 
 // New makes the handler of the API and its documents. [httpserver.Wrap] belongs

@@ -157,7 +157,7 @@ func targetOf(t *testing.T, r route, b belongings, receiver string) target {
 		return target{path, "", 200, 200, true}
 	case "post-events":
 		return target{path, `{"type":"sent","user":{"id":1}}`, 202, 202, true}
-	case "list-events", "list-webhooks", "list-deliveries", "list-keys", "list-bins", "list-projects", "list-nodes", "list-message-events",
+	case "list-events", "list-webhooks", "list-deliveries", "list-keys", "list-bins", "list-projects", "list-nodes", "resume-sending", "list-message-events",
 		"list-event-types", "get-event-type", "get-event-type-sample", "get-event-type-schema":
 		return target{path, "", 200, 200, true}
 	case "stream-events": // of a log that has stopped, so that it ends

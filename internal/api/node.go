@@ -7,6 +7,11 @@ import (
 	"telltale.example/telltale/internal/wire"
 )
 
+func (a *api) resume(ctx context.Context, _ auth.Identity, _ *struct{ ProjectQuery }) (wire.Resumed, error) {
+	was, err := a.config.Resume(ctx)
+	return wire.Resumed{WasPaused: was}, err
+}
+
 func (a *api) listNodes(ctx context.Context, _ auth.Identity, _ *struct {
 	ProjectQuery
 	IfNoneMatch

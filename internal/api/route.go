@@ -125,6 +125,7 @@ func (a *api) routes() []route {
 		{"DELETE", "/v1/keys/{id}", manageKey, "revoke-key", tagKeys, "Revoke an API key", "For good, and at once on this node; within seconds on others.", does(a.revokeKey)},
 
 		{"GET", "/v1/nodes", ownerKey, "list-nodes", tagNodes, "List nodes", "The newest starts of the server, newest first, and every one that is alive.", lists(a.listNodes)},
+		{"POST", "/v1/resume", ownerKey, "resume-sending", tagNodes, "Have a paused node send", "A node that was started with --paused accepts and sends nothing. This has the node that answers go on, and no other.", gives(a.resume)},
 
 		{"GET", "/v1/audit-log", manageKey, "list-audit-log", tagAudit, "List who did what", "Entries are kept for 400 days.", lists(a.listAudit)},
 

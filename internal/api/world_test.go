@@ -106,6 +106,7 @@ func newWorld(t *testing.T) *world {
 		Store: store, Keys: w.keys, Ingest: in, Dispatcher: w.dispatcher, Replays: w.dispatcher, Sources: w.feeds, Guard: guard,
 		Imports: imports.New(imports.Config{Store: store, Files: imports.Folder(filepath.Join(t.TempDir(), "imports"))}), // none ever runs
 		Version: "1.2.3", PublicURL: "https://telltale.test/", CursorKey: ring.Derive("cursor"), Log: log,
+		Resume: func(context.Context) (bool, error) { return false, nil },
 	}
 	w.serve(New(w.config))
 	return w

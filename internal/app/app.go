@@ -90,7 +90,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	node := telltale.NewNodeID()
 	var others neighbours
 	store, ring, fresh, err := openStore(ctx, cfg, opening{
-		node: node, role: cfg.NodeRole, version: version, log: a.log, fatal: a.fail, changed: others.changed, configured: others.configured, work: others.work, nodes: others.nodes,
+		node: node, role: startRole(cfg), version: version, log: a.log, fatal: a.fail, changed: others.changed, configured: others.configured, work: others.work, nodes: others.nodes,
 	})
 	if err != nil {
 		return err
@@ -110,9 +110,10 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	sender := send.New(send.Config{Guard: guard, Node: node, Version: version, Log: a.log})
 	a.onStop(func(context.Context) error { sender.Close(); return nil })
 	dispatcher := dispatch.New(dispatch.Config{
-		Store: store, Sender: sender, Node: node, TestsOnly: !sends, Workers: cfg.Workers, PollInterval: lookInterval(cfg), Gather: gatherFor(cfg), Hint: hintOf(store), Log: a.log, Registerer: registry,
+		Store: store, Sender: sender, Node: node, TestsOnly: !sends, Paused: cfg.Paused, Workers: cfg.Workers, PollInterval: lookInterval(cfg), Gather: gatherFor(cfg), Hint: hintOf(store), Log: a.log, Registerer: registry,
 	})
 	others.dispatcher.Store(dispatcher)
+	resume := resumption(store, dispatcher, cfg.NodeRole, a.log)
 	leads := leadsOf(cfg, dispatcher)
 	replays := replay.New(replay.Config{Store: store, Due: dispatcher.Due, Leads: leads, LookInterval: lookInterval(cfg), Log: a.log})
 	imported := imports.New(imports.Config{Store: store, Files: importFiles(cfg, store), Leads: leads, LookInterval: lookInterval(cfg), Log: a.log, Change: func(ctx context.Context, c telltale.UserChanges) (telltale.UserChanged, error) {
@@ -138,7 +139,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		"dispatch": func(context.Context) error { return dispatcher.Ready() },
 	}
 	if !serves {
-		a.serve(opsListener, opsHandler(registry, checks))
+		a.serve(opsListener, opsHandler(registry, checks, dispatcher.Paused))
 		return nil
 	}
 
@@ -163,7 +164,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		LiveSecret: func(id telltale.ProjectID) string {
 			return "whsec_" + base64.StdEncoding.EncodeToString(ring.Derive("listen/"+string(id)))
 		},
-		RequireIfMatch: cfg.RequireIfMatch, Log: a.log,
+		RequireIfMatch: cfg.RequireIfMatch, Resume: resume, Log: a.log,
 	})
 	handler := http.NewServeMux()
 	handler.Handle("/in/", inspect.New(store))
@@ -174,7 +175,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	}
 	handler.Handle("/", web.New(web.Config{
 		Store: store, Operators: operators, Keys: keys, Dispatcher: dispatcher, Replays: replays, Imports: imported, Feeds: feeds, Guard: guard, Live: log, Ingest: in,
-		Version: version, Workers: cfg.Workers, PublicURL: a.url, SigningKey: ring.Derive("pages"), Retention: retention.Events, Log: a.log,
+		Version: version, Workers: cfg.Workers, PublicURL: a.url, SigningKey: ring.Derive("pages"), Retention: retention.Events, Log: a.log, Paused: dispatcher.Paused, Resume: resume,
 		OpenAPI: func() ([]byte, error) { return OpenAPI(version, a.url) },
 	}))
 	a.serve(apiListener, httpserver.Wrap(handler, httpserver.Config{
@@ -182,7 +183,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 	}))
 	// Streams have no end of their own, and a server that stops waits for its requests.
 	a.onStop(func(context.Context) error { log.Stop(); return nil })
-	a.serve(opsListener, opsHandler(registry, checks))
+	a.serve(opsListener, opsHandler(registry, checks, dispatcher.Paused))
 	return nil
 }
 

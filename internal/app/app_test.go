@@ -95,10 +95,10 @@ func TestReadyzNamesThePartThatIsNotReady(t *testing.T) {
 	h := opsHandler(prometheus.NewRegistry(), map[string]func(context.Context) error{
 		"store":    func(context.Context) error { return errors.New("the disk is full") },
 		"dispatch": func(context.Context) error { return nil },
-	})
+	}, func() bool { return true })
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
-	const want = `{"checks":{"dispatch":"ok","store":"the disk is full"},"status":"not ready"}` + "\n"
+	const want = `{"checks":{"dispatch":"ok","store":"the disk is full"},"paused":true,"status":"not ready"}` + "\n"
 	if got := w.Body.String(); w.Code != http.StatusServiceUnavailable || got != want {
 		t.Errorf("readyz answers %d %s", w.Code, got)
 	}

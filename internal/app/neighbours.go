@@ -46,7 +46,7 @@ func leadsOf(cfg config.Config, d *dispatch.Dispatcher) func() bool {
 	if Shared(cfg) {
 		return d.Leads
 	}
-	return func() bool { return true }
+	return func() bool { return !d.Paused() }
 }
 
 // neighbours tells the dispatcher, and who lets callers in, what the store hears of

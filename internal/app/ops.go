@@ -15,8 +15,9 @@ import (
 const readyTimeout = 5 * time.Second
 
 // opsHandler is the listener for those who run the node: /healthz says that the
-// process answers, /readyz that it can do its work, /metrics what it did.
-func opsHandler(registry *prometheus.Registry, checks map[string]func(context.Context) error) http.Handler {
+// process answers, /readyz that it can do its work, /metrics what it did. A node that
+// is paused is ready for what it does: it accepts.
+func opsHandler(registry *prometheus.Registry, checks map[string]func(context.Context) error, paused func() bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -36,7 +37,7 @@ func opsHandler(registry *prometheus.Registry, checks map[string]func(context.Co
 		if status != http.StatusOK {
 			verdict = "not ready"
 		}
-		writeJSON(w, status, map[string]any{"status": verdict, "checks": parts})
+		writeJSON(w, status, map[string]any{"status": verdict, "paused": paused(), "checks": parts})
 	})
 	return mux
 }

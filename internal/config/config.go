@@ -26,6 +26,7 @@ type Config struct {
 	DatabaseURL Secret // of a PostgreSQL database; empty: SQLite in Data
 	SecretKey   Secret // seals what is secret in the database; empty: Data/secret.key, made on first run
 	NodeRole    telltale.NodeRole
+	Paused      bool // it sends nothing until it is told to
 	LogLevel    slog.Level
 	LogFormat   string // text or json
 	Retention   int    // days that finished events are kept; 0 keeps them for good

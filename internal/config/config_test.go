@@ -57,6 +57,7 @@ func TestDefaultsAreWhatTheDocumentationSays(t *testing.T) {
 		{"data", "./telltale-data", "default"},
 		{"database_url", "", "default"},
 		{"role", "all", "default"},
+		{"paused", "false", "default"},
 		{"secret_key", "", "default"},
 		{"allow_private", "false", "default"},
 		{"allow_cidrs", "", "default"},

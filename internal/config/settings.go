@@ -132,6 +132,12 @@ var settings = []setting{
 		},
 	},
 	{
+		Setting{Name: "paused", Flag: "paused", Default: "false", Kind: Bool, Role: Server,
+			Usage: "accept, but send nothing and run no jobs until telltale resume, or a start without this; for a database that was restored"},
+		"true or false",
+		boolean(func(c *Config) *bool { return &c.Paused }),
+	},
+	{
 		Setting{Name: "secret_key", Role: Server, Secret: true,
 			Usage: "`file` with the key that seals secrets in the database; servers that share a database share it; default, without --database-url: secret.key in --data, made on first run"},
 		"base64 of 32 bytes, as `openssl rand -base64 32` prints; one key a line, the current one first",

@@ -44,6 +44,8 @@ type Config struct {
 	// TestsOnly has the node send tests and nothing else: others take whatever is
 	// accepted here.
 	TestsOnly bool
+	// Paused has the node do the same until [Dispatcher.Resume].
+	Paused bool
 	// Workers is how many attempts are under way at once; while receivers hang,
 	// twice as many more may be. 0 stands for [DefaultWorkers].
 	Workers int
@@ -88,6 +90,7 @@ type Dispatcher struct {
 	beatSignal   chan struct{}
 
 	firstBeat chan struct{} // closed by the first heartbeat
+	resumed   chan struct{} // closed when the node is not, or no more, paused
 	askSignal chan struct{}
 	drained   chan struct{} // closed when a stop finds nothing left
 	finished  chan struct{} // closed when Run is through
@@ -98,6 +101,7 @@ type Dispatcher struct {
 	quit    context.CancelFunc // ends the loops
 
 	mu       sync.Mutex
+	paused   bool
 	running  bool
 	stopping bool
 	ending   bool          // workers end
@@ -131,9 +135,12 @@ type Dispatcher struct {
 func New(c Config) *Dispatcher {
 	d := &Dispatcher{
 		store: c.Store, sender: c.Sender, node: c.Node, log: c.Log, jitter: c.Jitter, testsOnly: c.TestsOnly, pollInterval: c.PollInterval, gather: c.Gather,
-		hint: c.Hint, lookSignal: make(chan struct{}, 1), beatSignal: make(chan struct{}, 1), firstBeat: make(chan struct{}), askSignal: make(chan struct{}, 1), drained: make(chan struct{}), finished: make(chan struct{}),
+		hint: c.Hint, lookSignal: make(chan struct{}, 1), beatSignal: make(chan struct{}, 1), firstBeat: make(chan struct{}), resumed: make(chan struct{}), paused: c.Paused, askSignal: make(chan struct{}, 1), drained: make(chan struct{}), finished: make(chan struct{}),
 		lanes: map[telltale.WebhookID]*lane{}, projects: map[telltale.ProjectID]*project{},
 		pile: pile{signal: make(chan struct{}, 1)},
+	}
+	if !d.paused {
+		close(d.resumed)
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)

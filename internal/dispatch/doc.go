@@ -54,6 +54,9 @@
 // is the newest version that any claim, poll or call of [Dispatcher.Changed]
 // brought; the claims of a webhook that was disabled go back to the store.
 //
+// A node that was started paused has no lanes at all, sends tests alone, and leaves
+// everything in the store, until [Dispatcher.Resume].
+//
 // The whole dispatcher stands still while the last heartbeat is older than
 // [telltale.LeaseGrace] (others may have taken over our claims), and while the
 // store does not take results: nothing is sent that cannot be recorded. Results

@@ -266,7 +266,7 @@ func (d *Dispatcher) learn(l *lane, w *telltale.Webhook, now time.Time) {
 
 // shareOf is this node's share of what the webhook allows.
 func (d *Dispatcher) shareOf(w *telltale.Webhook) telltale.Share {
-	if d.testsOnly {
+	if d.restrained() {
 		return telltale.Share{}
 	}
 	return w.Share(d.known.Workers, d.known.Place)

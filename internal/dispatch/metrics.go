@@ -108,6 +108,12 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 	}
 	gauge("attempts_in_flight", "Attempts under way.", func() int { return d.underWay })
 	gauge("slow_attempts_in_flight", "Of these, those of slow webhooks.", func() int { return d.budgets[budgetSlow].used })
+	gauge("paused", "1 while the node is paused: it sends nothing.", func() int {
+		if d.paused {
+			return 1
+		}
+		return 0
+	})
 	gauge("lanes", "Webhooks with work, or lately with work.", func() int { return len(d.lanes) })
 	gauge("deliveries_in_memory", "Deliveries that wait, are attempted or are not recorded yet.", func() int { return d.room.kept })
 	gauge("payload_bytes_in_memory", "Bytes of their payloads.", func() int { return int(d.room.bytes) })

@@ -42,7 +42,7 @@ func (d *Dispatcher) Beat() { signal(d.beatSignal) }
 func (d *Dispatcher) Leads() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.alive(time.Now()) && d.known.Workers > 0 && d.known.Place == 0 && !d.testsOnly
+	return d.alive(time.Now()) && d.known.Workers > 0 && d.known.Place == 0 && !d.restrained()
 }
 
 func (d *Dispatcher) beaten(asked time.Time, beat telltale.Beat) {
@@ -83,6 +83,11 @@ func (d *Dispatcher) poll(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	case <-d.firstBeat:
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case <-d.resumed:
 	}
 	for {
 		wait, began := d.pollInterval, time.Now()
@@ -163,6 +168,37 @@ func (d *Dispatcher) look(ctx context.Context) error {
 	return nil
 }
 
+// restrained reports whether the node sends tests and nothing else.
+func (d *Dispatcher) restrained() bool { return d.testsOnly || d.paused }
+
+// Paused reports whether the node was told to begin paused, and was not told to go
+// on since.
+func (d *Dispatcher) Paused() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.paused
+}
+
+// Resume has a paused node go on, and reports whether it was paused. What was
+// accepted meanwhile, and what was owed before, is found in the store.
+func (d *Dispatcher) Resume() (was bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.paused {
+		return false
+	}
+	d.paused = false
+	d.looked = time.Now() // the time in which nobody was to look does not count
+	now := time.Now()
+	for _, l := range d.lanes {
+		d.shareOut(l, now)
+	}
+	close(d.resumed)
+	signal(d.beatSignal) // others may have counted without this node
+	signal(d.lookSignal)
+	return true
+}
+
 // Ready reports why the dispatcher does not do its work now, or nil.
 func (d *Dispatcher) Ready() error {
 	d.mu.Lock()
@@ -175,7 +211,7 @@ func (d *Dispatcher) Ready() error {
 		return errors.New("dispatch: the last heartbeat is too old")
 	case d.pile.stuck:
 		return errors.New("dispatch: attempts cannot be recorded")
-	case d.testsOnly:
+	case d.restrained():
 		return nil
 	case d.looked.IsZero() || now.Sub(d.looked) > maxUnlooked:
 		return errors.New("dispatch: the queue was not looked at for a minute")

@@ -29,7 +29,7 @@ type room struct {
 func (d *Dispatcher) Reserve(w *telltale.Webhook) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.testsOnly || d.stopping || d.pile.stuck || d.room.bytes >= maxKeptBytes {
+	if d.restrained() || d.stopping || d.pile.stuck || d.room.bytes >= maxKeptBytes {
 		return false
 	}
 	l, _ := d.laneOf(w)
@@ -95,7 +95,7 @@ func (d *Dispatcher) Offer(a telltale.Accepted) {
 
 // waits notes that first attempts for the webhook wait in the store.
 func (d *Dispatcher) waits(w *telltale.Webhook, now time.Time) {
-	if d.testsOnly {
+	if d.restrained() {
 		d.hint()
 		return
 	}

@@ -335,6 +335,42 @@ func TestANodeThatSendsTestsOnlyLeavesTheRest(t *testing.T) {
 	})
 }
 
+func TestAPausedNodeSendsNothingUntilItIsResumed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 0)
+		id := c.add("prj_1")
+		d := c.join(Config{Paused: true})
+		c.rearrange()
+		if d.Leads() || d.Reserve(c.hook(id)) {
+			t.Error("a paused node runs jobs, or takes room")
+		}
+		c.acceptAt(d, 5, id)
+		d.Due(c.hook(id))
+		d.Look()
+		pass(5 * time.Minute)
+		c.want(map[telltale.State]int{waiting: 5})
+		if a, err := d.Test(context.Background(), c.model.acceptTest(id)); err != nil || !a.Success() {
+			t.Errorf("a test: %+v, %v", a, err)
+		}
+		if err := d.Ready(); err != nil || !d.Paused() {
+			t.Errorf("a node that is paused is ready for what it does: %v", err)
+		}
+		if !d.Resume() || d.Paused() || d.Resume() {
+			t.Error("it was not resumed, or twice")
+		}
+		if err := d.Ready(); err != nil {
+			t.Errorf("it is blamed for not having looked while it was paused: %v", err)
+		}
+		pass(time.Second)
+		c.want(map[telltale.State]int{succeeded: 6})
+		if !d.Leads() {
+			t.Error("it runs no jobs")
+		}
+		c.stop()
+	})
+}
+
 func TestTheFirstNodeLeads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

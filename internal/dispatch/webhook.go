@@ -20,7 +20,7 @@ func (d *Dispatcher) Changed(w *telltale.Webhook) {
 }
 
 func (d *Dispatcher) changed(w *telltale.Webhook, now time.Time) {
-	if d.testsOnly {
+	if d.restrained() {
 		return
 	}
 	l, made := d.laneOf(w)
@@ -35,7 +35,7 @@ func (d *Dispatcher) changed(w *telltale.Webhook, now time.Time) {
 func (d *Dispatcher) Due(w *telltale.Webhook) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.testsOnly {
+	if d.restrained() {
 		d.hint()
 		return
 	}

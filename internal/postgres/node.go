@@ -23,7 +23,7 @@ func (s *Store) join(ctx context.Context) error {
 	var number int32
 	err := s.writers.QueryRow(ctx, `INSERT INTO node (id, role, version, host, started_at, lease_until, config)
 		SELECT $1, $2, $3, $4, t.now, t.now + $5, $6 FROM (SELECT telltale_now() AS now) t RETURNING number`,
-		string(s.options.Node), s.options.Role, s.options.Version, hostName(), telltale.Lease.Milliseconds(), s.known.Load().version).Scan(&number)
+		string(s.options.Node), *s.role.Load(), s.options.Version, hostName(), telltale.Lease.Milliseconds(), s.known.Load().version).Scan(&number)
 	if err != nil {
 		return fmt.Errorf("noting the node: %w", err)
 	}
@@ -43,6 +43,17 @@ func (tx *tx) nodeNumber(id telltale.NodeID) (number int64, err error) {
 	}
 	_, err = tx.one([]any{&number}, `INSERT INTO node (id, role, version, host, started_at, lease_until, gone_at, config) VALUES ($1, '', '', '', $2, 0, $2, 0) RETURNING number`, string(id), tx.milli)
 	return number, err
+}
+
+// ChangeRole says what the node does from now on.
+func (s *Store) ChangeRole(ctx context.Context, role telltale.NodeRole) error {
+	_, err := s.writers.Exec(ctx, `UPDATE node SET role = $1 WHERE number = $2`, string(role), s.node.Load())
+	if err != nil {
+		return s.explain("changing the node's role", err)
+	}
+	s.role.Store(new(string(role)))
+	s.note(ctx, noteNodes)
+	return nil
 }
 
 // leave ends the node's lease.

@@ -60,6 +60,7 @@ type Store struct {
 	log      *slog.Logger
 	location string // without a password
 	node     atomic.Int32
+	role     atomic.Pointer[string]
 
 	ids        stored.IDs
 	writers    *pgxpool.Pool
@@ -114,6 +115,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 		options.Role = "all"
 	}
 	s := &Store{options: options, log: options.Logger, crowds: newCrowds()}
+	s.role.Store(&s.options.Role)
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if err := s.open(ctx, url); err != nil {

@@ -81,6 +81,7 @@ func (f *frame) Projects() []telltale.Project { return f.projects }
 func (f *frame) Failing() int                 { return f.failing }
 func (f *frame) Path(rest string) string      { return f.call.path(rest) }
 func (f *frame) Version() string              { return f.call.Version }
+func (f *frame) Paused() bool                 { return f.call.Config.Paused != nil && f.call.Config.Paused() }
 func (f *frame) MayChange() bool              { return f.call.who.Role.May(telltale.MayChange) }
 func (f *frame) MayBodies() bool              { return f.call.who.Role.May(telltale.MayBodies) }
 func (f *frame) MaySecrets() bool             { return f.call.who.Role.May(telltale.MaySecrets) }

@@ -55,6 +55,7 @@ func routes() []route {
 		{"GET", "/admin/projects", people, projectsPage},
 		{"POST", "/admin/projects", people, createProject},
 		{"GET", "/admin/system", read, systemPage},
+		{"POST", "/admin/resume", people, resumeSending},
 
 		{"GET", project + "/{$}", read, overviewPage},
 		{"POST", project + "/samples", change, sendSamples},

@@ -80,3 +80,11 @@ func systemPage(c *call) error {
 	}
 	return c.page("system", &systemView{frame: frame{Title: "System"}, Info: info, Nodes: nodes, Started: c.started, Build: build, Workers: c.Workers})
 }
+
+// resumeSending has a node that was started paused go on.
+func resumeSending(c *call) error {
+	if _, err := c.Resume(c.r.Context()); err != nil {
+		return err
+	}
+	return c.done("/admin/system", notice{Kind: "ok", Text: "Sending goes on.", Detail: "What was waiting is on its way."})
+}

@@ -52,6 +52,8 @@ type Config struct {
 	Retention  time.Duration
 	OpenAPI    func() ([]byte, error) // the API's own description
 	Log        *slog.Logger
+	Paused     func() bool                                 // whether this node was started paused, and is still; nil: never
+	Resume     func(context.Context) (was bool, err error) // has it go on
 }
 
 // web is the pages.
