@@ -122,6 +122,9 @@ func (l *load) postOnce(n *node, key string) error {
 	r.Header.Set("Authorization", "Bearer "+l.world.token)
 	r.Header.Set("Content-Type", "application/json")
 	answer, err := l.client.Do(r)
+	if l.world.answered != nil {
+		l.world.answered(answer, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -33,10 +33,11 @@ type world struct {
 	ledger   *ledger
 	loads    atomic.Int64 // that were begun
 
-	projects  []string      // slugs, "" for the first; callers post to all in turn
-	callers   int           // at once
-	callPause time.Duration // of each, between two events
-	callLimit time.Duration // how long they wait for an answer
+	projects  []string                    // slugs, "" for the first; callers post to all in turn
+	callers   int                         // at once
+	callPause time.Duration               // of each, between two events
+	callLimit time.Duration               // how long they wait for an answer
+	answered  func(*http.Response, error) // hears what callers get; may be nil
 }
 
 var worlds atomic.Int64
