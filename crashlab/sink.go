@@ -80,15 +80,16 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.hits = append(s.hits, hit{Hook: h.ID, Key: event.User.ID, At: at, Status: status, Attempt: number, Body: sha256.Sum256(body), Test: r.Header.Get("telltale-test") != "", Verified: h.verifier.Verify(r.Header, body, at) == nil})
 	h.open++
 	h.most = max(h.most, h.open)
+	pause := h.pause
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		h.open--
 		s.mu.Unlock()
 	}()
-	if h.pause > 0 {
+	if pause > 0 {
 		select {
-		case <-time.After(h.pause):
+		case <-time.After(pause):
 		case <-r.Context().Done():
 		}
 	}

@@ -9,6 +9,8 @@ var trials = []*Trial{
 	limitTrial,
 	pageTrial,
 	hostileTrial,
+	neighbourTrial,
+	herdTrial,
 	simulationTrial,
 	machineTrial,
 	nodesTrial,
