@@ -22,7 +22,7 @@ const (
 	noisyPace      = 500 // events a second
 	noisyEach      = 10  // of them in a request
 	quietPace      = 5
-	neighbourSpell = 20 * time.Second
+	neighbourSpell = 12 * time.Second
 	longestWait    = 2 * time.Second
 )
 

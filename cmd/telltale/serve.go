@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"os/signal"
 	"runtime"
@@ -70,6 +71,7 @@ func (p *program) runServer(ctx context.Context, cfg config.Config) error {
 	level := new(slog.LevelVar)
 	level.Set(cfg.LogLevel)
 	log := newLog(p.stderr, cfg.LogFormat, level)
+	adopt(log)
 	reload, dump := operatorSignals() // before Start, during which a SIGHUP would end the process
 	defer signal.Stop(reload)
 	defer signal.Stop(dump)
@@ -131,6 +133,13 @@ func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// adopt takes what libraries say through package log into our log, for who looks
+// for it: net/http repeats there what receivers send unasked, as often as they do.
+func adopt(l *slog.Logger) {
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(slog.NewLogLogger(l.Handler(), slog.LevelDebug).Writer())
 }
 
 // banner tells a newcomer where everything is. It goes to the standard output,
