@@ -64,6 +64,8 @@ const (
 	AuditWindowsChanged    AuditAction = "goal.windows"
 	AuditRestored          AuditAction = "server.restore"
 	AuditResumed           AuditAction = "server.resume"
+	AuditKeyRotationBegun  AuditAction = "secret_key.rotate"
+	AuditSecretKeyRetired  AuditAction = "secret_key.retire"
 )
 
 // auditActions says what people read for each, in the order in which lists offer them.
@@ -112,6 +114,8 @@ var auditActions = []struct {
 	{AuditSessionsEnded, "Sessions ended"},
 	{AuditRestored, "Backup restored"},
 	{AuditResumed, "Sending resumed"},
+	{AuditKeyRotationBegun, "Secret key changed"},
+	{AuditSecretKeyRetired, "Secret key retired"},
 }
 
 // AuditActions lists everything that is audited.

@@ -40,6 +40,7 @@ type Store interface {
 	BinStore
 	NodeStore
 	SystemStore
+	SecretStore
 
 	// Purge removes a bounded chunk of what is older than the retention says
 	// and reports how many events went and whether there is more. An engine may
@@ -74,9 +75,15 @@ const CallerIDMemory = 30 * 24 * time.Hour
 // Sealer seals secrets before they are stored. row names the place that the
 // secret belongs to, such as "webhook/whk_…/secrets"; what was sealed for one row does not
 // open for another.
+//
+// There may be several keys, of which the first seals and all open.
 type Sealer interface {
 	Seal(plain []byte, row string) ([]byte, error)
 	Open(sealed []byte, row string) ([]byte, error)
+	// Keys names the keys, in order. A name tells nothing of its key.
+	Keys() []string
+	// KeyOf names the key that sealed it, whether it is there or not.
+	KeyOf(sealed []byte) string
 }
 
 // Page asks for a part of a list, newest first.
@@ -534,6 +541,26 @@ type IdempotencyStore interface {
 	// EndIdempotent keeps the answer for [IdempotencyMemory]; nil gives the
 	// name free again.
 	EndIdempotent(ctx context.Context, r IdempotentRequest, a *IdempotentAnswer) error
+}
+
+// SecretStore lets the key that seals what is secret be changed. A store is not
+// opened with a [Sealer] that lacks the key of anything that is sealed in it, or
+// whose first key was retired.
+type SecretStore interface {
+	// Reseal seals anew, with the key that seals now, a bounded number of the
+	// secrets that another key sealed, and tells how many are left. It is called
+	// until none is, and goes on where a call before it ended, in whichever
+	// process; with nothing to do it changes nothing. The call that finds the first
+	// notes it in the audit log, and so does the one that leaves none, which retires
+	// the other keys. Conflict, while a node that is alive seals with another key.
+	Reseal(ctx context.Context) (Resealed, error)
+}
+
+// Resealed is what a call of Reseal did.
+type Resealed struct {
+	Sealed  int      // secrets that were sealed anew
+	Left    int      // secrets that another key sealed still
+	Retired []string // names of all keys that seal nothing any more, and never will
 }
 
 // SystemStore describes itself to those who run it.

@@ -43,7 +43,7 @@ telltale config prints each of them and where it came from.
 	root.AddCommand(
 		p.demo(), p.serve(), p.listen(), p.trigger(),
 		p.projects(), p.webhooks(), p.events(), p.deliveries(), p.replay(), p.replays(), p.auditLog(), p.users(), p.sources(), p.importFile(), p.imports(), p.goals(), p.keys(), p.nodes(), p.inspect(),
-		p.sign(), p.verify(), p.doctor(), p.config(), p.migrate(), p.move(), p.backup(), p.restore(), p.resume(), p.operators(), p.openapi(), p.completion(), p.version(),
+		p.sign(), p.verify(), p.doctor(), p.config(), p.migrate(), p.move(), p.rotateKeys(), p.backup(), p.restore(), p.resume(), p.operators(), p.openapi(), p.completion(), p.version(),
 	)
 	root.Version = version
 	root.SetVersionTemplate("telltale {{.Version}}\n")

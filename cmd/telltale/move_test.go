@@ -17,6 +17,8 @@ type sealed struct{}
 
 func (sealed) Seal(plain []byte, _ string) ([]byte, error)  { return plain, nil }
 func (sealed) Open(sealed []byte, _ string) ([]byte, error) { return sealed, nil }
+func (sealed) Keys() []string                               { return []string{""} }
+func (sealed) KeyOf([]byte) string                          { return "" }
 
 func TestMove(t *testing.T) {
 	t.Parallel()

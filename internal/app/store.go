@@ -86,15 +86,21 @@ func importFiles(cfg config.Config, store telltale.Store) telltale.ImportFiles {
 // openForCommand opens the store for a command that needs no server. One that is
 // not there is not made.
 func openForCommand(ctx context.Context, cfg config.Config, version string) (telltale.Store, error) {
+	store, _, err := openWithRing(ctx, cfg, version)
+	return store, err
+}
+
+// openWithRing is openForCommand for one that needs the names of the keys.
+func openWithRing(ctx context.Context, cfg config.Config, version string) (telltale.Store, *auth.KeyRing, error) {
 	if !Shared(cfg) {
 		if _, err := os.Stat(databasePath(cfg)); err != nil {
-			return nil, fmt.Errorf("there is no database: %w", err)
+			return nil, nil, fmt.Errorf("there is no database: %w", err)
 		}
 	}
-	store, _, _, err := openStore(ctx, cfg, opening{
+	store, ring, _, err := openStore(ctx, cfg, opening{
 		node: telltale.NewNodeID(), role: telltale.NodeCommand, version: version, log: slog.New(slog.DiscardHandler), fatal: func(error) {},
 	})
-	return store, err
+	return store, ring, err
 }
 
 // sharedKeyRing is what the operator gave: a key of a node's own would seal what

@@ -13,8 +13,8 @@ const keyFileHead = `# Telltale's secret keys: they seal the secrets in the data
 # be read without them. Back this file up, apart from the database.
 #
 # One key per line: 32 random bytes in base64. The first seals, all of them open.
-# To change the key, put a line from "openssl rand -base64 32" above the others
-# and restart; keep the old lines for as long as the database holds what they sealed.
+# To change the key, put a line from "openssl rand -base64 32" above the others and
+# run "telltale rotate-keys", which says when the old lines may go.
 `
 
 // maxKeyFile bounds what is read of a key file, in bytes: a hundred keys and

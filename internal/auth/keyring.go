@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"telltale.example/telltale"
@@ -45,19 +46,13 @@ const (
 )
 
 // ParseKeyRing reads a key ring as SECRET_KEY and the key file hold it: one
-// key per line, 32 bytes in base64; blank lines and those that begin with #
-// do not count. The error names the line and what to mend, and never a key.
+// key per line, or several with commas, of 32 bytes in base64; blank lines and
+// those that begin with # do not count. The error names the line and what to mend, and never a key.
 func ParseKeyRing(text string) (*KeyRing, error) {
 	ring := &KeyRing{}
 	seen := map[[keyIDSize]byte]int{}
-	number := 0
-	for line := range strings.Lines(text) {
-		number++
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		secret, err := base64.StdEncoding.Strict().DecodeString(line)
+	for number, word := range keyWords(text) {
+		secret, err := base64.StdEncoding.Strict().DecodeString(word)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("line %d is not base64: write a key as `openssl rand -base64 32` prints it", number)
@@ -82,6 +77,24 @@ func ParseKeyRing(text string) (*KeyRing, error) {
 		return nil, errors.New("there is no key: add a line as `openssl rand -base64 32` prints it")
 	}
 	return ring, nil
+}
+
+// keyWords gives what stands for keys, with the numbers of their lines.
+func keyWords(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		number := 0
+		for line := range strings.Lines(text) {
+			number++
+			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+				continue
+			}
+			for word := range strings.SplitSeq(line, ",") {
+				if !yield(number, strings.TrimSpace(word)) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // newKeyLine makes a fresh key as a line of the file.
@@ -150,5 +163,22 @@ func (r *KeyRing) Open(sealed []byte, row string) ([]byte, error) {
 		}
 		return plain, nil
 	}
-	return nil, fmt.Errorf("auth: opening the secret of %q: it was sealed with the key %s, which is not in the key ring (secret.key or SECRET_KEY): put that key back, below the first", row, hex.EncodeToString(id))
+	return nil, fmt.Errorf("auth: opening the secret of %q: it was sealed with the key %s, which is not in the key ring (secret.key or TELLTALE_SECRET_KEY): put that key back, below the first", row, hex.EncodeToString(id))
+}
+
+// Keys names the keys of the ring, the one that seals first.
+func (r *KeyRing) Keys() []string {
+	names := make([]string, len(r.keys))
+	for i, key := range r.keys {
+		names[i] = hex.EncodeToString(key.id[:])
+	}
+	return names
+}
+
+// KeyOf names the key that sealed it, or says that it is not sealed.
+func (r *KeyRing) KeyOf(sealed []byte) string {
+	if len(sealed) < sealHead || sealed[0] != sealVersion {
+		return "of another version"
+	}
+	return hex.EncodeToString(sealed[1:sealHead])
 }

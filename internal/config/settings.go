@@ -140,7 +140,7 @@ var settings = []setting{
 	{
 		Setting{Name: "secret_key", Role: Server, Secret: true,
 			Usage: "`file` with the key that seals secrets in the database; servers that share a database share it; default, without --database-url: secret.key in --data, made on first run"},
-		"base64 of 32 bytes, as `openssl rand -base64 32` prints; one key a line, the current one first",
+		"base64 of 32 bytes, as `openssl rand -base64 32` prints; one key a line or with commas, the current one first",
 		func(c *Config, text string) (string, bool) {
 			c.SecretKey = Secret(text)
 			return text, validSecretKey(text)
@@ -392,7 +392,7 @@ func validDatabaseURL(text string) bool {
 	return len(text) <= maxTextBytes && !strings.ContainsFunc(text, unicode.IsControl) && (!isURL || rest != "" && (scheme == "postgres" || scheme == "postgresql"))
 }
 
-// validSecretKey tells whether text is keys, one a line. Blank lines and those
+// validSecretKey tells whether text is keys, one a line or with commas. Blank lines and those
 // that begin with # do not count: the file that a first run makes begins with
 // some, and it is copied from there to the servers that share a database.
 func validSecretKey(text string) bool {
@@ -405,11 +405,13 @@ func validSecretKey(text string) bool {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		key, err := base64.StdEncoding.DecodeString(line)
-		if err != nil || len(key) != 32 {
-			return false
+		for word := range strings.SplitSeq(line, ",") {
+			key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(word))
+			if err != nil || len(key) != 32 {
+				return false
+			}
+			keys++
 		}
-		keys++
 	}
 	return keys > 0
 }

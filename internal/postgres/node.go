@@ -21,9 +21,9 @@ import (
 // join notes a start of the node.
 func (s *Store) join(ctx context.Context) error {
 	var number int32
-	err := s.writers.QueryRow(ctx, `INSERT INTO node (id, role, version, host, started_at, lease_until, config)
-		SELECT $1, $2, $3, $4, t.now, t.now + $5, $6 FROM (SELECT telltale_now() AS now) t RETURNING number`,
-		string(s.options.Node), *s.role.Load(), s.options.Version, hostName(), telltale.Lease.Milliseconds(), s.known.Load().version).Scan(&number)
+	err := s.writers.QueryRow(ctx, `INSERT INTO node (id, role, version, host, started_at, lease_until, config, keys)
+		SELECT $1, $2, $3, $4, t.now, t.now + $5, $6, $7 FROM (SELECT telltale_now() AS now) t RETURNING number`,
+		string(s.options.Node), *s.role.Load(), s.options.Version, hostName(), telltale.Lease.Milliseconds(), s.known.Load().version, strings.Join(s.options.Sealer.Keys(), ",")).Scan(&number)
 	if err != nil {
 		return fmt.Errorf("noting the node: %w", err)
 	}

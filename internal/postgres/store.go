@@ -154,30 +154,13 @@ func (s *Store) open(ctx context.Context, url string) error {
 		return errMoving
 	}
 	copy(s.ids.Salt[:], salt)
-	if err := s.checkKey(ctx); err != nil {
+	if err := s.checkKeys(ctx); err != nil {
 		return err
 	}
 	if err := s.refreshWith(ctx, s.writers); err != nil {
 		return err
 	}
 	return s.join(ctx)
-}
-
-// checkKey refuses a sealer that does not open what the first node sealed: what
-// this node would seal, the others could not open.
-func (s *Store) checkKey(ctx context.Context) error {
-	const place = "meta/sealed"
-	sealed, err := s.options.Sealer.Seal([]byte("telltale"), place)
-	if err != nil {
-		return err
-	}
-	if err := s.writers.QueryRow(ctx, `UPDATE meta SET sealed = coalesce(sealed, $1) RETURNING sealed`, sealed).Scan(&sealed); err != nil {
-		return err
-	}
-	if _, err := s.options.Sealer.Open(sealed, place); err != nil {
-		return fmt.Errorf("the secret key is not the one that the other nodes have, or had: give all nodes the same: %w", err)
-	}
-	return nil
 }
 
 // foundProject makes the first project of a new store.

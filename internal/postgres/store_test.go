@@ -104,6 +104,16 @@ func TestTheStoreKeepsItsContract(t *testing.T) {
 				}
 				return openStore(t, url)
 			},
+			ReopenWith: func(t *testing.T, s telltale.Store, sealer telltale.Sealer) (telltale.Store, error) {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				opened, err := Open(t.Context(), url, Options{Node: testNode, Sealer: sealer, Connections: 4})
+				if err != nil {
+					return nil, err
+				}
+				return opened, nil
+			},
 			Advance: func(d time.Duration) {
 				if err := clock.Advance(d); err != nil {
 					t.Error(err)

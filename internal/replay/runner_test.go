@@ -273,6 +273,8 @@ type plainSealer struct{}
 
 func (plainSealer) Seal(plain []byte, _ string) ([]byte, error)  { return plain, nil }
 func (plainSealer) Open(sealed []byte, _ string) ([]byte, error) { return sealed, nil }
+func (plainSealer) Keys() []string                               { return []string{""} }
+func (plainSealer) KeyOf([]byte) string                          { return "" }
 
 func TestAReplayRunsOnTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

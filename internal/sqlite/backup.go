@@ -14,7 +14,6 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"telltale.example/telltale"
-	"telltale.example/telltale/internal/stored"
 )
 
 // Contents are what is in a copy of a store, which was checked.
@@ -358,18 +357,5 @@ func checkSealed(path string, sealer telltale.Sealer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	var sealed []byte
-	place := sealedMeta
-	if _, err := c.query(`SELECT value FROM meta WHERE name = 'sealed'`).one(func(q *query) { sealed = q.getBlob() }); err != nil {
-		return err
-	}
-	if sealed == nil { // no version has started on it that seals something by itself
-		_, err := c.query(`SELECT id, secrets FROM webhook WHERE deleted_at IS NULL ORDER BY number LIMIT 1`).one(func(q *query) {
-			place, sealed = stored.SealedPlace(telltale.WebhookID(q.getText()), "secrets"), q.getBlob()
-		})
-		if err != nil || sealed == nil {
-			return err
-		}
-	}
-	return openSealed(sealer, sealed, place)
+	return checkKeys(c, sealer)
 }

@@ -18,16 +18,8 @@ import (
 
 func untold(string, int64, int64) {}
 
-// otherSealer is another key than that of the tests.
-type otherSealer struct{}
-
-func (otherSealer) Seal(plain []byte, row string) ([]byte, error) {
-	return storetest.Sealer{}.Seal(plain, "other "+row)
-}
-
-func (otherSealer) Open(sealed []byte, row string) ([]byte, error) {
-	return storetest.Sealer{}.Open(sealed, "other "+row)
-}
+// otherSealer has another key than that of the tests.
+var otherSealer = storetest.Sealer{"other"}
 
 // accept stores events.
 func accept(t *testing.T, s *Store, events int) {
@@ -159,7 +151,7 @@ func TestWhatIsNoSoundBackupIsNotRestored(t *testing.T) {
 		"empty":       {nil, storetest.Sealer{}, "no database of Telltale's"},
 		"another's":   {foreign, storetest.Sealer{}, "no database of Telltale's"},
 		"no database": {[]byte(strings.Repeat("precious ", 2000)), storetest.Sealer{}, "no database"},
-		"another key": {whole, otherSealer{}, "the secret key is not the one"},
+		"another key": {whole, otherSealer, "the secret key is not the one"},
 	} {
 		file := filepath.Join(folder, fmt.Sprintf("%x.db", sha256.Sum256([]byte(name))))
 		if err := os.WriteFile(file, test.bytes, 0o600); err != nil {
@@ -186,7 +178,7 @@ func TestAStoreIsRefusedWithAnotherKey(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), path, Options{Sealer: otherSealer{}}); err == nil || !strings.Contains(err.Error(), "the secret key is not the one") {
+	if _, err := Open(t.Context(), path, Options{Sealer: otherSealer}); err == nil || !strings.Contains(err.Error(), "the secret key is not the one") {
 		t.Errorf("it was opened with another key: %v", err)
 	}
 }

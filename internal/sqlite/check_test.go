@@ -91,7 +91,7 @@ func TestWhatCannotBeTrustedIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			alter(t, path, `UPDATE webhook SET secrets = x'00112233'`)
-		}, "/secrets: this was sealed for another row"},
+		}, "below the first, the key"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -37,7 +37,7 @@ type Export struct {
 // What is found in another way there is left out: see leftOut in the tests.
 var exports = []export{
 	{"node", "number", `SELECT number, id, 'all' AS role, '' AS version, '' AS host, started_at, beat_at,
-		coalesce(beat_at, started_at) AS lease_until, coalesce(beat_at, started_at) AS gone_at, 0 AS config FROM node`, ""},
+		coalesce(beat_at, started_at) AS lease_until, coalesce(beat_at, started_at) AS gone_at, 0 AS config, '' AS keys FROM node`, ""},
 	{"project", "number", `SELECT number, id, slug, name, ingest_rate, created_at, conversion_window, view_window, 1 AS changed FROM project`, ""},
 	{"api_key", "id", `SELECT id, project, name, scope, hash, created_at, last_used_at, revoked_at FROM api_key`, ""},
 	{"operator", "id", `SELECT id, email, role, password_hash, theme, no_shortcuts, created_at, last_login_at, disabled_at FROM operator`, ""},

@@ -4,35 +4,23 @@ import (
 	"fmt"
 	"time"
 
-	"telltale.example/telltale"
 	"telltale.example/telltale/internal/stored"
 )
 
 // meta is what the writer remembers of the store as a whole.
 type meta struct {
 	lag       lag
-	outageEnd int64  // ms
-	sealed    string // tells whether the secret key is the right one; "" if nothing does yet
-}
-
-// sealedMeta is the place of what is sealed for no other reason than to tell.
-const sealedMeta = "meta/sealed"
-
-// openSealed refuses a sealer that does not open what is sealed in a store.
-func openSealed(sealer telltale.Sealer, sealed []byte, place string) error {
-	if _, err := sealer.Open(sealed, place); err != nil {
-		return fmt.Errorf("the secret key is not the one that this database was made with: put that one back: %w", err)
-	}
-	return nil
+	outageEnd int64 // ms
+	sealed    bool  // something tells whether the secret key is the right one
 }
 
 // sealMeta seals something with the key that all else is sealed with.
 func (tx *tx) sealMeta() error {
-	sealed, err := tx.store.options.Sealer.Seal([]byte("telltale"), sealedMeta)
+	sealed, err := stored.Canary(tx.store.options.Sealer)
 	if err != nil {
 		return err
 	}
-	tx.meta.sealed = string(sealed)
+	tx.meta.sealed = true
 	if err := tx.change(`INSERT INTO meta (name, value) VALUES ('sealed', ?)`).blob(sealed).run(); err != nil {
 		return fmt.Errorf("sealing: %w", err)
 	}
@@ -57,7 +45,7 @@ func (s *Store) loadMeta(c *conn) (m meta, err error) {
 		case "outage_end":
 			m.outageEnd = q.getInt()
 		case "sealed":
-			m.sealed = string(q.getBlob())
+			m.sealed = true
 		}
 		return nil
 	})

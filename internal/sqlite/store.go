@@ -155,10 +155,8 @@ func (s *Store) load() error {
 	if s.writer.meta, err = s.loadMeta(c); err != nil {
 		return err
 	}
-	if sealed := s.writer.meta.sealed; sealed != "" {
-		if err := openSealed(s.options.Sealer, []byte(sealed), sealedMeta); err != nil {
-			return err
-		}
+	if err := checkKeys(c, s.options.Sealer); err != nil {
+		return err
 	}
 	if s.known, err = s.loadRegistry(c); err != nil {
 		return err
@@ -188,7 +186,7 @@ func (s *Store) start(tx *tx) (err error) {
 	if s.node, err = tx.addNode(s.options.Node); err != nil {
 		return err
 	}
-	if s.writer.meta.sealed == "" {
+	if !s.writer.meta.sealed {
 		if err := tx.sealMeta(); err != nil {
 			return err
 		}

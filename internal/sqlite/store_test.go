@@ -96,6 +96,18 @@ func TestTheStoreKeepsItsContract(t *testing.T) {
 					}
 					return openStore(t, s.(*Store).path)
 				},
+				ReopenWith: func(t *testing.T, s telltale.Store, sealer telltale.Sealer) (telltale.Store, error) {
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					options := testOptions(t)
+					options.Sealer = sealer
+					opened, err := Open(t.Context(), s.(*Store).path, options)
+					if err != nil {
+						return nil, err
+					}
+					return opened, nil
+				},
 				Advance: func(d time.Duration) { <-time.After(d) },
 				Now:     time.Now,
 			})

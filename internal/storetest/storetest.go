@@ -29,6 +29,9 @@ type Harness struct {
 	// Reopen ends the node that opened the store, as a crash would, and gives
 	// the same data to another node.
 	Reopen func(t *testing.T, s telltale.Store) telltale.Store
+	// ReopenWith is Reopen with a sealer of other keys than [Sealer]'s own, which
+	// the store may refuse.
+	ReopenWith func(t *testing.T, s telltale.Store, sealer telltale.Sealer) (telltale.Store, error)
 	// Advance lets the store's clock go on.
 	Advance func(d time.Duration)
 	// Now is the store's clock.
@@ -80,6 +83,7 @@ func Run(t *testing.T, engine Engine) {
 		{"operator", operatorTests},
 		{"audit", auditTests},
 		{"idempotency", idempotencyTests},
+		{"rotation", rotationTests},
 		{"system", systemTests},
 		{"purge", purgeTests},
 		{"concurrency", concurrencyTests},
