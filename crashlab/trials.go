@@ -3,7 +3,11 @@ package main
 // trials are all there are, in the order of the table.
 var trials = []*Trial{
 	killTrial,
+	powerTrial,
 	syncTrial,
+	fullTrial,
+	limitTrial,
+	pageTrial,
 	nodesTrial,
 	failoverTrial,
 	hostileTrial,
