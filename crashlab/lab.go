@@ -17,6 +17,7 @@ import (
 const (
 	release     = "telltale"           // as it is released
 	failPoints  = "telltale-failpoint" // with the points at which it can be made to fail
+	crossing    = "telltale-crossing"  // whoever asks for a webhook gets it, of any project
 	nextRelease = "telltale-next"      // the release, under a later version
 )
 
@@ -66,7 +67,9 @@ func (l *lab) build(ctx context.Context, program string) (string, error) {
 
 // spoiled are programs that are the release but for something wrong, which a
 // control runs: what is wrong really is.
-var spoiled = map[string][]change{}
+var spoiled = map[string][]change{
+	crossing: {{"internal/sqlite/webhook.go", "state.ProjectID == project && !state.Deleted {\n\t\t\treturn state.Webhook, nil", "!state.Deleted {\n\t\t\treturn state.Webhook, nil"}},
+}
 
 // change is one in a source file of the module above.
 type change struct{ file, from, to string }

@@ -17,4 +17,5 @@ var trials = []*Trial{
 	machineTrial,
 	soakTrial,
 	rollingTrial,
+	tenantTrial,
 }
