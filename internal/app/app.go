@@ -179,7 +179,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, version string) erro
 		OpenAPI: func() ([]byte, error) { return OpenAPI(version, a.url) },
 	}))
 	a.serve(apiListener, httpserver.Wrap(handler, httpserver.Config{
-		Log: a.log, Registerer: registry, Forms: map[string]httpserver.Form{track.Prefix: track.Form},
+		Log: a.log, Registerer: registry, Forms: map[string]httpserver.Form{track.Prefix: track.Form}, TrustedProxies: cfg.TrustedProxies,
 	}))
 	// Streams have no end of their own, and a server that stops waits for its requests.
 	a.onStop(func(context.Context) error { log.Stop(); return nil })

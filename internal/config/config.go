@@ -19,20 +19,23 @@ import (
 // Config holds the settings. Make one with [Load].
 type Config struct {
 	// Of the server.
-	Listen      string // host:port of the API and the inspector; port 0 is any free one
-	OpsListen   string // host:port of health and metrics
-	PublicURL   string // how others reach Listen, without a path; empty: http:// and the address listened on
-	Data        string // folder of the database, the secret key and the owner's token
-	DatabaseURL Secret // of a PostgreSQL database; empty: SQLite in Data
-	SecretKey   Secret // seals what is secret in the database; empty: Data/secret.key, made on first run
-	NodeRole    telltale.NodeRole
-	Paused      bool // it sends nothing until it is told to
-	LogLevel    slog.Level
-	LogFormat   string // text or json
-	Retention   int    // days that finished events are kept; 0 keeps them for good
-	Workers     int    // attempts at once on this node
-	AllowHTTP   bool   // webhooks may have http URLs
-	EgressPorts []uint16
+	Listen    string // host:port of the API and the inspector; port 0 is any free one
+	OpsListen string // host:port of health and metrics
+	// TrustedProxies stand before Listen, and are believed when they say, in
+	// X-Forwarded-For, where a request comes from.
+	TrustedProxies []netip.Prefix
+	PublicURL      string // how others reach Listen, without a path; empty: http:// and the address listened on
+	Data           string // folder of the database, the secret key and the owner's token
+	DatabaseURL    Secret // of a PostgreSQL database; empty: SQLite in Data
+	SecretKey      Secret // seals what is secret in the database; empty: Data/secret.key, made on first run
+	NodeRole       telltale.NodeRole
+	Paused         bool // it sends nothing until it is told to
+	LogLevel       slog.Level
+	LogFormat      string // text or json
+	Retention      int    // days that finished events are kept; 0 keeps them for good
+	Workers        int    // attempts at once on this node
+	AllowHTTP      bool   // webhooks may have http URLs
+	EgressPorts    []uint16
 
 	RepeatWindow time.Duration // for which a tracked event is known; 0 takes every one
 

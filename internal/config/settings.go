@@ -105,6 +105,12 @@ var settings = []setting{
 		origin(func(c *Config) *string { return &c.PublicURL }),
 	},
 	{
+		Setting{Name: "trusted_proxies", Flag: "trusted-proxy", Kind: List, Role: Server,
+			Usage: "believe proxies in this `CIDR` range when they say, in X-Forwarded-For, where a request comes from (repeatable)"},
+		"address ranges of proxies, such as 10.1.0.0/16, and not everybody's",
+		trustedProxies,
+	},
+	{
 		Setting{Name: "data", Flag: "data", Default: "./telltale-data", Role: Server | Client,
 			Usage: "`folder` of the database, the secret key and the owner's token; with --database-url, of the owner's token alone, and only if it is named"},
 		"a folder, such as /var/lib/telltale",
@@ -342,6 +348,18 @@ func prefixes(field func(*Config) *[]netip.Prefix) func(*Config, string) (string
 		*field(c) = found
 		return "", true
 	}
+}
+
+// trustedProxies takes any ranges but one that is everybody, who would all be
+// believed whatever they say.
+func trustedProxies(c *Config, text string) (string, bool) {
+	bad, ok := prefixes(func(c *Config) *[]netip.Prefix { return &c.TrustedProxies })(c, text)
+	for _, p := range c.TrustedProxies {
+		if ok && p.Bits() == 0 {
+			return p.String(), false
+		}
+	}
+	return bad, ok
 }
 
 func ports(c *Config, text string) (string, bool) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ type Config struct {
 	// Forms are those of errors at paths that begin so, such as "/api/v2/"; at
 	// all others they are problem details.
 	Forms map[string]Form
+	// TrustedProxies are believed when they say where a request comes from.
+	TrustedProxies []netip.Prefix
 }
 
 // form gives the form of errors at a path, nil for problem details.
@@ -41,7 +44,8 @@ const DefaultBodyMemory = 64 << 20
 // Wrap surrounds h, the outermost handler of a listener.
 //
 // Each request gets an id, which the answer carries as Request-Id; an
-// X-Request-Id of the caller's own goes into the log only. A panic is answered
+// X-Request-Id of the caller's own goes into the log only. Behind proxies that are
+// trusted its address becomes the one that they tell of: see [client]. A panic is answered
 // with 500 and logged with its stack. When the request ends, one record is
 // logged: at error if the fault is ours, at warn if the answer was 503, else at
 // debug. It names the route and not the path, since paths may hold secrets.
@@ -75,6 +79,7 @@ func Wrap(h http.Handler, c Config) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{ResponseWriter: w, id: telltale.NewRequestID(), started: time.Now(), form: c.form(r.URL.Path)}
 		x.request = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+		x.request.RemoteAddr = client(r, c.TrustedProxies)
 		header := w.Header()
 		header["Request-Id"] = []string{string(x.id)}
 		header["X-Content-Type-Options"] = nosniff
