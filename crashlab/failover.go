@@ -23,7 +23,7 @@ var failoverTrial = &Trial{
 		})
 		l.end()
 		w.drained()
-		e := w.verify()
+		e := w.busyVerify()
 		r.Add("acknowledged", "", float64(len(e.Acked)))
 		r.Add("came twice", "", float64(e.duplicates()))
 		w.notStale()

@@ -61,7 +61,7 @@ func rolling(w *world) {
 // at another node, and no receiver.
 func (w *world) unseen() {
 	w.drained()
-	e := w.verify()
+	e := w.busyVerify()
 	for _, err := range w.ledger.errors {
 		w.Errorf("a caller saw an error: %s", err)
 	}
@@ -99,7 +99,7 @@ func ordered(w *world, end func(*node)) {
 	}
 	// Of a node that is alone, callers see that it is away, and nothing else.
 	w.drained()
-	w.sentOnce(w.verify())
+	w.sentOnce(w.busyVerify())
 	for _, err := range w.ledger.errors {
 		if !strings.Contains(err, "connection refused") {
 			w.Errorf("a caller saw more than that nobody was there: %s", err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -31,6 +32,17 @@ type hit struct {
 	Body     digest
 	Verified bool
 	Test     bool // it is one
+	Path     string
+
+	Newest, Oldest int // of the webhook's secrets, in the order in which it got them, that signed it
+}
+
+// puzzle is a request that no known secret signed. It may be signed with one whose
+// rotation has not answered yet.
+type puzzle struct {
+	hit    int // its place among all
+	header http.Header
+	body   []byte
 }
 
 // hook is a webhook as the test knows it.
@@ -40,6 +52,9 @@ type hook struct {
 	verifier *signature.Verifier
 	pause    time.Duration                                 // before the answer
 	answer   func(key string, attempt string) (status int) // nil: 200
+
+	rotated []*signature.Verifier // of later secrets
+	puzzles []puzzle
 
 	open, most int // requests under way, and the most there were at once
 }
@@ -77,7 +92,10 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status = h.answer(event.User.ID, r.Header.Get("telltale-attempt"))
 	}
 	number, _ := strconv.Atoi(r.Header.Get("telltale-attempt")) // what is none is no attempt's
-	s.hits = append(s.hits, hit{Hook: h.ID, Key: event.User.ID, At: at, Status: status, Attempt: number, Body: sha256.Sum256(body), Test: r.Header.Get("telltale-test") != "", Verified: h.verifier.Verify(r.Header, body, at) == nil})
+	s.hits = append(s.hits, hit{Hook: h.ID, Key: event.User.ID, At: at, Status: status, Attempt: number, Body: sha256.Sum256(body), Test: r.Header.Get("telltale-test") != "", Path: r.URL.Path})
+	if !h.signed(&s.hits[len(s.hits)-1], r.Header, body) {
+		h.puzzles = append(h.puzzles, puzzle{len(s.hits) - 1, r.Header, body})
+	}
 	h.open++
 	h.most = max(h.most, h.open)
 	pause := h.pause
@@ -94,6 +112,43 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.WriteHeader(status)
+}
+
+// signed notes which of the webhook's secrets signed a request. Of former ones it
+// looks at the latest few.
+func (h *hook) signed(hit *hit, header http.Header, body []byte) bool {
+	const former = 4
+	for g := len(h.rotated); g >= max(0, len(h.rotated)-former); g-- {
+		v := h.verifier
+		if g > 0 {
+			v = h.rotated[g-1]
+		}
+		if v.Verify(header, body, hit.At) != nil {
+			continue
+		}
+		if !hit.Verified {
+			hit.Verified, hit.Newest = true, g
+		}
+		hit.Oldest = g
+	}
+	return hit.Verified
+}
+
+// expect has a webhook be reached at one more path.
+func (s *sink) expect(h *hook, path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hooks[path] = h
+}
+
+// learn adds a secret of a webhook.
+func (s *sink) learn(h *hook, secret signature.Secret) {
+	v := signature.NewVerifier(secret)
+	v.Tolerance = h.verifier.Tolerance
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h.rotated = append(h.rotated, v)
+	h.puzzles = slices.DeleteFunc(h.puzzles, func(p puzzle) bool { return h.signed(&s.hits[p.hit], p.header, p.body) })
 }
 
 func (s *sink) arrived() []hit {

@@ -15,6 +15,7 @@ var trials = []*Trial{
 	herdTrial,
 	simulationTrial,
 	machineTrial,
+	racesTrial,
 	soakTrial,
 	rollingTrial,
 	tenantTrial,
