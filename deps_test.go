@@ -38,7 +38,6 @@ var floors = []struct {
 	{"internal/pgtest", nil},
 	{"internal/storetest", []string{"."}},
 	{"internal/enginetest", nil}, // tests alone
-	{"internal/cluster", nil},    // likewise
 	{"internal/dispatch", []string{".", "internal/failpoint"}},
 	{"internal/replay", []string{"."}},
 	{"internal/imports", []string{"."}},

@@ -353,6 +353,7 @@ func (s *storm) rounds(n int) {
 		}
 	}
 	s.wake()
+	s.more(100)
 	l.end()
 	s.WaitFor(2*patience, "everything to be taken over", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.dead) == 0 })
 	if took := s.drained(); took > 60*time.Second {

@@ -91,7 +91,7 @@ func ordered(w *world, end func(*node)) {
 		end(n)
 		n.start()
 	}
-	w.more(50)
+	w.more(150)
 	l.end()
 	if len(w.nodes) > 1 {
 		w.unseen()

@@ -1,8 +1,0 @@
-package cluster
-
-import (
-	"os/exec"
-	"syscall"
-)
-
-func endWithUs(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
