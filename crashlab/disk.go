@@ -17,21 +17,15 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// Sizes in bytes. A disk writes a sector whole or not at all.
-const (
-	sectorSize = 512
-	diskSize   = 192 << 20
-)
+const diskSize = 192 << 20 // bytes
 
 // medium is what a disk is made of: it keeps what it was told to sync, and for the
 // rest it is free to choose when the power goes.
 type medium struct {
-	mu    sync.Mutex
-	rand  *rand.Rand
-	seen  []byte             // what the machine reads
-	kept  []byte             // what no power cut takes away
-	loose map[int64]struct{} // sectors that were written and not synced
-	off   bool               // the power is cut
+	mu   sync.Mutex
+	rand *rand.Rand
+	all  sectors
+	off  bool // the power is cut
 
 	syncs, writes int // that were asked for
 	lost          int // sectors, of what was written
@@ -51,7 +45,7 @@ type failing struct {
 func newMedium(seed uint64) *medium {
 	return &medium{
 		rand: rand.New(rand.NewPCG(seed, 2)), //nolint:gosec // no secret: a seed replays a run
-		seen: make([]byte, diskSize), kept: make([]byte, diskSize), loose: map[int64]struct{}{},
+		all:  sectors{seen: make([]byte, diskSize), kept: make([]byte, diskSize)},
 	}
 }
 
@@ -61,7 +55,7 @@ func (m *medium) read(into []byte, at int64) error {
 	if m.off {
 		return syscall.EIO
 	}
-	copy(into, m.seen[at:])
+	copy(into, m.all.seen[at:])
 	return nil
 }
 
@@ -75,10 +69,7 @@ func (m *medium) write(data []byte, at int64) error {
 	if m.failing.write && (m.failing.of == nil || m.failing.of(data)) && m.fails() {
 		return syscall.EIO
 	}
-	copy(m.seen[at:], data)
-	for sector := at / sectorSize; sector*sectorSize < at+int64(len(data)); sector++ {
-		m.loose[sector] = struct{}{}
-	}
+	m.all.write(data, at)
 	return nil
 }
 
@@ -90,10 +81,10 @@ func (m *medium) sync() error {
 	}
 	m.syncs++
 	if !m.failing.write && m.fails() {
-		m.forget(func() bool { return false })
+		m.lost += m.all.settle(func() bool { return false })
 		return syscall.EIO
 	}
-	m.forget(func() bool { return true })
+	m.all.sync()
 	return nil
 }
 
@@ -110,36 +101,20 @@ func (m *medium) fails() bool {
 	return true
 }
 
-// forget ends the freedom of the medium: each sector that was not synced is as it
-// was written, or as it was before.
-func (m *medium) forget(keeps func() bool) {
-	for sector := range m.loose {
-		from, to := m.kept, m.seen
-		if keeps() {
-			from, to = to, from
-		} else {
-			m.lost++
-		}
-		at := sector * sectorSize
-		copy(to[at:at+sectorSize], from[at:at+sectorSize])
-	}
-	clear(m.loose)
-}
-
 // cut is the power cut: nothing is answered any more, and of what was not synced
 // some is there, some is not, and some is torn.
 func (m *medium) cut() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.off = true
-	switch m.rand.IntN(3) {
-	case 0: // a cache that was all lost
-		m.forget(func() bool { return false })
-	case 1: // most was written just in time, in any order
-		m.forget(func() bool { return m.rand.IntN(10) > 0 })
-	default:
-		m.forget(func() bool { return m.rand.IntN(2) > 0 })
-	}
+	m.lost += m.all.settle(whim(m.rand))
+}
+
+// whim is what a power cut does with what was not synced: a cache is lost as a
+// whole, or nearly all was written just in time, or half of it, in any order.
+func whim(r *rand.Rand) (keeps func() bool) {
+	most := []int{0, 50, 90}[r.IntN(3)]
+	return func() bool { return r.IntN(100) < most }
 }
 
 // fail arms a fault.
