@@ -12,33 +12,58 @@ var failoverTrial = &Trial{
 	ID: "T6", Name: "the primary database loses its power, its synchronous standby takes over", Proves: "P1",
 	Goal: "lost 0, work resumes within 10 s", Rounds: 20, Short: 2,
 	Run: func(r *Run) {
-		w := newPair(r, false)
-		l := w.begin()
-		r.EachRound(func(int) {
-			w.follow()
-			w.more(int(r.Int64N(100)))
-			w.failOver()
-			w.resumes(time.Now())
-			w.more(50)
-		})
-		l.end()
-		w.drained()
-		e := w.busyVerify()
-		r.Add("acknowledged", "", float64(len(e.Acked)))
-		r.Add("came twice", "", float64(e.duplicates()))
-		w.notStale()
+		r.Parallel(map[string]func(*Run){"synchronous": failOvers, "asynchronous": forgetful})
 	},
 	Control: func(r *Run) { // a standby that the primary does not wait for, on a slow line
-		w := newPair(r, true)
-		l := w.begin()
-		w.follow()
-		w.line.stall()
-		w.more(100)
-		w.failOver()
-		w.resumes(time.Now())
+		w, l := lagging(r)
 		l.end()
 		w.lost(w.gather())
 	},
+}
+
+// failOvers fails over again and again.
+func failOvers(r *Run) {
+	w := newPair(r, false)
+	l := w.begin()
+	r.EachRound(func(int) {
+		w.follow()
+		w.more(int(r.Int64N(100)))
+		w.failOver()
+		w.resumes(time.Now())
+		w.more(50)
+	})
+	l.end()
+	w.drained()
+	e := w.busyVerify()
+	r.Add("acknowledged", "", float64(len(e.Acked)))
+	r.Add("came twice", "", float64(e.duplicates()))
+	w.notStale()
+}
+
+// forgetful fails over to a database that forgot what was recorded last. Nodes that
+// are started anew after that, as the documents say, take up what it believes to be
+// under way.
+func forgetful(r *Run) {
+	w, l := lagging(r)
+	for _, n := range w.nodes {
+		n.ends()
+		n.start()
+	}
+	w.more(50)
+	l.end()
+	w.drained()
+}
+
+// lagging is a world that failed over to a standby that lagged.
+func lagging(r *Run) (*pair, *load) {
+	w := newPair(r, true)
+	l := w.begin()
+	w.follow()
+	w.line.stall()
+	w.more(100)
+	w.failOver()
+	w.resumes(time.Now())
+	return w, l
 }
 
 // pair is a world over a primary and its standby. They are at two ports in turn: a

@@ -142,7 +142,7 @@ func (s *Server) prepare(port int, fill func() error) error {
 	s.options = []string{"-D", s.data(), "-p", strconv.Itoa(s.Port)}
 	for _, setting := range append([]string{
 		"listen_addresses=127.0.0.1", "unix_socket_directories=" + s.folder, "max_connections=200", "shared_buffers=64MB",
-		"max_wal_size=512MB", "logging_collector=off", "log_min_messages=warning", "timezone=UTC",
+		"max_wal_size=512MB", "dynamic_shared_memory_type=mmap", "logging_collector=off", "log_min_messages=warning", "timezone=UTC",
 	}, s.settings...) {
 		s.options = append(s.options, "-c", setting)
 	}
