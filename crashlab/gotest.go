@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -35,6 +37,7 @@ type spoilt struct {
 type tested struct {
 	Passed   int
 	Failures []string // the tests that failed, each with the end of what it wrote
+	Figures  []figure // that they wrote: "figure attempts: 17"
 }
 
 // goTest runs the tests. It ends the run if they could not be run, or if there were
@@ -79,6 +82,9 @@ func (r *Run) passes(t goTest) tested {
 	done := r.goTest(t)
 	for _, failure := range done.Failures {
 		r.Errorf("%s", failure)
+	}
+	for _, f := range done.Figures {
+		r.Add(f.Name, f.Unit, f.Value)
 	}
 	return done
 }
@@ -162,6 +168,12 @@ func readTests(out []byte) (done tested, broken string) {
 				wrote[at] = &strings.Builder{}
 			}
 			wrote[at].WriteString(e.Output)
+			if m := writtenFigure.FindStringSubmatch(e.Output); m != nil {
+				value, err := strconv.ParseFloat(m[2], 64)
+				if err == nil {
+					done.Figures = append(done.Figures, figure{Name: m[1], Value: value})
+				}
+			}
 		case "pass", "fail", "skip":
 			if ended[at] == "" {
 				order = append(order, at)
@@ -200,6 +212,9 @@ func readTests(out []byte) (done tested, broken string) {
 	}
 	return done, broken
 }
+
+// writtenFigure is how a test says what it measured.
+var writtenFigure = regexp.MustCompile(`\bfigure (.+): ([0-9.]+)\n$`)
 
 // tail is the end of a text, where it says why.
 func tail(text string) string {

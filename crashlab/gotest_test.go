@@ -16,6 +16,7 @@ func TestWhatGoTestSaysIsRead(t *testing.T) {
 	}{
 		{"nothing", `{"Action":"start","Package":"p"}` + "\n" + `{"Action":"pass","Package":"p"}`, 0, nil, ""},
 		{"one that passes", `{"Action":"run","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:1: figure attempts: 17\n"}
 {"Action":"pass","Package":"p","Test":"TestA"}
 {"Action":"pass","Package":"p"}`, 1, nil, ""},
 		{"the innermost count", `{"Action":"run","Package":"p","Test":"TestA"}
@@ -39,6 +40,9 @@ func TestWhatGoTestSaysIsRead(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			done, broken := readTests([]byte(tt.out))
+			if got := len(done.Figures); got != strings.Count(tt.out, "figure") {
+				t.Errorf("there are %d figures", got)
+			}
 			if done.Passed != tt.passed || broken != tt.broken || !slices.EqualFunc(done.Failures, tt.failures, strings.HasPrefix) {
 				t.Errorf("it is %+v, broken %q", done, broken)
 			}

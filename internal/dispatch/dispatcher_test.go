@@ -896,6 +896,57 @@ func TestNoAttemptWithoutAHeartbeat(t *testing.T) {
 	})
 }
 
+// slowBeats is a store that hears a heartbeat late.
+type slowBeats struct {
+	*model
+	takes time.Duration // under the model's mutex
+}
+
+func (s *slowBeats) Beat(ctx context.Context) (telltale.Beat, error) {
+	s.mu.Lock()
+	takes := s.takes
+	s.mu.Unlock()
+	<-time.After(takes)
+	return s.model.Beat(ctx)
+}
+
+// A heartbeat that was asked for in time, and is heard when the lease has ended,
+// finds claims that are others' by now.
+func TestAHeartbeatThatIsHeardLateGivesClaimsBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		w.stop()
+		store := &slowBeats{model: w.model}
+		w.begin(Config{Store: store})
+		id := w.add("prj_1", func(h *telltale.Webhook) { h.RateLimit = 1 })
+		w.accept(600, id)
+		pass(5 * time.Second)
+		w.breaks(func(method string) (error, bool) {
+			if method == "Beat" {
+				return unavailable, false
+			}
+			return nil, false
+		})
+		pass(telltale.Lease - 5*time.Second - retryPause - time.Millisecond)
+		w.model.mu.Lock()
+		store.takes = 3 * time.Second
+		w.model.mu.Unlock()
+		pass(retryPause)
+		w.breaks(nil)
+		pass(3 * time.Second)
+		if n := w.called("ReleaseClaims"); n == 0 {
+			t.Error("the claims were kept past the lease")
+		}
+		w.model.mu.Lock()
+		store.takes = 0
+		w.model.mu.Unlock()
+		pass(20 * time.Minute)
+		w.want(map[telltale.State]int{succeeded: 600})
+		w.stop()
+	})
+}
+
 func TestAStoreThatIsAwayForAWhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

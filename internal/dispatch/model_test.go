@@ -29,6 +29,8 @@ type model struct {
 	calls      map[string]int
 	told       map[telltale.WebhookID]news // what the present node knows of breakers
 	unwatched  bool                        // spares does not judge
+	outageEnd  time.Time                   // when the last outage of our own ended
+	gone       func(node int) bool         // whose claims may be taken over; nil for all but the present one's
 
 	// fault, if set, is asked before every call, by the name of the method.
 	// Its error is the call's; after says that the call is done nevertheless.
@@ -96,7 +98,7 @@ func (m *model) claimed(o *owed) telltale.Claim {
 	c := telltale.Claim{
 		ClaimRef: telltale.ClaimRef{DeliveryID: o.id, Number: o.number}, ProjectID: o.event.ProjectID,
 		Event: o.event, Webhook: m.webhooks[o.webhook], Trigger: telltale.TriggerAutomatic, Test: o.test, Once: o.once || o.test,
-		Attempt: len(o.attempts) + 1, Step: o.step, Tries: len(o.attempts),
+		Attempt: len(o.attempts) + 1, Step: o.step, Tries: m.tries(o),
 	}
 	if o.manual {
 		c.Trigger = telltale.TriggerManual
@@ -108,6 +110,16 @@ func (m *model) claimed(o *owed) telltale.Claim {
 		c.Age = time.Since(o.began)
 	}
 	return c
+}
+
+// tries is how many attempts were made since the last outage of our own.
+func (m *model) tries(o *owed) (n int) {
+	for _, a := range o.attempts {
+		if !a.StartedAt.Before(m.outageEnd) {
+			n++
+		}
+	}
+	return n
 }
 
 // accept stores one event for each of the webhooks and hands over what was claimed.
@@ -372,9 +384,15 @@ func (m *model) TakeOver(context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n := 0
-	for _, o := range m.deliveries {
-		if o.state == telltale.StateSending && o.node != m.node {
+	n, gone := 0, m.gone
+	if gone == nil {
+		gone = func(node int) bool { return node != m.node }
+	}
+	for _, list := range m.byWebhook {
+		for _, o := range list {
+			if o.state != telltale.StateSending || !gone(o.node) {
+				continue
+			}
 			m.note(o, telltale.Attempt{Number: len(o.attempts) + 1, StartedAt: time.Now(), Error: telltale.ErrorInterrupted})
 			o.state, o.due = telltale.StateWaiting, time.Now()
 			if o.test {
@@ -580,7 +598,10 @@ func newWorld(t *testing.T, c Config) *world {
 // begin starts a node on the world's store.
 func (w *world) begin(c Config) {
 	w.metrics = prometheus.NewRegistry()
-	c.Store, c.Sender, c.Registerer = w.model, w.net, w.metrics
+	c.Sender, c.Registerer = w.net, w.metrics
+	if c.Store == nil {
+		c.Store = w.model
+	}
 	if c.Jitter == nil {
 		c.Jitter = func() float64 { return 0.5 }
 	}

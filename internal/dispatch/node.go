@@ -51,18 +51,19 @@ func (d *Dispatcher) beaten(asked time.Time, beat telltale.Beat) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	now := time.Now()
 	if d.beat.IsZero() {
 		close(d.firstBeat)
-	} else if late := asked.Sub(d.beat); late > telltale.Lease {
-		// The claims that wait in the lanes may be others' by now. Whichever are
-		// not, the store takes back.
+	} else if late := now.Sub(d.beat); late > telltale.Lease {
+		// The lease may have ended before the store heard this, even if it was asked
+		// in time: the claims that wait in the lanes may be others' by now. Whichever
+		// are not, the store takes back.
 		d.log.Warn("dispatch: the lease had ended; waiting claims are given back", "since", late)
 		for _, l := range d.lanes {
 			d.giveBack(l)
 		}
 	}
 	d.beat = asked
-	now := time.Now()
 	if d.known.Workers != beat.Workers || d.known.Place != beat.Place {
 		if max(d.known.Workers, beat.Workers) > 1 {
 			d.log.Info("dispatch: the nodes that send, and the place among them", "nodes", beat.Workers, "place", beat.Place)
@@ -112,6 +113,7 @@ const (
 )
 
 // sleepOr waits until something is heard, or so long, and reports whether ctx let it.
+// What was heard as the time was over is answered by what comes next, too.
 func sleepOr(ctx context.Context, wait time.Duration, heard <-chan struct{}) bool {
 	t := time.NewTimer(wait)
 	defer t.Stop()
@@ -119,6 +121,10 @@ func sleepOr(ctx context.Context, wait time.Duration, heard <-chan struct{}) boo
 	case <-ctx.Done():
 		return false
 	case <-t.C:
+		select {
+		case <-heard:
+		default:
+		}
 		return true
 	case <-heard:
 		return true
