@@ -18,6 +18,7 @@ const (
 	release     = "telltale"           // as it is released
 	failPoints  = "telltale-failpoint" // with the points at which it can be made to fail
 	crossing    = "telltale-crossing"  // whoever asks for a webhook gets it, of any project
+	careless    = "telltale-careless"  // it breaks where a cursor is not its own
 	nextRelease = "telltale-next"      // the release, under a later version
 )
 
@@ -69,6 +70,7 @@ func (l *lab) build(ctx context.Context, program string) (string, error) {
 // control runs: what is wrong really is.
 var spoiled = map[string][]change{
 	crossing: {{"internal/sqlite/webhook.go", "state.ProjectID == project && !state.Deleted {\n\t\t\treturn state.Webhook, nil", "!state.Deleted {\n\t\t\treturn state.Webhook, nil"}},
+	careless: {{"internal/api/cursor.go", "return p, faulty(\"query.after\", \"This is no cursor of this list.\", \"what next held in the page before\")", "panic(\"a cursor that nobody made\")"}},
 }
 
 // change is one in a source file of the module above.

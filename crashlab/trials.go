@@ -21,4 +21,7 @@ var trials = []*Trial{
 	fullTrial,
 	limitTrial,
 	pageTrial,
+	fuzzTrial,
+	tenantTrial,
+	inputTrial,
 }

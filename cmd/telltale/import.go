@@ -294,7 +294,7 @@ row as it stands in the file. With --json, each row is a JSON object on a line.`
 				if isTerminal(p.stdout) {
 					r.Reason, r.Row = printable(r.Reason), printable(r.Row)
 				}
-				return out.Write([]string{strconv.Itoa(r.Line), r.Reason, r.Row})
+				return out.Write([]string{strconv.Itoa(r.Line), telltale.SpreadsheetCell(r.Reason), telltale.SpreadsheetCell(r.Row)})
 			})
 			out.Flush()
 			return errors.Join(err, out.Error())

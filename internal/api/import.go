@@ -190,7 +190,7 @@ func (a *api) sendRefused(op *huma.Operation, w http.ResponseWriter, r *http.Req
 	}
 	for len(rows) > 0 {
 		for _, row := range rows {
-			if err := file.Write([]string{strconv.Itoa(row.Line), row.Reason, string(row.Row)}); err != nil {
+			if err := file.Write([]string{strconv.Itoa(row.Line), telltale.SpreadsheetCell(row.Reason), telltale.SpreadsheetCell(string(row.Row))}); err != nil {
 				return nil //nolint:nilerr // likewise
 			}
 		}

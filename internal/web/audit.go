@@ -136,7 +136,7 @@ func exportAudit(c *call) error {
 				changes, _ := json.Marshal(e.Changes) // strings always encode
 				row := []string{e.At.Format(time.RFC3339Nano), string(e.Action), string(e.Actor.Kind), e.Actor.Name, e.Actor.ID, e.Actor.RemoteAddr, e.Target, e.Name, string(changes), string(e.Actor.RequestID)}
 				for i := range row {
-					row[i] = harmless(row[i])
+					row[i] = telltale.SpreadsheetCell(row[i])
 				}
 				err = cells.Write(row)
 			} else {

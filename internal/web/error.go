@@ -31,6 +31,7 @@ var faces = map[telltale.Code]struct {
 	telltale.MethodNotAllowed:   {http.StatusMethodNotAllowed, "This address does not take that"},
 	telltale.Conflict:           {http.StatusConflict, "That is not possible now"},
 	telltale.PreconditionFailed: {http.StatusPreconditionFailed, "Someone changed this meanwhile"},
+	telltale.UnsupportedMedia:   {http.StatusUnsupportedMediaType, "This form is of a kind that is not taken"},
 	telltale.TooLarge:           {http.StatusRequestEntityTooLarge, "This form is too large"},
 	telltale.Invalid:            {http.StatusUnprocessableEntity, "Something in the form is wrong"},
 	telltale.RateLimited:        {http.StatusTooManyRequests, "Too many tries"},

@@ -42,17 +42,9 @@ func (d exportedDelivery) cells() []string {
 		string(d.ID), string(d.State), string(d.Event), string(d.EventID), d.Recipient, string(d.WebhookID), d.URL, strconv.Itoa(d.Attempts), status, string(d.Error), d.Created, d.Completed,
 	}
 	for i := range cells {
-		cells[i] = harmless(cells[i])
+		cells[i] = telltale.SpreadsheetCell(cells[i])
 	}
 	return cells
-}
-
-// harmless keeps a spreadsheet from reading text as a formula (OWASP, CSV injection).
-func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }
 
 // exportDeliveries streams what the filter lists, page by page.

@@ -302,7 +302,7 @@ func exportRefused(c *call) error {
 	}
 	for len(rows) > 0 {
 		for _, row := range rows {
-			if err := w.Write([]string{strconv.Itoa(row.Line), harmless(row.Reason), harmless(string(row.Row))}); err != nil {
+			if err := w.Write([]string{strconv.Itoa(row.Line), telltale.SpreadsheetCell(row.Reason), telltale.SpreadsheetCell(string(row.Row))}); err != nil {
 				return nil //nolint:nilerr // the browser has gone
 			}
 		}

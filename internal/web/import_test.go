@@ -63,6 +63,8 @@ func TestAFileThatIsNotImportedComesBackWithTheReason(t *testing.T) {
 	w.upload("nonsense", "users.csv", "id\n").want(http.StatusUnprocessableEntity).says("is nothing that is imported")
 	w.post(imports+"/new", url.Values{"kind": {"profiles"}}).want(http.StatusBadRequest)
 	w.get(imports).says("Nothing was imported yet")
+	w.send(http.MethodPost, imports+"/new", url.Values{"kind": {"profiles"}}, http.Header{"Content-Encoding": {"gzip"}}).
+		want(http.StatusUnsupportedMediaType).says("Send it uncompressed.")
 }
 
 func TestViewersImportNothing(t *testing.T) {
