@@ -1,6 +1,9 @@
 package telltale
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // AuditEntry is one thing that someone did. Entries are only ever added; the
 // store writes those of changes in the transaction of the change.
@@ -59,6 +62,7 @@ const (
 	AuditSourceChanged     AuditAction = "source.update"
 	AuditSourceDeleted     AuditAction = "source.delete"
 	AuditSourceSecretShown AuditAction = "source.show_secret"
+	AuditRequestsDropped   AuditAction = "source.drop_requests"
 	AuditGoalSet           AuditAction = "goal.set"
 	AuditGoalRemoved       AuditAction = "goal.remove"
 	AuditWindowsChanged    AuditAction = "goal.windows"
@@ -95,6 +99,7 @@ var auditActions = []struct {
 	{AuditSourceChanged, "Source changed"},
 	{AuditSourceDeleted, "Source deleted"},
 	{AuditSourceSecretShown, "Source's URL shown"},
+	{AuditRequestsDropped, "Source's requests deleted"},
 	{AuditGoalSet, "Goal set"},
 	{AuditGoalRemoved, "Goal removed"},
 	{AuditWindowsChanged, "Conversion windows changed"},
@@ -136,6 +141,15 @@ func (a AuditAction) Label() string {
 		}
 	}
 	return string(a)
+}
+
+// DroppedEntry tells that somebody removes requests that a source did not
+// understand: nobody can look at them any more. It is noted before they go.
+func DroppedEntry(s *Source, ids []RequestID) AuditEntry {
+	return AuditEntry{
+		ProjectID: s.ProjectID, Action: AuditRequestsDropped, Target: string(s.ID), Name: s.Name,
+		Changes: []AuditChange{{Field: "unrecognised_requests", Before: strconv.Itoa(len(ids)), After: "0"}},
+	}
 }
 
 // AuditMemory is how long entries are kept, whatever the retention of events:

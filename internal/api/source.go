@@ -262,7 +262,15 @@ func (a *api) dropUnrecognised(ctx context.Context, who auth.Identity, in *Unrec
 	if err != nil {
 		return err
 	}
-	return a.config.Store.DropUnrecognised(ctx, who.Project.ID, r.SourceID, []telltale.RequestID{r.ID})
+	source, err := a.config.Store.Source(ctx, who.Project.ID, r.SourceID)
+	if err != nil {
+		return err
+	}
+	ids := []telltale.RequestID{r.ID}
+	if err := a.config.Store.Audit(ctx, telltale.DroppedEntry(source, ids)); err != nil {
+		return err
+	}
+	return a.config.Store.DropUnrecognised(ctx, who.Project.ID, r.SourceID, ids)
 }
 
 // maxReplayedIDs bounds the requests that are taken again by their ids.

@@ -358,6 +358,7 @@ func TestWhatWasNotUnderstood(t *testing.T) {
 	viewer.get(list + "/" + first).want(http.StatusForbidden)
 
 	w.follow(w.post(list+"/delete", url.Values{"id": {first}})).says("1 request deleted.", "1 request").lacks("levitated")
+	w.get("/p/default/settings/project/audit-log?action=source.drop_requests").says("Source's requests deleted", "owner@example.com")
 	w.get(list + "/" + first).want(http.StatusNotFound)
 	w.follow(w.post(list+"/delete", url.Values{"id": {ids[0][1]}})).says("Everything was understood")
 }

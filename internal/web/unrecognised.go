@@ -156,6 +156,9 @@ func dropUnrecognised(c *call) error {
 	if len(ids) == 0 {
 		return c.done(back, nothingChosen)
 	}
+	if err := c.Store.Audit(c.r.Context(), telltale.DroppedEntry(s, ids)); err != nil {
+		return err
+	}
 	if err := c.Store.DropUnrecognised(c.r.Context(), c.project.ID, s.ID, ids); err != nil {
 		return orNoPage(err, "There is no such source. It may have been deleted.")
 	}
