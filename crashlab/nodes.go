@@ -453,11 +453,13 @@ func (s *storm) watch(stop chan struct{}) {
 }
 
 func (s *storm) kill() {
-	n := s.nodes[s.victim()]
+	i := s.victim()
+	n := s.nodes[i]
 	n.rejoined()
 	n.kill()
 	s.dies(n.number, time.Now())
 	s.Sleep(s.Between(0, 3*time.Second))
+	s.proxies[i].spareCommits() // it is started once, and by nobody again
 	n.start()
 }
 
