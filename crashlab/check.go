@@ -199,21 +199,22 @@ func (w *world) gather() *evidence {
 		e.Payloads[f[0]] = sha256.Sum256(bytes)
 	}
 	e.Unsound = w.unsound()
-	whole := func(text string) int64 {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			w.Fatalf("%q is no number", text)
-		}
-		return n
-	}
 	for _, f := range w.rows(`SELECT e.user_id, w.id, d.number, d.state, d.attempts FROM ` + w.deliveries() + ` d JOIN event e ON e.number = d.event JOIN webhook w ON w.number = d.webhook WHERE NOT d.test`) {
-		e.Rows = append(e.Rows, row{f[0], f[1], whole(f[2]), int(whole(f[3])), int(whole(f[4]))})
+		e.Rows = append(e.Rows, row{f[0], f[1], w.whole(f[2]), int(w.whole(f[3])), int(w.whole(f[4]))})
 	}
 	for _, f := range w.rows(`SELECT delivery, attempt, started_at, status, coalesce(error, '') FROM attempt ORDER BY delivery, number`) {
-		e.Attempts = append(e.Attempts, attempt{whole(f[0]), int(whole(f[1])), time.UnixMilli(whole(f[2])), int(whole(f[3])), f[4]})
+		e.Attempts = append(e.Attempts, attempt{w.whole(f[0]), int(w.whole(f[1])), time.UnixMilli(w.whole(f[2])), int(w.whole(f[3])), f[4]})
 	}
 	e.Hits = w.sink.arrived()
 	return e
+}
+
+func (w *world) whole(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		w.Fatalf("%q is no number", text)
+	}
+	return n
 }
 
 // unsound tells what the database knows to be wrong with itself.

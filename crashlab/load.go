@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -103,6 +104,9 @@ func (l *load) post(key string, first int) {
 			w.ledger.errors = append(w.ledger.errors, fmt.Sprintf("%s at node %s: %v", key, n.name, err))
 			w.ledger.mu.Unlock()
 		}
+		if w.Failed() {
+			return // whoever asked knows enough
+		}
 		if time.Now().After(deadline) {
 			w.Errorf("%s is not acknowledged: %v", key, err)
 			return
@@ -114,7 +118,11 @@ func (l *load) post(key string, first int) {
 }
 
 func (l *load) postOnce(n *node, key string) error {
-	body := fmt.Appendf(nil, `{"type":"delivered","user":{"id":%q},"telltale":{"id":%q}}`, key, key)
+	body := fmt.Appendf(nil, `{"type":"delivered","user":{"id":%q},"telltale":{"id":%q}`, key, key)
+	if n := l.world.padding; n > 0 {
+		body = fmt.Appendf(body, `,"padding":%q`, strings.Repeat("x", n))
+	}
+	body = append(body, '}')
 	r, err := http.NewRequest(http.MethodPost, "http://"+n.address+"/v1/events?project="+slug(l.world.projectOf(key)), bytes.NewReader(body))
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 // trials are all there are, in the order of the table.
 var trials = []*Trial{
 	killTrial,
+	crashTrial,
 	outageTrial,
 	powerTrial,
 	syncTrial,

@@ -36,6 +36,7 @@ type world struct {
 	projects  []string                    // slugs, "" for the first; callers post to all in turn
 	callers   int                         // at once
 	callPause time.Duration               // of each, between two events
+	padding   int                         // bytes of their events beside what they say
 	callLimit time.Duration               // how long they wait for an answer
 	answered  func(*http.Response, error) // hears what callers get; may be nil
 }

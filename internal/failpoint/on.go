@@ -14,7 +14,7 @@ import (
 )
 
 // variable is what says where to die.
-const variable = "TELLTALE_FAILPOINT"
+const variable = "FAILPOINT" // no setting of the product, whose names begin with its own
 
 var (
 	armed = parse(os.Getenv(variable))

@@ -3,7 +3,7 @@
 //
 // A program that is built as usual has none of this: [Here] is empty, and neither
 // the names nor the variable are in the binary, which crashlab makes sure of. With the
-// build tag failpoint, TELLTALE_FAILPOINT=name kills the process with SIGKILL when it
+// build tag failpoint, FAILPOINT=name kills the process with SIGKILL when it
 // comes to that point, name:3 when it comes there for the third time, and
 // name:3:20ms so long after that, in the midst of whatever it does then.
 package failpoint
