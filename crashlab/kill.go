@@ -134,6 +134,7 @@ func (k *killing) round() {
 	flying := k.number(`SELECT count(*) FROM delivery WHERE state = 3`)
 	k.sum += flying
 	k.flying = max(k.flying, flying)
+	k.Worst("ready after a stop", "s", k.calm.Seconds())
 	n.startSoon(k.calm)
 	k.Wait("callers to be answered", func() bool { return k.ledger.count() >= k.kills*perRound })
 }
@@ -145,7 +146,6 @@ func (n *node) startSoon(calm time.Duration) {
 	n.start()
 	took := time.Since(began)
 	n.Worst("ready again after", "s", took.Seconds())
-	n.Worst("ready after a stop", "s", calm.Seconds())
 	if took > max(readySoon, 4*calm) {
 		n.Errorf("node %s was ready %v after it was killed, and after a stop in %v", n.name, took, calm)
 	}
