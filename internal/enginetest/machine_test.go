@@ -271,6 +271,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		{"retry", 2, w.retryDelivery},
 		{"cancel", 1, w.cancelDelivery},
 		{"advance the clock", 6, w.advanceClock},
+		{"purge", 1, w.purgeAll},
 		{"create a replay", 1, w.createReplay},
 		{"advance a replay", 2, w.advanceReplays},
 		{"switch a replay", 1, w.switchReplays},
@@ -709,6 +710,27 @@ func (w *world) advanceClock(t *rapid.T) {
 	if w.now.Sub(w.renewed) > telltale.Lease/2 {
 		w.beatAll(t) // a node that has lost its lease may be behind, as none on one file can be
 	}
+}
+
+// purgeAll purges what was received before a day began, since an engine may keep
+// all of a day as long as the last of it. Engines do it in as many calls as they
+// like; what they tell of the number is theirs, too.
+func (w *world) purgeAll(t *rapid.T) {
+	before := w.now.Truncate(24*time.Hour).AddDate(0, 0, -rapid.IntRange(0, 1).Draw(t, "days"))
+	age := w.now.Sub(before)
+	if age == 0 {
+		t.Skip("a retention of nothing keeps all")
+	}
+	w.purge(before)
+	w.spent = slices.DeleteFunc(w.spent, func(c heldRef) bool { return w.delivery(c.key) == nil })
+	w.same(t, "purging", "", ask(w, anyNode(t), func(ctx context.Context, store telltale.Store, _ *side) (string, error) {
+		for {
+			_, more, err := store.Purge(ctx, telltale.Retention{Events: age, CallerIDs: telltale.CallerIDMemory})
+			if err != nil || !more {
+				return "", err
+			}
+		}
+	}))
 }
 
 func (w *world) createReplay(t *rapid.T) {

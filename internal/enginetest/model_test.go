@@ -73,7 +73,10 @@ type modelReplay struct {
 	last      int // events that there were when it began
 	place     int // events that it went through
 	state     telltale.ReplayState
+	created   time.Time
 	made      int
+	succeeded int // of deliveries that were purged
+	failed    int
 	completed time.Time
 }
 
@@ -443,7 +446,7 @@ func (m *model) tell(of telltale.EventType, about *modelHook, v *recordedView) {
 			continue
 		}
 		if e == nil {
-			e = &telltale.Event{ID: operationalID(m.told), Type: of}
+			e = &telltale.Event{ID: operationalID(m.told), Type: of, ReceivedAt: m.now}
 			m.told++
 			m.events = append(m.events, e)
 		}
@@ -550,6 +553,40 @@ func (m *model) takeOver() (taken int) {
 	return taken
 }
 
+// purge removes the events from before that time of which every delivery is over,
+// with these, and replays from before it that ended and have none left.
+func (m *model) purge(before time.Time) {
+	owed := map[*telltale.Event]bool{}
+	for _, d := range m.deliveries {
+		if s := d.shown(); s == telltale.StateWaiting || s == telltale.StateSending || s == telltale.StateHeld {
+			owed[d.event] = true
+		}
+	}
+	gone := func(e *telltale.Event) bool { return e.ReceivedAt.Before(before) && !owed[e] }
+	m.deliveries = slices.DeleteFunc(m.deliveries, func(d *modelDelivery) bool {
+		if !gone(d.event) {
+			return false
+		}
+		switch {
+		case d.replay == nil: // whose counts stay
+		case d.shown() == telltale.StateSucceeded:
+			d.replay.succeeded++
+		default:
+			d.replay.failed++
+		}
+		return true
+	})
+	for i, e := range m.events {
+		if e != nil && gone(e) {
+			m.events[i] = nil // the places of replays stay
+		}
+	}
+	m.replays = slices.DeleteFunc(m.replays, func(r *modelReplay) bool {
+		over := r.state == telltale.ReplayFinished || r.state == telltale.ReplayCancelled
+		return over && r.created.Before(before) && !slices.ContainsFunc(m.deliveries, func(d *modelDelivery) bool { return d.replay == r })
+	})
+}
+
 func (m *model) replay(id telltale.ReplayID, to *modelHook, which telltale.Which) (*modelReplay, telltale.Code) {
 	running := 0
 	for _, r := range m.replays {
@@ -563,7 +600,7 @@ func (m *model) replay(id telltale.ReplayID, to *modelHook, which telltale.Which
 	case running >= telltale.MaxRunningReplays:
 		return nil, telltale.Conflict
 	}
-	r := &modelReplay{id: id, to: to, which: which, last: len(m.events), state: telltale.ReplayRunning}
+	r := &modelReplay{id: id, to: to, which: which, last: len(m.events), state: telltale.ReplayRunning, created: m.now}
 	m.replays = append(m.replays, r)
 	return r, ""
 }
@@ -575,6 +612,9 @@ func (m *model) advanceReplay(r *modelReplay, n int) {
 	}
 	for ; r.place < r.last && n > 0; r.place++ {
 		e := m.events[r.place]
+		if e == nil { // purged
+			continue
+		}
 		if r.to.Deleted {
 			break
 		}
@@ -642,7 +682,7 @@ func (m *model) view() view {
 		v.Deliveries[d.key] = dv
 	}
 	for _, r := range m.replays {
-		rv := replayView{State: r.state, Made: r.made, CompletedAt: r.completed}
+		rv := replayView{State: r.state, Made: r.made, Succeeded: r.succeeded, Failed: r.failed, CompletedAt: r.completed}
 		for _, d := range m.deliveries {
 			switch {
 			case d.replay != r:
