@@ -122,7 +122,7 @@ func (a *api) routes() []route {
 
 		{"GET", "/v1/keys", manageKey, "list-keys", tagKeys, "List API keys", "", lists(a.listKeys)},
 		{"POST", "/v1/keys", manageKey, "create-key", tagKeys, "Make an API key", "The answer shows its token, once.", makes(a.createKey, func(k wire.Key) string { return k.ID })},
-		{"DELETE", "/v1/keys/{id}", manageKey, "revoke-key", tagKeys, "Revoke an API key", "For good, and at once on this node; within seconds on others.", does(a.revokeKey)},
+		{"DELETE", "/v1/keys/{id}", manageKey, "revoke-key", tagKeys, "Revoke an API key", "For good: when this answers, no node takes it any more.", does(a.revokeKey)},
 
 		{"GET", "/v1/nodes", ownerKey, "list-nodes", tagNodes, "List nodes", "The newest starts of the server, newest first, and every one that is alive.", lists(a.listNodes)},
 		{"POST", "/v1/resume", ownerKey, "resume-sending", tagNodes, "Have a paused node send", "A node that was started with --paused accepts and sends nothing. This has the node that answers go on, and no other.", gives(a.resume)},

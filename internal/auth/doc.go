@@ -2,8 +2,8 @@
 //
 // [Keys] turns the token of a request into an [Identity]: which key, and which
 // project. Keys and projects are looked up in the store and remembered for a
-// few seconds, so that a busy key costs no read per request; a revocation on
-// this node is effective at once, one on another node within those seconds.
+// few seconds, so that a busy key costs no read per request; a revocation is
+// effective on every node when the call that makes it returns.
 // It fails closed: what cannot be looked up lets nobody in.
 //
 // [KeyRing] seals the secrets of webhooks before they are stored, and derives
