@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -73,9 +74,35 @@ func (r *Run) fuzz(each time.Duration, wrong *spoilt) {
 
 func (r *Run) fuzzOne(target fuzzTarget, each time.Duration, wrong *spoilt) {
 	began := time.Now()
+	if wrong != nil {
+		defer r.keepCorpus(filepath.Join(r.lab.source, target.folder, "testdata", "fuzz", target.name))()
+	}
 	r.passes(goTest{
 		Packages: []string{target.folder}, Tests: "^" + target.name + "$", Limit: each + 5*time.Minute, Spoilt: wrong,
 		Build: []string{"-fuzz", "^" + target.name + "$", "-fuzztime", fmt.Sprint(each)},
 	})
 	r.lab.chat("%s %s took %v", r.trial.ID, target.name, time.Since(began).Round(time.Second))
+}
+
+// keepCorpus has a folder be in the end as it is now: what a program with something
+// wrong in it was found with is no corpus of ours.
+func (r *Run) keepCorpus(folder string) func() {
+	before, err := os.ReadDir(folder)
+	if err != nil {
+		before = nil
+	}
+	return func() {
+		after, err := os.ReadDir(folder)
+		if err != nil {
+			return // nothing was found
+		}
+		for _, entry := range after {
+			if !slices.ContainsFunc(before, func(known os.DirEntry) bool { return known.Name() == entry.Name() }) {
+				r.Must(os.Remove(filepath.Join(folder, entry.Name())))
+			}
+		}
+		for empty := folder; filepath.Base(empty) != "testdata" && os.Remove(empty) == nil; {
+			empty = filepath.Dir(empty) // only what is empty can be removed
+		}
+	}
 }
