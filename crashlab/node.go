@@ -41,6 +41,9 @@ type node struct {
 	out, err *os.File
 }
 
+// secretKey is the key of all nodes, as their environment has it.
+const secretKey = "TELLTALE_SECRET_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=" //nolint:gosec // of databases that do not last
+
 var reached = regexp.MustCompile(`(?m)^  (API|Ops) +(http://[^/]+)/`)
 
 // start starts the node, and waits until it is ready.
@@ -85,7 +88,7 @@ func (n *node) launch() {
 		args = append(args, "--database-url", url, "--role", n.role)
 	}
 	cmd := exec.Command(path, append(args, n.args...)...) //nolint:gosec // the program under test
-	cmd.Env = append([]string{"TELLTALE_SECRET_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "HOME=" + n.data, "PATH=" + os.Getenv("PATH")}, n.env...)
+	cmd.Env = append([]string{secretKey, "HOME=" + n.data, "PATH=" + os.Getenv("PATH")}, n.env...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.logs, n.out, n.err
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with us
 	ended, started := make(chan error, 1), make(chan error)

@@ -26,6 +26,7 @@ type sink struct {
 type hit struct {
 	Hook     string // id of the webhook
 	Key      string // of the event, as its caller named it
+	ID       string // webhook-id
 	At       time.Time
 	Status   int
 	Attempt  int // that it says it is
@@ -92,7 +93,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status = h.answer(event.User.ID, r.Header.Get("telltale-attempt"))
 	}
 	number, _ := strconv.Atoi(r.Header.Get("telltale-attempt")) // what is none is no attempt's
-	s.hits = append(s.hits, hit{Hook: h.ID, Key: event.User.ID, At: at, Status: status, Attempt: number, Body: sha256.Sum256(body), Test: r.Header.Get("telltale-test") != "", Path: r.URL.Path})
+	s.hits = append(s.hits, hit{Hook: h.ID, Key: event.User.ID, ID: r.Header.Get("webhook-id"), At: at, Status: status, Attempt: number, Body: sha256.Sum256(body), Test: r.Header.Get("telltale-test") != "", Path: r.URL.Path})
 	if !h.signed(&s.hits[len(s.hits)-1], r.Header, body) {
 		h.puzzles = append(h.puzzles, puzzle{len(s.hits) - 1, r.Header, body})
 	}

@@ -17,6 +17,7 @@ var trials = []*Trial{
 	racesTrial,
 	tenantTrial,
 	egressTrial,
+	backupTrial,
 	soakTrial,
 	rollingTrial,
 	fullTrial,
