@@ -30,7 +30,7 @@ func newFullTrial(id, what, program string, narrow func(*world, *node) room) *Tr
 		Run: func(r *Run) { r.fill(program, narrow) },
 		Control: func(r *Run) {
 			// What a full disk undid is answered as if it were there.
-			r.fill(program+confident, narrow)
+			r.fill(confident, narrow)
 		},
 	}
 }
@@ -172,8 +172,8 @@ func (w *world) pageLimit(n *node) room {
 // that stands in a file.
 const limited = "telltale-limited"
 
-// confident are programs that take a full disk for none.
-const confident = "-confident"
+// confident is limited, but that it takes a full disk for one with room.
+const confident = "telltale-confident"
 
 func init() {
 	limit := []change{
@@ -202,6 +202,5 @@ func init() {
 `},
 	}
 	spoiled[limited] = limit
-	spoiled[release+confident] = trust
-	spoiled[limited+confident] = append(limit, trust...)
+	spoiled[confident] = append(limit, trust...)
 }

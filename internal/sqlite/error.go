@@ -52,10 +52,15 @@ func isFull(err error) bool {
 }
 
 // diagnose tells a quota, or a limit on the size of files, from a broken disk:
-// SQLite calls only ENOSPC a full disk, and all else an I/O error. It tries
-// what SQLite tried, to write a page behind the end of the files.
+// SQLite calls only ENOSPC a full disk, and all else an I/O error; and if what
+// connections share cannot grow, which they find in a file beside the database,
+// it does not even tell ENOSPC apart. It tries what SQLite tried, to write a page
+// behind the end of the files.
 func (s *Store) diagnose(err error) error {
-	if err == nil || sqlite.ErrCode(err) != sqlite.ResultIOErrWrite {
+	switch {
+	case err == nil:
+		return nil
+	case sqlite.ErrCode(err) != sqlite.ResultIOErrWrite && sqlite.ErrCode(err) != sqlite.ResultIOErrSHMSize:
 		return err
 	}
 	var end int64

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"zombiezen.com/go/sqlite"
+
 	"telltale.example/telltale"
 	"telltale.example/telltale/internal/storetest"
 )
@@ -442,8 +444,15 @@ func childIsLimited(path string) error {
 	if _, err := s.Events(ctx, project.ID, telltale.EventFilter{}, telltale.Page{Limit: 10}); err != nil {
 		return fmt.Errorf("reading: %w", err)
 	}
+	// So does what connections share, beside a log of more than 4,062 pages.
+	if err := s.diagnose(sqlite.ResultIOErrSHMSize.ToError()); fatal(err) || !isFull(err) {
+		return fmt.Errorf("what connections share may not grow, which is taken for a broken disk: %w", err)
+	}
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
 		return err
+	}
+	if err := s.diagnose(sqlite.ResultIOErrSHMSize.ToError()); !fatal(err) {
+		return fmt.Errorf("there is room, and a broken disk is taken for a full one: %w", err)
 	}
 	return errors.Join(accept(), s.Ready(ctx))
 }
