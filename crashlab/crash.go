@@ -558,6 +558,7 @@ func copying(outer *crashWorld, c crash) {
 	w.load = w.world.load()
 	w.node.launch()
 	w.node.died(c)
+	w.load.stop() // what is promised is of what waits; how much more large events a machine takes beside it is another matter
 	found := w.look()
 	if faults := w.unsound(); slices.ContainsFunc(faults, func(f string) bool { return !strings.Contains(f, "claims") }) {
 		w.Errorf("after a crash at %s: %v", c.point, faults)
