@@ -360,7 +360,7 @@ func hostileReceivers(ca *authority) []*hostileReceiver {
 		{name: "resets what it had kept alive", behave: func(c net.Conn) { reader := bufio.NewReader(c); next(reader); write(c, ok); next(reader); cut(c) }, classes: []string{success, reset}},
 		{name: "answers every other request", behave: answering(func(c net.Conn) {
 			if turn.Add(1)%2 == 0 {
-				write(c, ok)
+				write(c, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
 				return
 			}
 			write(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
