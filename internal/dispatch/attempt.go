@@ -83,9 +83,18 @@ func (d *Dispatcher) launch() {
 func (d *Dispatcher) work(a *attempt) {
 	inbox := make(chan *attempt, 1)
 	for a != nil {
-		result := d.perform(d.sends, &a.claim, a.webhook)
+		started := time.Now() // before it looks: what changes from now on, changes after the start
+		upToDate := a.webhook == a.lane.newest.Load() || d.reconsider(a)
+		var result telltale.Result
+		if upToDate {
+			result = d.perform(d.sends, &a.claim, a.webhook, started)
+		}
 		d.mu.Lock()
-		d.end(a, result, time.Now())
+		if upToDate {
+			d.end(a, result, time.Now())
+		} else {
+			d.withdraw(a, time.Now())
+		}
 		a = nil
 		if n := len(d.starting); n > 0 { // the last one is as good as any
 			a, d.starting = d.starting[n-1], d.starting[:n-1]
@@ -105,9 +114,34 @@ func (d *Dispatcher) work(a *attempt) {
 	}
 }
 
-// perform sends, decides, and says so in the log.
-func (d *Dispatcher) perform(ctx context.Context, c *telltale.Claim, w *telltale.Webhook) telltale.Result {
-	a := d.send(ctx, c, w)
+// reconsider looks at a webhook that was changed after its attempt was handed to a
+// worker, and before that began: it goes to the webhook as it is now, if at all.
+func (d *Dispatcher) reconsider(a *attempt) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a.webhook = a.lane.webhook
+	return !a.lane.stopped()
+}
+
+// withdraw undoes what begin did.
+func (d *Dispatcher) withdraw(a *attempt, now time.Time) {
+	l := a.lane
+	if a.budget == budgetFirst {
+		d.unlink(a)
+	}
+	d.take(l, a.budget, -1)
+	d.underWay--
+	l.pulse.flying--
+	l.breaker.unsettled--
+	d.release(l, a.claim)
+	d.settle(l, now)
+	d.advance(now)
+}
+
+// perform sends, decides, and says so in the log. The attempt started before the
+// webhook was looked at for the last time.
+func (d *Dispatcher) perform(ctx context.Context, c *telltale.Claim, w *telltale.Webhook, started time.Time) telltale.Result {
+	a := d.send(ctx, c, w, started)
 	outcome := c.After(&a, w.RetrySchedule, d.jitter())
 	d.metrics.observe(&a)
 	level := slog.LevelInfo
@@ -125,17 +159,16 @@ func (d *Dispatcher) perform(ctx context.Context, c *telltale.Claim, w *telltale
 
 // send makes the attempt. A sender that panics has not sent, as far as we know;
 // the delivery goes on by its schedule, and the others go on at all.
-func (d *Dispatcher) send(ctx context.Context, c *telltale.Claim, w *telltale.Webhook) (a telltale.Attempt) {
-	started := time.Now()
+func (d *Dispatcher) send(ctx context.Context, c *telltale.Claim, w *telltale.Webhook, started time.Time) (a telltale.Attempt) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.log.Error("dispatch: the sender panicked", "delivery", c.DeliveryID, "webhook", w.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			a = telltale.Attempt{
 				Number: c.Attempt, Trigger: c.Trigger, Node: d.node,
-				StartedAt: started.UTC().Truncate(time.Millisecond), Duration: time.Since(started),
-				Error: telltale.ErrorInternal, Failure: telltale.FailureInternal,
+				Duration: time.Since(started), Error: telltale.ErrorInternal, Failure: telltale.FailureInternal,
 			}
 		}
+		a.StartedAt = started.UTC().Truncate(time.Millisecond)
 	}()
 	return d.sender.Send(ctx, c, w)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -326,6 +327,7 @@ func TestADisabledWebhookThatIsEnabledAgainGoesOnAtOnce(t *testing.T) {
 		w := newWorld(t, Config{PollInterval: time.Hour})
 		id := w.add("prj_1", func(h *telltale.Webhook) { h.Concurrency = 1 })
 		w.accept(10, id)
+		synctest.Wait() // the first is on its way
 		w.change(id, enabled(false))
 		pass(time.Second)
 		w.want(map[telltale.State]int{succeeded: 1, held: 9})
@@ -489,6 +491,43 @@ func TestAHandOverAfterADisable(t *testing.T) {
 		}
 		w.stop()
 	})
+}
+
+// The attempt was handed to a worker, who did not come to it before the change
+// returned: on a machine that has much to do that takes a while.
+func TestAWorkerWhoComesLateLooksAgain(t *testing.T) {
+	t.Cleanup(func(procs int) func() { return func() { runtime.GOMAXPROCS(procs) } }(runtime.GOMAXPROCS(1)))
+	for name, row := range map[string]struct {
+		change func(*telltale.Webhook)
+		want   map[telltale.State]int
+		sent   int
+	}{
+		"a webhook that was disabled gets nothing":           {enabled(false), map[telltale.State]int{held: 1}, 0},
+		"one with another URL gets it there, and only there": {func(h *telltale.Webhook) { h.URL = "https://new.example.com/" }, map[telltale.State]int{succeeded: 1}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, Config{})
+				id := w.add("prj_1")
+				offer := w.model.acceptLate(w.Dispatcher, 1, id)
+				synctest.Wait() // nobody else has anything to do
+				offer()
+				w.change(id, row.change)
+				pass(time.Second)
+				w.want(row.want)
+				starts := w.net.starts(id)
+				if len(starts) != row.sent {
+					t.Fatalf("%d attempts; want %d", len(starts), row.sent)
+				}
+				for _, b := range starts {
+					if b.w.URL != "https://new.example.com/" {
+						t.Errorf("it went to %s", b.w.URL)
+					}
+				}
+				w.stop()
+			})
+		})
+	}
 }
 
 func TestAnAttemptUsesTheNewestVersion(t *testing.T) {
@@ -1108,6 +1147,7 @@ func TestMetrics(t *testing.T) {
 			"telltale_dispatch_lanes":                       1,
 			"telltale_dispatch_deliveries_in_memory":        0,
 			"telltale_dispatch_payload_bytes_in_memory":     0,
+			"telltale_dispatch_paused":                      0,
 			"telltale_dispatch_results_unrecorded":          0,
 			"telltale_dispatch_stale_results_total":         0,
 			"telltale_dispatch_unrecordable_results_total":  0,

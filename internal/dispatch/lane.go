@@ -3,6 +3,7 @@ package dispatch
 import (
 	"container/heap"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"telltale.example/telltale"
@@ -33,7 +34,8 @@ const (
 
 // lane is a webhook's queue. Only the dispatcher touches it, under its mutex.
 type lane struct {
-	webhook *telltale.Webhook // the newest version known
+	webhook *telltale.Webhook                // the newest version known
+	newest  atomic.Pointer[telltale.Webhook] // the same, for workers, who do not hold the mutex
 	project *project
 	share   telltale.Share // of what that allows, this node's
 	paused  bool           // an outcome disables the webhook, and is not recorded yet
@@ -212,6 +214,7 @@ func (d *Dispatcher) laneOf(w *telltale.Webhook) (l *lane, made bool) {
 	p := d.projectOf(w.ProjectID)
 	p.lanes++
 	l = &lane{webhook: w, share: d.shareOf(w), project: p, place: -1, breaker: breaker{standing: w.Standing}}
+	l.newest.Store(w)
 	d.lanes[w.ID] = l
 	return l, true
 }
@@ -254,6 +257,7 @@ func (d *Dispatcher) learn(l *lane, w *telltale.Webhook, now time.Time) {
 	}
 	wasEnabled := l.webhook.Enabled
 	l.webhook = w
+	l.newest.Store(w)
 	d.shareOut(l, now)
 	switch {
 	case l.off():

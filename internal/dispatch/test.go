@@ -57,7 +57,7 @@ func (d *Dispatcher) startTests(id telltale.ProjectID) {
 		p.tests++
 		d.underWay++
 		d.workers.Go(func() {
-			r := d.perform(d.sends, &t.claim, w)
+			r := d.perform(d.sends, &t.claim, w, time.Now())
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.underWay--
