@@ -69,7 +69,7 @@ const (
 	AuditRestored          AuditAction = "server.restore"
 	AuditResumed           AuditAction = "server.resume"
 	AuditKeyRotationBegun  AuditAction = "secret_key.rotate"
-	AuditSecretKeyRetired  AuditAction = "secret_key.retire"
+	AuditSecretKeyRetired  AuditAction = "secret_key.retire" //nolint:gosec // the name of an action
 )
 
 // auditActions says what people read for each, in the order in which lists offer them.

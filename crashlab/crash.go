@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -186,7 +187,7 @@ func (r *Run) newCrashWorld(program string, args ...string) *crashWorld {
 		w.newHook(name("quick"), &hook{project: project}, quick)
 		w.newHook(name("slow"), &hook{project: project, pause: 30 * time.Millisecond}, quick)
 		w.newHook(name("uneven"), &hook{project: project, answer: func(key, attempt string) int {
-			if attempt == "1" && strings.ContainsAny(key[len(key)-1:], "147") {
+			if attempt == "1" && strings.ContainsAny(key[len(key)-1:], "47") {
 				return http.StatusServiceUnavailable
 			}
 			return http.StatusOK
@@ -224,7 +225,8 @@ func (n *node) arm(c crash) {
 
 // died waits until the program, which was launched, has died at the point.
 func (n *node) died(c crash) {
-	err, _ := n.exit(patience).(*exec.ExitError)
+	var err *exec.ExitError
+	_ = errors.As(n.exit(patience), &err) // or it stays nil
 	said, readErr := os.ReadFile(filepath.Join(n.logs, "err"))
 	n.Must(readErr)
 	if err == nil || err.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL || !bytes.Contains(said, []byte("failpoint: "+c.point)) {

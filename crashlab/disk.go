@@ -44,7 +44,7 @@ type failing struct {
 
 func newMedium(seed uint64) *medium {
 	return &medium{
-		rand: rand.New(rand.NewPCG(seed, 2)), //nolint:gosec // no secret: a seed replays a run
+		rand: rand.New(rand.NewPCG(seed, 2)),
 		all:  sectors{seen: make([]byte, diskSize), kept: make([]byte, diskSize)},
 	}
 }
@@ -173,7 +173,7 @@ func (p *platter) Write(_ context.Context, _ fs.FileHandle, data []byte, at int6
 	if at+int64(len(data)) > diskSize {
 		return 0, syscall.ENOSPC
 	}
-	return uint32(len(data)), fs.ToErrno(p.medium.write(data, at)) //nolint:gosec // a request has at most a megabyte
+	return uint32(len(data)), fs.ToErrno(p.medium.write(data, at))
 }
 
 func (p *platter) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {

@@ -140,8 +140,8 @@ func (w *world) tmpfs(n *node) room {
 			w.Wait("the room to be taken", func() bool {
 				var now syscall.Statfs_t
 				w.Must(syscall.Statfs(folder, &now))
-				used := int64(now.Blocks-now.Bfree) * now.Bsize //nolint:gosec // of a small file system
-				return resize(used+w.Int64N(64<<10)) == nil     // it may have grown meanwhile
+				used := int64(now.Blocks-now.Bfree) * now.Bsize
+				return resize(used+w.Int64N(64<<10)) == nil // it may have grown meanwhile
 			})
 		},
 		give: func() { w.Must(resize(plenty)) },
@@ -154,7 +154,7 @@ func (w *world) fileLimit(n *node) room {
 		w.Must(unix.Prlimit(n.process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: math.MaxUint64}, nil))
 	}
 	return room{
-		take: func() { set(32<<10 + uint64(w.Int64N(96<<10))) }, //nolint:gosec // no negative one
+		take: func() { set(32<<10 + uint64(w.Int64N(96<<10))) },
 		give: func() { set(math.MaxUint64) },
 	}
 }

@@ -76,7 +76,7 @@ func (r *Run) newCanary() *canary {
 		r.listen(c, net.JoinHostPort(p.Addr().String(), port))
 	}
 	r.listen(c, "127.0.0.10:"+port)
-	if l, err := net.Listen("tcp4", "127.0.0.1:443"); err == nil { // where certificates would be fetched
+	if l, err := new(net.ListenConfig).Listen(r.ctx, "tcp4", "127.0.0.1:443"); err == nil { // where certificates would be fetched
 		r.attend(c, l)
 	} else {
 		r.Logf("nobody watches port 443: %v", err)
@@ -85,7 +85,7 @@ func (r *Run) newCanary() *canary {
 }
 
 func (r *Run) listen(c *canary, address string) (at string) {
-	l, err := net.Listen("tcp", address)
+	l, err := new(net.ListenConfig).Listen(r.ctx, "tcp", address)
 	r.Must(err)
 	r.attend(c, l)
 	return l.Addr().String()
@@ -250,7 +250,7 @@ func (r *Run) certificate(w *world, n *node, resolver *names) {
 type public struct{ port string }
 
 func (r *Run) newPublic(c *canary) *public {
-	l, err := net.Listen("tcp4", "127.0.0.9:"+c.port)
+	l, err := new(net.ListenConfig).Listen(r.ctx, "tcp4", "127.0.0.9:"+c.port)
 	r.Must(err)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		_, _ = io.Copy(io.Discard, q.Body)
@@ -280,7 +280,7 @@ type names struct {
 
 func (r *Run) newNames() *names {
 	s := &names{answers: map[string][][]netip.Addr{}, lookups: map[string]int{}}
-	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	c, err := new(net.ListenConfig).ListenPacket(r.ctx, "udp4", "127.0.0.1:0")
 	r.Must(err)
 	s.address = c.LocalAddr().String()
 	var ended sync.WaitGroup

@@ -123,7 +123,7 @@ func (r *Run) cannot(format string, args ...any) {
 // overlay writes what -overlay wants, with the rule broken.
 func (r *Run) overlay(s *spoilt) string {
 	path := filepath.Join(r.lab.source, filepath.FromSlash(s.File))
-	text, err := os.ReadFile(path) //nolint:gosec // a path of our own
+	text, err := os.ReadFile(path)
 	if err != nil {
 		r.cannot("%v", err)
 	}
@@ -232,7 +232,7 @@ const maxTail = 2000
 func (r *Run) inParts(size int, part func(first uint64, n int)) {
 	for done := 0; done < r.Rounds; done += size {
 		n := min(size, r.Rounds-done)
-		first := r.Seed%1_000_000_000 + uint64(done) //nolint:gosec // not negative
+		first := r.Seed%1_000_000_000 + uint64(done)
 		began := time.Now()
 		part(first, n)
 		r.lab.chat("%s rounds %d to %d of %d took %v", r.trial.ID, done+1, done+n, r.Rounds, time.Since(began).Round(time.Millisecond))

@@ -218,7 +218,7 @@ func (h *hostileReceiver) judge(w *world, made *hook) (attempts int) {
 // listen starts the receiver. A connection ends with what it does there, or with
 // the run.
 func (h *hostileReceiver) listen(r *Run) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(r.ctx, "tcp4", "127.0.0.1:0")
 	r.Must(err)
 	var mu sync.Mutex
 	open := map[net.Conn]bool{}
@@ -521,7 +521,7 @@ func gzipBomb() string {
 
 // unused is an address at which nobody listens.
 func unused(r *Run) string {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(r.ctx, "tcp4", "127.0.0.1:0")
 	r.Must(err)
 	r.Must(l.Close())
 	return l.Addr().String()
@@ -539,7 +539,7 @@ func fullBacklog(r *Run) string {
 	r.Must(err)
 	address := fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
 	for range 10 {
-		c, err := net.DialTimeout("tcp4", address, 300*time.Millisecond)
+		c, err := (&net.Dialer{Timeout: 300 * time.Millisecond}).DialContext(r.ctx, "tcp4", address)
 		if err != nil {
 			return address
 		}
@@ -570,7 +570,7 @@ type http2Conn struct{ net.Conn }
 
 func frame(kind, flags byte, stream uint32, payload string) []byte {
 	head := make([]byte, 9, 9+len(payload))
-	binary.BigEndian.PutUint32(head, uint32(len(payload))<<8|uint32(kind)) //nolint:gosec // payloads are small
+	binary.BigEndian.PutUint32(head, uint32(len(payload))<<8|uint32(kind))
 	head[4] = flags
 	binary.BigEndian.PutUint32(head[5:], stream)
 	return append(head, payload...)

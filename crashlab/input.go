@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -460,7 +461,7 @@ func (in *input) wire() {
 		{"bytes of nothing", strings.Repeat("\x00\xff", 4096), true, false},
 	} {
 		in.Add("hostile requests", "", 1)
-		conn, err := net.DialTimeout("tcp", strings.TrimPrefix(in.node.api, "http://"), patience)
+		conn, err := in.dial()
 		in.Must(err)
 		in.Must(conn.SetDeadline(time.Now().Add(30 * time.Second)))
 		_, writeErr := io.WriteString(conn, c.text)
@@ -480,9 +481,13 @@ func (in *input) wire() {
 }
 
 // lorisBegin opens connections that send a byte now and then, and never a request.
+func (in *input) dial() (net.Conn, error) {
+	return (&net.Dialer{Timeout: patience}).DialContext(in.ctx, "tcp", strings.TrimPrefix(in.node.api, "http://"))
+}
+
 func (in *input) lorisBegin() {
 	for i := range 200 {
-		conn, err := net.DialTimeout("tcp", strings.TrimPrefix(in.node.api, "http://"), patience)
+		conn, err := in.dial()
 		in.Must(err)
 		in.loris = append(in.loris, conn)
 		text := "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nX-"
@@ -501,7 +506,7 @@ func (in *input) lorisEnd() {
 		if i%2 == 0 {
 			in.Must(conn.SetReadDeadline(time.Now().Add(30 * time.Second)))
 			_, err := io.ReadAll(conn)
-			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				in.Errorf("a connection that sends no request stays open")
 			}
 		}

@@ -123,7 +123,7 @@ func (l *load) postOnce(n *node, key string) error {
 		body = fmt.Appendf(body, `,"padding":%q`, strings.Repeat("x", n))
 	}
 	body = append(body, '}')
-	r, err := http.NewRequest(http.MethodPost, "http://"+n.address+"/v1/events?project="+slug(l.world.projectOf(key)), bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+n.address+"/v1/events?project="+slug(l.world.projectOf(key)), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

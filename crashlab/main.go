@@ -67,7 +67,7 @@ func start(ctx context.Context, args []string) (holds bool, err error) {
 	}
 	l := &lab{seed: *seed, verbose: *verbose, out: os.Stderr, built: map[string]string{}}
 	if l.seed == 0 {
-		l.seed = uint64(time.Now().UnixNano()) //nolint:gosec // after 1970
+		l.seed = uint64(time.Now().UnixNano())
 	}
 	if l.source, err = sources(); err != nil {
 		return false, err

@@ -42,7 +42,7 @@ type node struct {
 }
 
 // secretKey is the key of all nodes, as their environment has it.
-const secretKey = "TELLTALE_SECRET_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=" //nolint:gosec // of databases that do not last
+const secretKey = "TELLTALE_SECRET_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 var reached = regexp.MustCompile(`(?m)^  (API|Ops) +(http://[^/]+)/`)
 
@@ -87,7 +87,7 @@ func (n *node) launch() {
 		}
 		args = append(args, "--database-url", url, "--role", n.role)
 	}
-	cmd := exec.Command(path, append(args, n.args...)...) //nolint:gosec // the program under test
+	cmd := exec.Command(path, append(args, n.args...)...) //nolint:gosec,noctx // the program under test, which a trial ends as it is to end
 	cmd.Env = append([]string{secretKey, "HOME=" + n.data, "PATH=" + os.Getenv("PATH")}, n.env...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.logs, n.out, n.err
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with us
@@ -166,7 +166,7 @@ func (n *node) kill() {
 		return
 	}
 	_ = n.process.Kill() // it may have ended
-	<-n.ended
+	_ = <-n.ended        // as we said
 	n.gone()
 }
 

@@ -27,7 +27,7 @@ var outageTrial = &Trial{
 	Goal: "lost 0, corrupt 0", Rounds: 200, Short: 20,
 	Run: func(r *Run) {
 		b := r.newBook()
-		r.EachRound(func(n int) { b.round(uint64(n), false) }) //nolint:gosec // no negative one
+		r.EachRound(func(n int) { b.round(uint64(n), false) })
 	},
 	Control: func(r *Run) {
 		b := r.newBook()
@@ -148,7 +148,7 @@ type fact struct {
 
 // round has a database live and lose its power, again and again.
 func (b *book) round(n uint64, lazy bool) {
-	d := &diary{book: b, rand: rand.New(rand.NewPCG(b.Seed, n)), lazy: lazy, kept: map[int64]fact{}, doubt: map[int64]fact{}} //nolint:gosec // a seed replays a run
+	d := &diary{book: b, rand: rand.New(rand.NewPCG(b.Seed, n)), lazy: lazy, kept: map[int64]fact{}, doubt: map[int64]fact{}}
 	d.volume = newVolume(d.rand)
 	name := fmt.Sprintf("crashlab-%d", worlds.Add(1))
 	vfs.Register(name, d.volume)
@@ -325,7 +325,7 @@ func (d *diary) accept(rows map[int64]fact) error {
 	payload := make([]byte, 200+d.rand.IntN(3000))
 	for _, b := range [][]byte{key, payload} {
 		for i := range b {
-			b[i] = byte(d.rand.Uint32()) //nolint:gosec // any will do
+			b[i] = byte(d.rand.Uint32())
 		}
 	}
 	rows[number] = fact{kind: "event", payload: payload}

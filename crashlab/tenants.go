@@ -63,8 +63,7 @@ type tenants struct {
 
 // belongings are what acme has, by the place in a route's path.
 type belongings struct {
-	ids  map[string]string // of the API, by path's first segment; and "request", "bin", "feed"
-	hook string
+	ids map[string]string // of the API, by path's first segment; and "request", "bin", "feed"
 }
 
 // tenants asks for everything. Where a node may be stopped, sessions grow old too.

@@ -221,7 +221,7 @@ func (r *Run) Parallel(parts map[string]func(*Run)) {
 		part := &Run{
 			lab: r.lab, trial: r.trial, ctx: r.ctx, Rounds: r.Rounds, Seed: r.Seed, control: r.control,
 			folder: fmt.Sprintf("%s/part%d", r.TempDir(), i), above: r, name: name,
-			rand: rand.New(rand.NewPCG(r.Seed, uint64(i)+2)), //nolint:gosec // no secret: a seed replays a run
+			rand: rand.New(rand.NewPCG(r.Seed, uint64(i)+2)),
 		}
 		all.Go(func() { part.do(parts[name]) })
 	}
@@ -278,5 +278,5 @@ func (l *lab) newRun(ctx context.Context, t *Trial, rounds int, control bool) *R
 	if control {
 		name += "-control"
 	}
-	return &Run{lab: l, trial: t, ctx: ctx, Rounds: rounds, Seed: l.seed, control: control, folder: l.folder + "/" + name, rand: rand.New(rand.NewPCG(l.seed, 1))} //nolint:gosec // no secret: a seed replays a run
+	return &Run{lab: l, trial: t, ctx: ctx, Rounds: rounds, Seed: l.seed, control: control, folder: l.folder + "/" + name, rand: rand.New(rand.NewPCG(l.seed, 1))}
 }

@@ -54,7 +54,8 @@ type Config struct {
 	PollInterval time.Duration
 	// Gather is how long results gather for the next transaction after one that had
 	// several: over a network it costs about the same for one as for fifty. Nobody
-	// waits for them. 0 writes what there is.
+	// waits for them. Of several workers each gathers for so many times that. 0 writes
+	// what there is.
 	Gather time.Duration
 	// Hint hears that there is work in the store that this node leaves to others;
 	// nil if there are none. It is called under the dispatcher's mutex, and does not

@@ -85,6 +85,9 @@ func (d *Dispatcher) record(ctx context.Context) {
 		returns = append(returns[:0], d.pile.returns...)
 		clear(d.pile.returns)
 		d.pile.returns = d.pile.returns[:0]
+		// Of several nodes each has a part of the results: it gathers for longer by as
+		// much, and has no more of them unrecorded than one alone.
+		gather := d.gather * time.Duration(max(1, d.known.Workers))
 		d.mu.Unlock()
 
 		if len(results) > 0 {
@@ -94,8 +97,8 @@ func (d *Dispatcher) record(ctx context.Context) {
 			d.giveAllBack(ctx, returns)
 		}
 		if len(results)+len(returns) > 0 && ctx.Err() == nil {
-			if len(results) > 1 && d.gather > 0 {
-				sleep(ctx, d.gather)
+			if len(results) > 1 && gather > 0 {
+				sleep(ctx, gather)
 			}
 			clear(results)
 			clear(returns)

@@ -65,7 +65,7 @@ func (s *Server) Kill() error {
 			err = errors.Join(err, e)
 		}
 	}
-	<-s.ended
+	_ = <-s.ended // killed, as we said
 	s.process = nil
 	return err
 }

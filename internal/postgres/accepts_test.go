@@ -11,8 +11,7 @@ import (
 // gathered runs callers against a queue whose transactions take so long, and gives
 // how many callers each transaction had.
 func gathered(took time.Duration, callers func(accept func())) (groups []int) {
-	var q *accepts
-	q = newAccepts(func(group []*acceptance) {
+	q := newAccepts(func(group []*acceptance) {
 		groups = append(groups, len(group))
 		<-time.After(took)
 		for _, a := range group {

@@ -158,7 +158,7 @@ func TestWhatIsNoSoundBackupIsNotRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 		into := t.TempDir()
-		if err := os.Chmod(into, 0o700); err != nil { //nolint:gosec // a folder
+		if err := os.Chmod(into, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		_, err := Restore(t.Context(), file, filepath.Join(into, "telltale.db"), Options{Sealer: test.sealer}, untold)
