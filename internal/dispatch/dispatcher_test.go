@@ -377,6 +377,7 @@ func TestGoneSaysNothingOfANewerVersion(t *testing.T) {
 			return http.StatusOK, 0
 		})
 		w.accept(3, id)
+		synctest.Wait() // the first is on its way
 		w.change(id, func(h *telltale.Webhook) { h.URL = "https://new.example.com/" })
 		pass(2 * time.Second)
 		w.want(map[telltale.State]int{failed: 1, succeeded: 2})
