@@ -16,17 +16,17 @@ import (
 
 // The ways in which a disk is full, one trial each.
 var (
-	fullTrial  = newFullTrial("T4a", "a small file system", release, (*world).tmpfs)
-	limitTrial = newFullTrial("T4b", "a limit on the size of files", release, (*world).fileLimit)
-	pageTrial  = newFullTrial("T4c", "a limit on the pages of the database", limited, (*world).pageLimit)
+	fullTrial  = newFullTrial("T4a", "a small file system", release, 2, (*world).tmpfs)
+	limitTrial = newFullTrial("T4b", "a limit on the size of files", release, 0, (*world).fileLimit)
+	pageTrial  = newFullTrial("T4c", "a limit on the pages of the database", limited, 0, (*world).pageLimit)
 )
 
 // newFullTrial takes the room from a program at work, and gives it back, again and
 // again.
-func newFullTrial(id, what, program string, narrow func(*world, *node) room) *Trial {
+func newFullTrial(id, what, program string, short int, narrow func(*world, *node) room) *Trial {
 	return &Trial{
 		ID: id, Name: "the disk is full: " + what, Proves: "P1, P5",
-		Goal: "503 with Retry-After, no 202 that is not stored, nothing sent that is not recorded, lists readable, goes on by itself", Rounds: 50, Short: 2, Root: true,
+		Goal: "503 with Retry-After, no 202 that is not stored, nothing sent that is not recorded, lists readable, goes on by itself", Rounds: 50, Short: short, Root: true,
 		Run: func(r *Run) { r.fill(program, narrow) },
 		Control: func(r *Run) {
 			// What a full disk undid is answered as if it were there.
