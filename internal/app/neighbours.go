@@ -20,9 +20,9 @@ func lookInterval(cfg config.Config) time.Duration {
 	return 0
 }
 
-// gatherFor is how long results gather for a transaction: where it goes over a
-// network, and other nodes make some too, there should be few. What a crash finds
-// unrecorded in this time is sent once more.
+// gatherFor is how long results gather for a transaction, times the number of nodes
+// that send: where it goes over a network, and other nodes make some too, there
+// should be few. What a crash finds unrecorded in this time is sent once more.
 func gatherFor(cfg config.Config) time.Duration {
 	if Shared(cfg) {
 		return 20 * time.Millisecond
