@@ -175,6 +175,7 @@ type hostileReceiver struct {
 	tls     *tls.Config // nil: it speaks plainly
 	behave  func(net.Conn)
 	classes []string // of its attempts, the first of which has to come up; "" is success
+	races   bool     // which of them comes up depends on who is faster
 
 	url   string
 	open  atomic.Int64
@@ -202,7 +203,7 @@ func (h *hostileReceiver) judge(w *world, made *hook) (attempts int) {
 			w.Errorf("%s: %d of %d attempts ended as %q; want %q", h.name, n, attempts, class, h.classes)
 		}
 	}
-	if seen[h.classes[0]] == 0 {
+	if seen[h.classes[0]] == 0 && !h.races {
 		w.Errorf("%s: none of %d attempts ended as %q", h.name, attempts, h.classes[0])
 	}
 	if longest > hostileDeadline+deadlineSlack {
@@ -416,13 +417,13 @@ func hostileReceivers(ca *authority) []*hostileReceiver {
 		}), classes: []string{success, reset}},
 		{name: "every stream is reset", tls: h2(), behave: http2(func(c http2Conn, stream uint32) { c.frame(frameReset, 0, stream, word(2)) }), classes: []string{reset}},
 		{name: "every stream is refused", tls: h2(), behave: http2(func(c http2Conn, stream uint32) { c.frame(frameReset, 0, stream, word(7)) }), classes: []string{reset}},
-		{name: "settings without end", tls: h2(), behave: http2(func(c http2Conn, _ uint32) { c.flood(frame(frameSettings, 0, 0, "\x00\x03\x00\x00\x00\x64")) }), classes: []string{timeout, tooLarge, reset, protocol}},
-		{name: "pings without end", tls: h2(), behave: http2(func(c http2Conn, _ uint32) { c.flood(frame(framePing, 0, 0, "12345678")) }), classes: []string{timeout, tooLarge, reset, protocol}},
-		{name: "headers of HTTP/2 without end", tls: h2(), behave: http2(func(c http2Conn, stream uint32) {
+		{name: "settings without end", races: true, tls: h2(), behave: http2(func(c http2Conn, _ uint32) { c.flood(frame(frameSettings, 0, 0, "\x00\x03\x00\x00\x00\x64")) }), classes: []string{timeout, tooLarge, reset, protocol}},
+		{name: "pings without end", races: true, tls: h2(), behave: http2(func(c http2Conn, _ uint32) { c.flood(frame(framePing, 0, 0, "12345678")) }), classes: []string{timeout, tooLarge, reset, protocol}},
+		{name: "headers of HTTP/2 without end", races: true, tls: h2(), behave: http2(func(c http2Conn, stream uint32) {
 			c.frame(frameHeaders, 0, stream, okInHPACK)
 			c.flood(frame(frameContinuation, 0, stream, "\x00\x01x\x7f\x81\x07"+strings.Repeat("x", 1032)))
 		}), classes: []string{protocol, tooLarge, reset}},
-		{name: "data of HTTP/2 without end", tls: h2(), behave: http2(func(c http2Conn, stream uint32) {
+		{name: "data of HTTP/2 without end", races: true, tls: h2(), behave: http2(func(c http2Conn, stream uint32) {
 			c.frame(frameHeaders, endOfHeaders, stream, okInHPACK)
 			c.flood(frame(frameData, 0, stream, strings.Repeat("x", 16<<10)))
 		}), classes: []string{success, tooLarge, timeout, reset, protocol}},
