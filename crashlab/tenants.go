@@ -28,7 +28,7 @@ import (
 // another one, with too little, and with nothing.
 var tenantTrial = &Trial{
 	ID: "T16", Name: "every route × every caller: own, another project's, too narrow, revoked, expired, nobody", Proves: "P6",
-	Goal: "100 % of the routes, crossings 0; a foreign id is answered as an unknown one is; revoked means refused, on every node", Rounds: 4, // every change has the matrices of internal/api and internal/web
+	Goal: "100 % of the routes, crossings 0; a foreign id is answered as an unknown one is; revoked means refused, on every node", Rounds: 4, // every change has the matrix of internal/api
 	Run: func(r *Run) {
 		server := r.newServer()
 		r.EachRound(func(int) {
