@@ -143,6 +143,7 @@ var apart = map[string]string{
 	"GET /link":             "is given to whom it is for",
 	"POST /link":            "is given to whom it is for",
 	"GET /p/{project}/live": "is a stream",
+	"POST /admin/resume":    "is on the pages of a server that was started paused",
 	"POST /p/{project}/settings/project/reporting-webhooks/{webhook}/restore":   "is in the notice of a deletion",
 	"POST /p/{project}/settings/project/reporting-webhooks/{webhook}/missed":    "is in the notice of turning on",
 	"GET /p/{project}/settings/project/reporting-webhooks/{webhook}/secret":     "is where a form was sent from, loaded again",

@@ -57,7 +57,7 @@ func (s *simulation) sit() *seat {
 	c.Hint = func() {
 		s.later(time.Duration(1+n.name)*time.Millisecond, func() {
 			for _, other := range s.present() {
-				if other != n && !other.away(time.Now()) {
+				if other != n && other.listens() {
 					other.dispatcher.Look()
 				}
 			}
@@ -78,6 +78,13 @@ func (n *seat) join() {
 // away reports whether the node hears nothing now.
 func (n *seat) away(now time.Time) bool {
 	return n.dead || n.frozen.After(now) || n.cut.After(now)
+}
+
+// listens reports whether the node hears what somebody tells it who has not the turn.
+func (n *seat) listens() bool {
+	n.turn.Lock()
+	defer n.turn.Unlock()
+	return !n.away(time.Now())
 }
 
 // die ends the process at once: what it had in memory is lost, its lease runs on.

@@ -388,7 +388,7 @@ func (s *simulation) spread(from *seat, w *telltale.Webhook) {
 			continue
 		}
 		s.later(latency(time.Second, s.seed, n.name, w.ID, w.Version, w.Standing.Revision), func() {
-			if !n.away(time.Now()) {
+			if n.listens() {
 				n.dispatcher.Changed(w)
 				n.hears(w)
 			}

@@ -12,11 +12,11 @@ import (
 	"telltale.example/telltale/internal/stored"
 )
 
-// secrets goes through all that is sealed.
+// secrets goes through all that is sealed; what is empty holds nothing.
 func secrets(ctx context.Context, q querier, visit func(stored.Secret) error) error {
 	for _, column := range stored.SealedColumns {
 		secret := stored.Secret{SealedColumn: column}
-		err := each(ctx, q, `SELECT number, id, `+column.Column+` FROM `+column.Table+` WHERE `+column.Column+` IS NOT NULL ORDER BY number`, nil,
+		err := each(ctx, q, `SELECT number, id, `+column.Column+` FROM `+column.Table+` WHERE length(`+column.Column+`) > 0 ORDER BY number`, nil,
 			[]any{&secret.Number, &secret.ID, &secret.Sealed}, func() error { return visit(secret) })
 		if err != nil {
 			return fmt.Errorf("reading what is sealed in %s: %w", column.Table, err)

@@ -8,10 +8,10 @@ import (
 	"telltale.example/telltale/internal/stored"
 )
 
-// secrets goes through all that is sealed.
+// secrets goes through all that is sealed; what is empty holds nothing.
 func secrets(c *conn, visit func(stored.Secret) error) error {
 	for _, column := range stored.SealedColumns {
-		err := c.query(`SELECT number, id, ` + column.Column + ` FROM ` + column.Table + ` WHERE ` + column.Column + ` IS NOT NULL ORDER BY number`).each(func(q *query) error {
+		err := c.query(`SELECT number, id, ` + column.Column + ` FROM ` + column.Table + ` WHERE length(` + column.Column + `) > 0 ORDER BY number`).each(func(q *query) error {
 			return visit(stored.Secret{SealedColumn: column, Number: q.getInt(), ID: q.getText(), Sealed: q.getBlob()})
 		})
 		if err != nil {
