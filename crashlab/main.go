@@ -90,7 +90,7 @@ func start(ctx context.Context, args []string) (holds bool, err error) {
 	holds = true
 	for _, t := range chosen {
 		n := t.Rounds
-		if short {
+		if short && t.Short > 0 { // or it was named beside the short set
 			n = t.Short
 		}
 		if *rounds > 0 {
