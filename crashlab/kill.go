@@ -57,13 +57,20 @@ const (
 
 func init() {
 	early := []change{
+		{"internal/sqlite/event.go", `	"slices"
+`, `	"slices"
+	"time"
+`},
 		{"internal/sqlite/event.go", `	err = s.write(ctx, "accepting events", bytes+nonceBytes*len(nonces), func(tx *tx) (err error) {`, `	a.Room = nil
 	early := telltale.Accepted{Events: make([]telltale.AcceptedEvent, len(a.Events))}
 	for i, e := range a.Events {
 		early.Events[i].ID = e.ID
 	}
 	later := func(do func(*tx) error) error {
-		go func() { _ = s.write(context.WithoutCancel(ctx), "accepting events", bytes, do) }()
+		go func() {
+			<-time.After(20 * time.Millisecond) // so that a kill meets some
+			_ = s.write(context.WithoutCancel(ctx), "accepting events", bytes, do)
+		}()
 		return nil
 	}
 	err = later(func(tx *tx) (err error) {`},

@@ -32,16 +32,23 @@ type lab struct {
 
 	mu    sync.Mutex
 	built map[string]string // paths by program
+	broke error             // of the last program that could not be built
 }
 
-// build gives the path of a program, which is built when it is first asked for.
-func (l *lab) build(ctx context.Context, program string) (string, error) {
+// build gives the path of a program, which is built when it is first asked for. One
+// that cannot be is a fault of its trial, in a control too.
+func (l *lab) build(ctx context.Context, program string) (path string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer func() {
+		if err != nil {
+			l.broke = err
+		}
+	}()
 	if path := l.built[program]; path != "" {
 		return path, nil
 	}
-	path := filepath.Join(l.folder, program)
+	path = filepath.Join(l.folder, program)
 	args := []string{"build", "-trimpath", "-o", path}
 	switch {
 	case strings.HasPrefix(program, failPoints):
@@ -64,6 +71,15 @@ func (l *lab) build(ctx context.Context, program string) (string, error) {
 	}
 	l.built[program] = path
 	return path, nil
+}
+
+// unbuilt gives what kept a program from being built since it was last asked.
+func (l *lab) unbuilt() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := l.broke
+	l.broke = nil
+	return err
 }
 
 // spoiled are programs that are the release but for something wrong, which a

@@ -10,7 +10,7 @@ import (
 )
 
 func testLab(t *testing.T) *lab {
-	return &lab{folder: t.TempDir(), seed: 1, out: io.Discard, built: map[string]string{}}
+	return &lab{folder: t.TempDir(), source: t.TempDir(), seed: 1, out: io.Discard, built: map[string]string{}}
 }
 
 func TestATrialHoldsWithoutAFaultAndWithAControlThatComesToOne(t *testing.T) {
@@ -23,6 +23,10 @@ func TestATrialHoldsWithoutAFaultAndWithAControlThatComesToOne(t *testing.T) {
 		"the run comes to a fault": {func(r *Run) { r.Fatalf("lost one"); fine(r) }, func(r *Run) { r.Errorf("lost one") }, false},
 		"the run breaks":           {func(*Run) { panic("no such thing") }, func(r *Run) { r.Errorf("lost one") }, false},
 		"the control is content":   {fine, fine, false},
+		"the control does not build": {fine, func(r *Run) {
+			_, err := r.lab.build(r.ctx, "telltale-that-does-not-build")
+			r.Must(err)
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cleaned := false

@@ -268,6 +268,9 @@ func (l *lab) run(ctx context.Context, t *Trial, rounds int) result {
 			out.Faults = append(out.Faults, "the control came to no fault: this trial would notice nothing")
 		}
 	}
+	if err := l.unbuilt(); err != nil {
+		out.Faults = append(out.Faults, err.Error())
+	}
 	out.Took = time.Since(began)
 	out.Holds = len(out.Faults) == 0
 	return out
